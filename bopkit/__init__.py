@@ -1,0 +1,48 @@
+"""bopkit: train binarized neural networks with Bop, without latent weights.
+
+Helwegen et al., "Latent Weights Do Not Exist: Rethinking Binarized Neural Network
+Optimization", NeurIPS 2019, arXiv:1906.02107.
+
+`import bopkit` does not import TensorFlow: what needs it (`Bop`, `models`, `data`,
+`train`) is loaded when it is first used.
+"""
+
+import importlib
+import os
+
+# larq is written for Keras 2, which TensorFlow gives under `tf.keras` only when this
+# is set before TensorFlow is imported.
+os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
+
+__version__ = "0.1.0"
+
+_LAZY = {
+    "Bop": "optimizers",
+    "RandomSign": "optimizers",
+    "train": "training",
+}
+_MODULES = (
+    "cli",
+    "data",
+    "experiments",
+    "figures",
+    "models",
+    "optimizers",
+    "records",
+    "rules",
+    "training",
+)
+
+__all__ = ["__version__", *_LAZY, *_MODULES]
+
+
+def __getattr__(name):
+    if name in _LAZY:
+        return getattr(importlib.import_module(f"{__name__}.{_LAZY[name]}"), name)
+    if name in _MODULES:
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted(__all__)

@@ -1,0 +1,315 @@
+"""Image classification sets as `tf.data` pipelines, in a fixed order under a seed.
+
+    data = load("fashion_mnist", image_size=32, channels=3, preprocess="resize_and_flip")
+    for images, labels in data.train_batches(100, seed=0, epochs=3): ...
+
+The batch at (epoch, step) depends on (seed, epoch, step) alone. So a run that starts again at any
+step continues the very same sequence, and workers that share a batch see what one would have seen.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import os
+
+import numpy as np
+import tensorflow as tf
+
+from bopkit import sources
+from bopkit.sources import DataError
+
+DATASETS = ("digits", "fashion_mnist", "cifar10", "imagenet2012")
+PREPROCESS = ("default", "resize_and_flip")
+
+
+class Data:
+    """A training and a validation set of images, ready to be batched. Made by `load`.
+
+    Attributes:
+        name: one of `DATASETS`.
+        num_classes: length of a one-hot label.
+        image_shape: (height, width, channels) of an image as the network sees it.
+        train_examples, validation_examples: how many images each of the two sets holds.
+        preprocess: name of the preprocessing.
+    """
+
+    def __init__(self, name: str, num_classes: int, image_shape: tuple[int, int, int],
+                 train_examples: int, validation_examples: int, preprocess: str):
+        self.name = name
+        self.num_classes = num_classes
+        self.image_shape = image_shape
+        self.train_examples = train_examples
+        self.validation_examples = validation_examples
+        self.preprocess = preprocess
+
+    def steps_per_epoch(self, batch_size: int) -> int:
+        """Full batches in one epoch; the examples left over differ from epoch to epoch.
+
+        Raises:
+            DataError: if the training set does not fill one batch.
+        """
+        if not 1 <= batch_size <= self.train_examples:
+            raise DataError(
+                f"batch_size must be between 1 and the {self.train_examples} training examples "
+                f"of {self.name}, not {batch_size}."
+            )
+        return self.train_examples // batch_size
+
+    def train_batches(self, batch_size: int, *, seed: int, epochs: int, start_epoch: int = 0,
+                      start_step: int = 0, shard: tuple[int, int] = (0, 1)) -> tf.data.Dataset:
+        """Shuffled, augmented batches of all epochs, in one pipeline that is never rebuilt.
+
+        Args:
+            batch_size: size of the global batch, over all workers.
+            seed: of the order and of the augmentation; nothing else influences them.
+            epochs: where the sequence ends: epochs `start_epoch` to `epochs - 1` are produced.
+            start_epoch: where to begin.
+            start_step: where to begin in that epoch. What lies before is skipped undecoded, and
+                what follows equals the uninterrupted sequence bit for bit.
+            shard: (index, count): worker `index` of `count` gets every count-th example of each
+                global batch, beginning with the index-th.
+
+        Returns:
+            A dataset of (images, labels): float32 (batch_size / count, height, width, channels)
+            and one-hot float32 (batch_size / count, num_classes); `steps_per_epoch` an epoch.
+
+        Raises:
+            DataError: if the batch is larger than the set, or not divisible by the shard count.
+        """
+        index, count = _check_shard(shard, batch_size)
+        steps = self.steps_per_epoch(batch_size)
+        batches = self._train(batch_size, steps, seed, range(start_epoch, epochs), start_step,
+                              index, count)
+        remaining = max(0, (epochs - start_epoch) * steps - start_step)
+        return _finish(batches.apply(tf.data.experimental.assert_cardinality(remaining)))
+
+    def validation_batches(self, batch_size: int, *,
+                           shard: tuple[int, int] = (0, 1)) -> tf.data.Dataset:
+        """The whole validation set in its fixed order, the last partial batch included.
+
+        Args:
+            batch_size: size of the global batch, over all workers.
+            shard: as in `train_batches`. Every worker gets the same number of batches; where the
+                last holds fewer examples than there are workers, some of them get an empty one.
+
+        Returns:
+            A dataset of (images, labels) as in `train_batches`, to be iterated as often as needed.
+
+        Raises:
+            DataError: if `batch_size` is below 1 or not divisible by the shard count.
+        """
+        index, count = _check_shard(shard, batch_size)
+        return _finish(self._validation(batch_size, index, count))
+
+    def _train(self, batch_size: int, steps: int, seed: int, epochs: range, start_step: int,
+               index: int, count: int) -> tf.data.Dataset:
+        raise NotImplementedError
+
+    def _validation(self, batch_size: int, index: int, count: int) -> tf.data.Dataset:
+        raise NotImplementedError
+
+
+class InMemory(Data):
+    """A set held as uint8 arrays; shuffling, augmentation and scaling work on whole batches."""
+
+    def __init__(self, name: str, train: tuple[np.ndarray, np.ndarray],
+                 validation: tuple[np.ndarray, np.ndarray], image_size: int | None,
+                 channels: int | None, preprocess: str):
+        height, width, native_channels = train[0].shape[1:]
+        if channels not in (None, native_channels) and (native_channels, channels) != (1, 3):
+            raise DataError(
+                f"channels={channels} cannot be made from the {native_channels}-channel images "
+                f"of {name}: only grayscale to 3 is possible."
+            )
+        image_shape = (image_size or height, image_size or width, channels or native_channels)
+        super().__init__(name, 10, image_shape, len(train[0]), len(validation[0]), preprocess)
+        # Constants on the host: the pipelines refer to them, and copy neither them nor their bytes
+        # into a graph.
+        with tf.device("CPU:0"):
+            self.train_images, self.train_labels = map(tf.constant, train)
+            self.validation_images, self.validation_labels = map(tf.constant, validation)
+
+    def _train(self, batch_size, steps, seed, epochs, start_step, index, count):
+        def batches_of(epoch):
+            order = tf.random.experimental.stateless_shuffle(
+                tf.range(self.train_examples), seed=[seed, epoch], alg="philox"
+            )
+            rows = tf.reshape(order[: steps * batch_size], (steps, batch_size))[:, index::count]
+            step = tf.range(steps, dtype=tf.int64)
+            return tf.data.Dataset.from_tensor_slices((tf.fill([steps], epoch), step, rows))
+
+        def gather(epoch, step, rows):
+            images = tf.gather(self.train_images, rows)
+            if self.preprocess == "resize_and_flip":
+                step_seed = tf.random.experimental.stateless_fold_in([seed, epoch], step)
+                random = tf.random.stateless_uniform((3, batch_size), step_seed, alg="philox")
+                images = crop_and_flip(images, random[:, index::count])
+            return self._scale(images), self._one_hot(tf.gather(self.train_labels, rows))
+
+        order = tf.data.Dataset.range(epochs.start, epochs.stop).flat_map(batches_of)
+        return order.skip(start_step).map(
+            gather, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+        )
+
+    def _validation(self, batch_size, index, count):
+        total = self.validation_examples
+
+        def gather(step):
+            end = tf.minimum((step + 1) * batch_size, total)
+            rows = tf.range(step * batch_size, end)[index::count]
+            images = tf.gather(self.validation_images, rows)
+            return self._scale(images), self._one_hot(tf.gather(self.validation_labels, rows))
+
+        return tf.data.Dataset.range(math.ceil(total / batch_size)).map(
+            gather, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+        )
+
+    def _one_hot(self, labels: tf.Tensor) -> tf.Tensor:
+        return tf.one_hot(labels, self.num_classes)
+
+    def _scale(self, images: tf.Tensor) -> tf.Tensor:
+        """uint8 (batch, ...) to float32 in [-1, 1] of the size and channels the network sees."""
+        images = tf.cast(images, tf.float32)
+        if tuple(images.shape[1:3]) != self.image_shape[:2]:
+            images = tf.image.resize(images, self.image_shape[:2], method="bilinear")
+        images = images / 127.5 - 1.0
+        if images.shape[-1] != self.image_shape[-1]:
+            images = tf.image.grayscale_to_rgb(images)
+        return images
+
+
+def crop_and_flip(images: tf.Tensor, random: tf.Tensor) -> tf.Tensor:
+    """Pads with black, crops back to the old size at a random place, flips half of the images.
+
+    The padding is an eighth of the side on every side: 4 pixels at 32x32, as in the released code.
+
+    Args:
+        images: uint8 (batch, height, width, channels).
+        random: float32 (3, batch), uniform in [0, 1): the crop's row, its column, the flip.
+
+    Returns:
+        uint8 of the shape of `images`.
+    """
+    height, width = images.shape[1:3]
+    pad_y, pad_x = height // 8, width // 8
+    top = tf.cast(random[0] * (2 * pad_y + 1), tf.int32)
+    left = tf.cast(random[1] * (2 * pad_x + 1), tf.int32)
+    rows = top[:, None] + tf.range(height)
+    # Read from right to left, the column index does the flip at no cost.
+    columns = tf.where(random[2][:, None] < 0.5, tf.range(width), tf.range(width - 1, -1, -1))
+    columns += left[:, None]
+    padded = tf.pad(images, [[0, 0], [pad_y, pad_y], [pad_x, pad_x], [0, 0]])
+    return tf.gather(tf.gather(padded, rows, axis=1, batch_dims=1), columns, axis=2, batch_dims=1)
+
+
+def load(name: str = "digits", *, data_dir: str | os.PathLike | None = None,
+         image_size: int | None = None, channels: int | None = None, preprocess: str = "default",
+         train_examples: int | None = None, validation_examples: int | None = None,
+         holdout: int = 0) -> Data:
+    """Finds a data set and prepares its two halves for batching.
+
+    - `digits`: 8x8 grayscale, ships with scikit-learn. 1,437 training and 360 validation images,
+      split once and for all: shuffled, stratified by class (scikit-learn, `random_state=0`).
+    - `fashion_mnist`: 28x28 grayscale, 60,000 / 10,000 (Xiao et al. 2017, arXiv:1708.07747).
+      Looked for in `data_dir`; without it in `$BOPKIT_DATA_DIR`, in Debian's folder, and then
+      downloaded by Keras.
+    - `cifar10`: 32x32 RGB, 50,000 / 10,000, through TFDS, from `data_dir`, `$BOPKIT_DATA_DIR` or
+      TFDS's own folder; downloaded if it is not there.
+    - `imagenet2012`: the folder that TFDS prepared, in the same three places (see
+      `bopkit.imagenet`).
+
+    Args:
+        name: one of `DATASETS`.
+        data_dir: folder to read from (or, for `cifar10`, to download to), and no other.
+        image_size: side in pixels of the images that the network sees; None: as they are, and 224
+            for ImageNet. Resized bilinearly (ImageNet: bicubically), after the augmentation.
+        channels: 3 replicates a grayscale image; None leaves the channels alone.
+        preprocess: "default" scales (x / 127.5 - 1; ImageNet: see `bopkit.imagenet`);
+            "resize_and_flip" adds random crops of the padded image and flips in training.
+        train_examples: take only the first so many; the files' order is fixed and mixes classes.
+        validation_examples: likewise.
+        holdout: if above 0, validate on this many training images (the last of a permutation
+            that never changes), train on the others, and leave the test set unread: for choosing
+            hyperparameters.
+
+    Returns:
+        The set, of which `train_batches` and `validation_batches` make pipelines.
+
+    Raises:
+        DataError: if the data or an argument is not as it must be.
+    """
+    if name not in DATASETS:
+        near = difflib.get_close_matches(str(name).lower().replace("-", "_"), DATASETS, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else "."
+        raise DataError(f"there is no dataset {name!r}: choose one of {', '.join(DATASETS)}{hint}")
+    if preprocess not in PREPROCESS:
+        raise DataError(f"preprocess must be one of {', '.join(PREPROCESS)}, not {preprocess!r}.")
+    if image_size is not None and image_size < 1:
+        raise DataError(f"image_size must be at least 1 pixel, not {image_size}.")
+    if name == "imagenet2012":
+        from bopkit import imagenet
+
+        return imagenet.load(data_dir, image_size, channels, preprocess,
+                             train_examples, validation_examples, holdout)
+
+    read = getattr(sources, name)
+    train = read("train", data_dir)
+    check_holdout(name, holdout, len(train[0]))
+    if holdout:
+        # RandomState's streams are frozen across NumPy versions: the same images for ever.
+        order = np.random.RandomState(0).permutation(len(train[0]))
+        train, validation = (
+            tuple(array[part] for array in train) for part in (order[:-holdout], order[-holdout:])
+        )
+    else:
+        validation = read("test", data_dir)
+    train_examples = check_examples("train_examples", train_examples, len(train[0]))
+    validation_examples = check_examples(
+        "validation_examples", validation_examples, len(validation[0])
+    )
+    return InMemory(
+        name, tuple(array[:train_examples] for array in train),
+        tuple(array[:validation_examples] for array in validation),
+        image_size, channels, preprocess,
+    )
+
+
+def check_examples(argument: str, wanted: int | None, available: int) -> int:
+    """How many examples to take: all, or as many as wanted if there are so many."""
+    if wanted is None:
+        return available
+    if not 1 <= wanted <= available:
+        raise DataError(
+            f"{argument} must be between 1 and the {available} there are, not {wanted}."
+        )
+    return wanted
+
+
+def check_holdout(name: str, holdout: int, available: int) -> None:
+    """Refuses to hold out more training examples than leave one to train on."""
+    if not 0 <= holdout < available:
+        raise DataError(
+            f"holdout must be at least 0 and below the {available} training examples of {name}, "
+            f"not {holdout}."
+        )
+
+
+def _check_shard(shard: tuple[int, int], batch_size: int) -> tuple[int, int]:
+    index, count = shard
+    if not 0 <= index < count:
+        raise DataError(f"shard must be (index, count) with 0 <= index < count, not {shard}.")
+    if batch_size < 1 or batch_size % count:
+        raise DataError(
+            f"batch_size must be at least 1 and a multiple of the {count} workers that share "
+            f"each batch, not {batch_size}."
+        )
+    return index, count
+
+
+def _finish(batches: tf.data.Dataset) -> tf.data.Dataset:
+    """Prefetches; and tells a distribution strategy that the batches are a worker's own already."""
+    options = tf.data.Options()
+    options.deterministic = True
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
+    return batches.with_options(options).prefetch(tf.data.AUTOTUNE)

@@ -1,0 +1,278 @@
+"""The paper's settings, one readable table in code; no TensorFlow here.
+
+`EXPERIMENTS` maps a name, ``NETWORK/SET``, to an `Experiment`. Adding a row is all it takes
+to add an experiment: the command line, the notebooks and the records take it from here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+import types
+import typing
+from collections.abc import Mapping
+
+from bopkit import rules
+
+PRECISIONS = ("float32", "mixed_bfloat16")
+
+
+class ConfigError(ValueError):
+    """A setting that does not exist or is out of range; the message is for the user."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """Everything that decides a run's numbers, but for the data's location and the seed.
+
+    A rate with an `_end` falls linearly from its start to its end over the whole run;
+    without one it is constant. `gamma_decay_rate` instead multiplies γ every
+    `gamma_decay_epochs` epochs, as a staircase.
+    """
+
+    name: str  # NETWORK/SET
+    network: str  # a function of bopkit.models
+    method: str  # "bop", or "latent": the usual baseline
+    dataset: str  # the paper's; bopkit.train takes another
+    epochs: int
+    batch_size: int  # over all replicas
+    learning_rate: float  # Adam's: on latent weights, and on all that is not binary
+    learning_rate_end: float | None = None
+    threshold: float | None = None  # τ
+    gamma: float | None = None  # γ, the adaptivity rate
+    gamma_end: float | None = None
+    gamma_decay_rate: float | None = None
+    gamma_decay_epochs: int | None = None
+    preprocess: str = "default"  # a name that bopkit.data knows
+    image_size: int | None = None  # pixels a side; None: what the network takes
+    filters: int | None = None  # binarynet alone
+    dense_units: int | None = None  # binarynet alone
+    precision: str = "float32"
+
+    def __post_init__(self):
+        for field in ("epochs", "batch_size", "image_size", "filters", "dense_units"):
+            value = getattr(self, field)
+            if value is not None and value < 1:
+                raise ConfigError(f"{field} must be at least 1; got {value}.")
+        for field in ("learning_rate", "learning_rate_end"):
+            value = getattr(self, field)
+            if value is not None and not 0 < value < math.inf:
+                raise ConfigError(f"{field} must be a positive number; got {value}.")
+        if self.precision not in PRECISIONS:
+            hint = (
+                " (float16 cannot hold τ = 1e-8)" if "float16" in self.precision.split("_") else ""
+            )
+            raise ConfigError(
+                f"precision must be one of: {', '.join(PRECISIONS)}; got {self.precision}{hint}."
+            )
+        self._check_bop()
+        if self.network != "binarynet" and (self.filters or self.dense_units):
+            raise ConfigError(
+                f"filters and dense_units set the size of binarynet; {self.network} has one size."
+            )
+
+    def _check_bop(self):
+        bop = [f.name for f in dataclasses.fields(self) if f.name.startswith(("gamma", "thresh"))]
+        if self.method == "latent":
+            given = [field for field in bop if getattr(self, field) is not None]
+            if given:
+                raise ConfigError(
+                    f"{self.name} trains latent weights, which have no {given[0]}; "
+                    f"{self.network}/bop has."
+                )
+            return
+        try:
+            rules.check_gamma(self.gamma)
+            rules.check_threshold(self.threshold)
+            if self.gamma_end is not None:
+                rules.check_gamma(self.gamma_end, "gamma_end")
+            if self.gamma_decay_rate is not None:
+                rules.check_gamma(self.gamma_decay_rate, "gamma_decay_rate")
+        except ValueError as error:
+            raise ConfigError(str(error)) from None
+        if (self.gamma_decay_rate is None) != (self.gamma_decay_epochs is None):
+            raise ConfigError("gamma_decay_rate and gamma_decay_epochs go together; give both.")
+        if self.gamma_decay_epochs is not None and self.gamma_decay_epochs < 1:
+            raise ConfigError(
+                f"gamma_decay_epochs must be at least 1; got {self.gamma_decay_epochs}."
+            )
+        if self.gamma_end is not None and self.gamma_decay_rate is not None:
+            raise ConfigError("gamma falls linearly or in steps: give gamma_end or the decay.")
+
+
+# Section 5.3: "linear over the run", the same for the three networks.
+_IMAGENET = {
+    "method": "bop",
+    "dataset": "imagenet2012",
+    "batch_size": 1024,
+    "threshold": 1e-8,
+    "gamma": 1e-4,
+    "gamma_end": 1e-6,
+    "learning_rate": 2.5e-3,
+    "learning_rate_end": 5e-6,
+    "image_size": 224,
+}
+_CIFAR10 = {
+    "network": "binarynet",
+    "dataset": "cifar10",
+    "preprocess": "resize_and_flip",
+    "filters": 128,
+    "dense_units": 1024,
+}
+
+EXPERIMENTS: dict[str, Experiment] = {
+    e.name: e
+    for e in (
+        # Latent weights with Adam, the baseline
+        Experiment(
+            name="binarynet/default",
+            method="latent",
+            epochs=100,
+            batch_size=256,
+            learning_rate=5e-3,
+            **_CIFAR10,
+        ),
+        # Section 5.1, the setting that the two sweeps start from
+        Experiment(
+            name="binarynet/bop",
+            method="bop",
+            epochs=100,
+            batch_size=100,
+            threshold=1e-6,
+            gamma=1e-3,
+            learning_rate=1e-2,
+            **_CIFAR10,
+        ),
+        # Section 5.2: 91.3 % in the paper
+        Experiment(
+            name="binarynet/bop_sec52",
+            method="bop",
+            epochs=500,
+            batch_size=50,
+            threshold=1e-8,
+            gamma=1e-4,
+            gamma_decay_rate=0.1,
+            gamma_decay_epochs=100,
+            learning_rate=1e-2,
+            **_CIFAR10,
+        ),
+        # Section 5.3: 41.1 / 65.4 %, 45.9 / 70.0 %, 56.6 / 79.4 % in the paper
+        Experiment(
+            name="binary_alexnet/bop", network="binary_alexnet", epochs=150, **_IMAGENET
+        ),
+        Experiment(name="xnornet/bop", network="xnornet", epochs=100, **_IMAGENET),
+        Experiment(name="birealnet/bop", network="birealnet", epochs=300, **_IMAGENET),
+    )
+}
+
+NETWORKS = tuple(dict.fromkeys(e.network for e in EXPERIMENTS.values()))
+ALIASES = {"alexnet": "binary_alexnet"}  # as the released README writes it
+
+
+def get(name: str, hparams_set: str | None = None) -> Experiment:
+    """The experiment of a name, or of a network and a set.
+
+    Args:
+        name: ``NETWORK/SET``, or ``NETWORK`` when `hparams_set` is given.
+        hparams_set: the part after the slash.
+
+    Returns:
+        The row of `EXPERIMENTS`.
+
+    Raises:
+        ConfigError: there is no such experiment; the message says what there is.
+    """
+    network, _, rest = name.partition("/")
+    network, chosen = ALIASES.get(network, network), hparams_set or rest
+    if network not in NETWORKS:
+        raise ConfigError(_unknown("network", network, NETWORKS))
+    sets = [n.partition("/")[2] for n in EXPERIMENTS if n.startswith(f"{network}/")]
+    if chosen not in sets:
+        raise ConfigError(_unknown(f"set of hyperparameters for {network}", chosen, sets))
+    return EXPERIMENTS[f"{network}/{chosen}"]
+
+
+def override(experiment: Experiment, values: Mapping[str, object]) -> Experiment:
+    """The same experiment with some fields changed.
+
+    Args:
+        experiment: the one to start from.
+        values: new values by field; text is read as the field's type, so that ``"1e-8"``
+            from a command line or a YAML file is a number. ``None`` keeps the field.
+
+    Returns:
+        A new experiment.
+
+    Raises:
+        ConfigError: a field does not exist, cannot be changed, or has a value out of range.
+    """
+    hints = typing.get_type_hints(Experiment)
+    fixed = ("name", "network", "method", "dataset")
+    known = [field for field in hints if field not in fixed]
+    changes = {}
+    for field, value in values.items():
+        if field not in known:
+            raise ConfigError(_unknown("hyperparameter", field, known))
+        if value is not None:
+            changes[field] = _coerce(field, value, hints[field])
+    return dataclasses.replace(experiment, **changes)
+
+
+def changes(experiment: Experiment) -> dict[str, object]:
+    """The fields in which an experiment differs from the row of its name.
+
+    Args:
+        experiment: what `override` returned, or a row of the table.
+
+    Returns:
+        New values by field, which `override` takes; everything, for a name not in the table.
+    """
+    base = EXPERIMENTS.get(experiment.name)
+    now = dataclasses.asdict(experiment)
+    return {k: v for k, v in now.items() if base is None or v != getattr(base, k)}
+
+
+def parse_hparams(text: str) -> dict[str, str]:
+    """Reads ``k=v,k=v``, as the command line takes it.
+
+    Raises:
+        ConfigError: a part has no ``=``, or a key comes twice.
+    """
+    pairs = {}
+    for part in filter(None, (p.strip() for p in text.split(","))):
+        key, equals, value = (s.strip() for s in part.partition("="))
+        if not (key and equals and value):
+            raise ConfigError(f"--hparams takes k=v,k=v, such as epochs=3,gamma=1e-3; got {part!r}.")
+        if key in pairs:
+            raise ConfigError(f"--hparams names {key} twice.")
+        pairs[key] = value
+    return pairs
+
+
+def _coerce(field, value, hint):
+    """`value` as the type of its field; 'none' where the field may be empty."""
+    types_ = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    if value == "none" and types.NoneType in types_:
+        return None
+    kind = next(t for t in types_ if t is not types.NoneType)
+    try:
+        if kind is str:
+            if not isinstance(value, str):
+                raise ValueError
+            return value
+        if isinstance(value, bool):
+            raise ValueError
+        number = float(value)
+        if kind is int and number != int(number):
+            raise ValueError
+        return kind(number)
+    except (TypeError, ValueError, OverflowError):
+        noun = {int: "a whole number", float: "a number", str: "text"}[kind]
+        raise ConfigError(f"{field} must be {noun}; got {value!r}.") from None
+
+
+def _unknown(kind, name, known):
+    near = difflib.get_close_matches(str(name), known, n=1)
+    hint = f"did you mean {near[0]}? " if near else ""
+    return f"unknown {kind} {name!r}: {hint}there are: {', '.join(known)}."

@@ -1,0 +1,267 @@
+"""The training loop: steps, epochs and checkpoints of one run, on one or several devices.
+
+A run can stop after any step and go on from a checkpoint as if it had not: the weights, the
+optimizer's state, the metrics of the half-done epoch and the place in the data are all saved,
+and the data's order depends on (seed, epoch, step) alone.
+"""
+
+from __future__ import annotations
+
+import time
+
+import tensorflow as tf
+
+from bopkit import models
+from bopkit.optimizers import Bop
+from bopkit.progress import Progress
+
+# A chunk of steps runs inside one call of a compiled function, about this long, so that
+# Python's share of a small step is small and a bar still moves.
+CHUNK_SECONDS = 0.5
+
+
+class TrainingError(RuntimeError):
+    """Training cannot go on; the message says why and what may help."""
+
+
+class Loop:
+    """Trains one model; holds everything that changes while it does.
+
+    Args:
+        experiment: a `bopkit.experiments.Experiment`, resolved.
+        data: what `bopkit.data.load` returned.
+        seed: of the weights, of the order of the data and of its augmentation.
+        strategy: a `tf.distribute.Strategy`.
+        folder: where the checkpoints go.
+    """
+
+    def __init__(self, experiment, data, seed, strategy, folder):
+        self.experiment, self.data, self.seed, self.strategy = experiment, data, seed, strategy
+        self.steps = data.steps_per_epoch(experiment.batch_size)
+        with strategy.scope():
+            self.model = build_model(experiment, data)
+            self.optimizer = build_optimizer(experiment, self.steps)
+            self.optimizer.build(self.model.trainable_variables)
+            self.train_metrics = _metrics(data.num_classes)
+            self.validation_metrics = _metrics(data.num_classes)
+            first = tf.VariableAggregation.ONLY_FIRST_REPLICA
+            # Signs that changed among the latent weights; Bop counts its flips itself.
+            self.latent_flips = tf.Variable(0, dtype=tf.int64, trainable=False, aggregation=first)
+        self.latent = [
+            v for v in self.model.trainable_variables if getattr(v, "precision", None) == 1
+        ]
+        self.binary_weights = models.count_weights(self.model)[1]
+        # What has been done: whole epochs, steps of the next one, its seconds, and how many
+        # flips there had been before it.
+        self.epoch = tf.Variable(0, dtype=tf.int64, trainable=False)
+        self.step = tf.Variable(0, dtype=tf.int64, trainable=False)
+        self.seconds = tf.Variable(0.0, dtype=tf.float64, trainable=False)
+        self.flips_before = tf.Variable(0, dtype=tf.int64, trainable=False)
+        self.checkpoint = tf.train.Checkpoint(
+            model=self.model,
+            optimizer=self.optimizer,
+            metrics=list(self.train_metrics.values()),
+            latent_flips=self.latent_flips,
+            epoch=self.epoch,
+            step=self.step,
+            seconds=self.seconds,
+            flips_before=self.flips_before,
+        )
+        self.manager = tf.train.CheckpointManager(self.checkpoint, str(folder), max_to_keep=2)
+        self.saved_at = time.monotonic()
+
+    def restore(self) -> bool:
+        """Go back to the newest checkpoint that can be read; False where there is none."""
+        for path in reversed(self.manager.checkpoints):
+            try:
+                self.checkpoint.restore(path).assert_existing_objects_matched()
+                return True
+            except (tf.errors.OpError, AssertionError, ValueError):
+                # Cut short or damaged: TensorFlow checks a sum over every tensor it reads.
+                continue
+        return False
+
+    def save(self) -> None:
+        """Write a checkpoint."""
+        self.manager.save()
+        self.saved_at = time.monotonic()
+
+    def batches(self):
+        """The training data from here to the end of the run, as one iterator."""
+        dataset = self.data.train_batches(
+            self.experiment.batch_size,
+            seed=self.seed,
+            epochs=self.experiment.epochs,
+            start_epoch=int(self.epoch),
+            start_step=int(self.step),
+        )
+        return iter(self.strategy.experimental_distribute_dataset(dataset))
+
+    def train_epoch(self, iterator, progress: Progress, checkpoint_seconds: float) -> dict:
+        """Finish the current epoch, validate, and move on to the next.
+
+        Args:
+            iterator: what `batches` returned.
+            progress: where to show it.
+            checkpoint_seconds: save within the epoch where the last checkpoint is older.
+
+        Returns:
+            The epoch's row of the record.
+
+        Raises:
+            TrainingError: the loss is NaN or infinite.
+        """
+        epoch = int(self.epoch)
+        progress.start(epoch + 1, int(self.step))
+        chunk = 1
+        while (step := int(self.step)) < self.steps:
+            started = time.perf_counter()
+            count = min(chunk, self.steps - step)
+            self._train_chunk(iterator, tf.constant(count, tf.int64))
+            loss = float(self.train_metrics["loss"].result())
+            if not tf.math.is_finite(loss):
+                raise TrainingError(
+                    f"the loss became {loss} in epoch {epoch + 1}, step {step + count}; a lower "
+                    "learning rate is the usual cure. The last good checkpoint is kept."
+                )
+            self.step.assign_add(count)
+            took = time.perf_counter() - started
+            self.seconds.assign_add(took)
+            progress.advance(count, loss, float(self.train_metrics["accuracy"].result()))
+            # The first call of all compiles, and would make the estimate far too small.
+            if step > 0 or chunk > 1:
+                chunk = max(1, min(2 * chunk, int(CHUNK_SECONDS * count / took)))
+            else:
+                chunk = 2
+            due = time.monotonic() - self.saved_at > checkpoint_seconds
+            if due and int(self.step) < self.steps:
+                self.save()
+        row = {"epoch": epoch + 1, "seconds": round(float(self.seconds), 3)}
+        row |= {name: float(m.result()) for name, m in self.train_metrics.items()}
+        row |= {f"val_{name}": value for name, value in self.validate().items()}
+        row |= self._optimizer_state()
+        for metric in self.train_metrics.values():
+            metric.reset_state()
+        self.epoch.assign_add(1)
+        self.step.assign(0)
+        self.seconds.assign(0.0)
+        self.flips_before.assign(self._flips())
+        return row
+
+    def validate(self) -> dict[str, float]:
+        """Loss, top-1 and top-5 accuracy over the whole validation set."""
+        for metric in self.validation_metrics.values():
+            metric.reset_state()
+        if not hasattr(self, "_validation"):
+            batches = self.data.validation_batches(self.experiment.batch_size)
+            self._validation = self.strategy.experimental_distribute_dataset(batches)
+        for images, labels in self._validation:
+            self._validate_batch(images, labels)
+        return {name: float(m.result()) for name, m in self.validation_metrics.items()}
+
+    def _optimizer_state(self):
+        flips = self._flips() - int(self.flips_before)
+        gamma = float(self.optimizer.gamma) if isinstance(self.optimizer, Bop) else None
+        return {
+            "flip_ratio": flips / (self.binary_weights * self.steps),
+            "gamma": gamma,
+            "learning_rate": float(self.optimizer.learning_rate),
+        }
+
+    def _flips(self) -> int:
+        if isinstance(self.optimizer, Bop):
+            return sum(self.optimizer.flip_counts().values())
+        return int(self.latent_flips)
+
+    @tf.function
+    def _train_chunk(self, iterator, count):
+        for _ in tf.range(count):
+            self.strategy.run(self._train_step, args=next(iterator))
+
+    def _train_step(self, images, labels):
+        with tf.GradientTape() as tape:
+            probabilities = self.model(images, training=True)
+            losses = tf.keras.losses.categorical_crossentropy(labels, probabilities)
+            penalty = tf.add_n(self.model.losses) if self.model.losses else tf.constant(0.0)
+            # The mean over the global batch: the gradients of the replicas are summed.
+            share = tf.reduce_sum(losses) / self.experiment.batch_size
+            loss = share + penalty / self.strategy.num_replicas_in_sync
+        variables = self.model.trainable_variables
+        gradients = tape.gradient(loss, variables)
+        latent = [] if isinstance(self.optimizer, Bop) else self.latent
+        signs = [tf.identity(v >= 0) for v in latent]
+        with tf.control_dependencies(signs):
+            self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        for before, variable in zip(signs, latent, strict=True):
+            changed = tf.not_equal(before, variable >= 0)
+            self.latent_flips.assign_add(tf.math.count_nonzero(changed))
+        _update(self.train_metrics, losses + penalty, labels, probabilities)
+
+    @tf.function(reduce_retracing=True)
+    def _validate_batch(self, images, labels):
+        self.strategy.run(self._validation_step, args=(images, labels))
+
+    def _validation_step(self, images, labels):
+        probabilities = self.model(images, training=False)
+        losses = tf.keras.losses.categorical_crossentropy(labels, probabilities)
+        penalty = tf.add_n(self.model.losses) if self.model.losses else tf.constant(0.0)
+        _update(self.validation_metrics, losses + penalty, labels, probabilities)
+
+
+def build_model(experiment, data) -> tf.keras.Model:
+    """The experiment's network, sized for the data, in the experiment's precision."""
+    build = models.NETWORKS[experiment.network]
+    sizes = {"filters": experiment.filters, "dense_units": experiment.dense_units}
+    sizes = {key: value for key, value in sizes.items() if value is not None}
+    policy = tf.keras.mixed_precision.global_policy()
+    tf.keras.mixed_precision.set_global_policy(experiment.precision)
+    try:
+        return build(data.image_shape, data.num_classes, method=experiment.method, **sizes)
+    finally:
+        tf.keras.mixed_precision.set_global_policy(policy)
+
+
+def build_optimizer(experiment, steps_per_epoch: int) -> tf.keras.optimizers.Optimizer:
+    """Adam for latent weights; Bop for binary ones, and Adam for everything else.
+
+    Args:
+        experiment: a `bopkit.experiments.Experiment`.
+        steps_per_epoch: schedules count steps, experiments epochs.
+
+    Returns:
+        An optimizer, with schedules where the experiment has them.
+    """
+    total = experiment.epochs * steps_per_epoch
+    schedules = tf.keras.optimizers.schedules
+
+    def linear(start, end):
+        return start if end is None else schedules.PolynomialDecay(start, total, end)
+
+    adam = tf.keras.optimizers.Adam(linear(experiment.learning_rate, experiment.learning_rate_end))
+    if experiment.method == "latent":
+        return adam
+    gamma = linear(experiment.gamma, experiment.gamma_end)
+    if experiment.gamma_decay_rate is not None:
+        every = experiment.gamma_decay_epochs * steps_per_epoch
+        gamma = schedules.ExponentialDecay(
+            experiment.gamma, every, experiment.gamma_decay_rate, staircase=True
+        )
+    return Bop(adam, threshold=experiment.threshold, gamma=gamma)
+
+
+def _metrics(num_classes):
+    metrics = {
+        "loss": tf.keras.metrics.Mean(),
+        "accuracy": tf.keras.metrics.CategoricalAccuracy(),
+    }
+    if num_classes > 5:
+        metrics["top_5_accuracy"] = tf.keras.metrics.TopKCategoricalAccuracy(5)
+    return metrics
+
+
+def _update(metrics, losses, labels, probabilities):
+    for name, metric in metrics.items():
+        if name == "loss":
+            metric.update_state(losses)
+        else:
+            metric.update_state(labels, probabilities)

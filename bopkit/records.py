@@ -1,0 +1,277 @@
+"""One run is one JSON record; tables are made from records. No TensorFlow here."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import platform
+import statistics
+import subprocess
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterable
+from importlib import metadata
+from pathlib import Path
+
+FILE_NAME = "run.json"
+STATUSES = ("running", "completed", "failed")
+
+# What a record must hold, and as what.
+SCHEMA = {
+    "experiment": str,
+    "config": dict,
+    "dataset": str,
+    "seed": int,
+    "command": str,
+    "git_commit": (str, type(None)),
+    "versions": dict,
+    "hardware": dict,
+    "status": str,
+    "epochs": list,
+    "final": (dict, type(None)),
+}
+
+
+class RecordError(ValueError):
+    """A record that cannot be read or written; the message is for the user."""
+
+
+def write(folder: str | os.PathLike, record: dict) -> Path:
+    """Write a record so that a reader sees the old one or the new one, never a part.
+
+    Args:
+        folder: the run's folder; it must exist.
+        record: the record; numbers that are not finite become null.
+
+    Returns:
+        The path of ``run.json``.
+
+    Raises:
+        RecordError: the file cannot be written.
+    """
+    path = Path(folder) / FILE_NAME
+    text = json.dumps(_finite(record), indent=1, allow_nan=False) + "\n"
+    try:
+        handle, temporary = tempfile.mkstemp(dir=folder, prefix=".run-", suffix=".json")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(temporary, 0o644)
+            os.replace(temporary, path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise RecordError(f"cannot write {path}: {error.strerror}.") from error
+    return path
+
+
+def read(path: str | os.PathLike) -> dict:
+    """Read and check a record.
+
+    Args:
+        path: ``run.json``, or the folder that holds it.
+
+    Returns:
+        The record.
+
+    Raises:
+        RecordError: the file is missing, is not JSON, or is no record.
+    """
+    path = Path(path)
+    if path.is_dir():
+        path = path / FILE_NAME
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RecordError(f"cannot read {path}: {error.strerror}.") from error
+    except ValueError as error:
+        raise RecordError(f"{path} is not a run record: it is not JSON ({error}).") from error
+    if not isinstance(record, dict):
+        raise RecordError(f"{path} is not a run record: it holds a {type(record).__name__}.")
+    for key, kind in SCHEMA.items():
+        if not isinstance(record.get(key, ...), kind):
+            raise RecordError(f"{path} is not a run record: {key} is missing or of another type.")
+    if record["status"] not in STATUSES:
+        raise RecordError(f"{path}: status must be one of {', '.join(STATUSES)}.")
+    return record
+
+
+def collect(folder: str | os.PathLike) -> list[dict]:
+    """Read every record below a folder, sorted by path.
+
+    Raises:
+        RecordError: the folder does not exist, or a record in it cannot be read.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise RecordError(f"there is no folder {folder}; give one that holds run.json files.")
+    return [read(path) for path in sorted(folder.rglob(FILE_NAME))]
+
+
+def best(record: dict, key: str = "val_accuracy") -> float:
+    """The highest value of a column over a run's epochs; NaN where there is none."""
+    values = [row[key] for row in record["epochs"] if row.get(key) is not None]
+    return max(values, default=math.nan)
+
+
+def final(record: dict, key: str = "val_accuracy") -> float:
+    """A column's value in the last epoch; NaN where there is none."""
+    rows = record["epochs"]
+    value = rows[-1].get(key) if rows else None
+    return math.nan if value is None else value
+
+
+COLUMNS = (
+    "experiment",
+    "data",
+    "size",
+    "epochs",
+    "gamma",
+    "threshold",
+    "precision",
+    "n",
+    "top-1",
+    "sd",
+    "seconds",
+    "status",
+)
+
+
+def rows(records: Iterable[dict]) -> list[dict]:
+    """Group runs that differ in their seed alone, and sum each group up.
+
+    Args:
+        records: run records.
+
+    Returns:
+        One dictionary a group, keys as in `COLUMNS`: "top-1" is the mean over the seeds of
+        the last epoch's validation accuracy, in percent, "sd" its standard deviation over
+        the seeds (NaN for one run), "n" the number of runs, "seconds" the mean time to train.
+    """
+    groups = defaultdict(list)
+    for record in records:
+        same = {key: value for key, value in record["config"].items() if key != "seed"}
+        groups[json.dumps([record["status"], same], sort_keys=True)].append(record)
+    return [_row(group) for group in groups.values()]
+
+
+def _row(group):
+    record, config = group[0], group[0]["config"]
+    accuracies = [100 * final(r) for r in group]
+    done = len(record["epochs"])
+    return {
+        "experiment": record["experiment"],
+        "data": record["dataset"],
+        "size": config.get("filters") or "paper",
+        "epochs": config["epochs"] if done == config["epochs"] else f"{done}/{config['epochs']}",
+        "gamma": _schedule(config, "gamma"),
+        "threshold": "–" if config["threshold"] is None else f"{config['threshold']:g}",
+        "precision": config["precision"],
+        "n": len(group),
+        "top-1": statistics.fmean(accuracies),
+        "sd": statistics.stdev(accuracies) if len(group) > 1 else math.nan,
+        "seconds": statistics.fmean(sum(e["seconds"] for e in r["epochs"]) for r in group),
+        "status": record["status"],
+    }
+
+
+def _schedule(config, key):
+    start, end = config[key], config.get(f"{key}_end")
+    if start is None:
+        return "–"
+    if end is not None:
+        return f"{start:g} → {end:g}"
+    if config.get(f"{key}_decay_rate"):
+        every = config[f"{key}_decay_epochs"]
+        return f"{start:g}, ×{config[f'{key}_decay_rate']:g} every {every}"
+    return f"{start:g}"
+
+
+def cells(row: dict, columns: Iterable[str] = COLUMNS) -> list[str]:
+    """A row of `rows` as text, one string a column; a dash for what is not there."""
+    texts = []
+    for column in columns:
+        value = row[column]
+        if isinstance(value, float) and math.isnan(value):
+            texts.append("–")
+        elif column in ("top-1", "sd"):
+            texts.append(f"{value:.2f}")
+        elif column == "seconds":
+            texts.append(f"{value:,.0f}")
+        else:
+            texts.append(str(value))
+    return texts
+
+
+def markdown_table(records: Iterable[dict], columns: Iterable[str] = COLUMNS) -> str:
+    """The rows of some records as a Markdown table.
+
+    Args:
+        records: run records.
+        columns: which of `COLUMNS` to show.
+
+    Returns:
+        Markdown; a header and one line a group of runs.
+    """
+    columns = list(columns)
+    lines = [columns, ["---"] * len(columns), *(cells(row, columns) for row in rows(records))]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def versions() -> dict[str, str]:
+    """The versions of what a run's numbers depend on."""
+    found = {"python": platform.python_version()}
+    for package in ("bopkit", "tensorflow", "tf-keras", "larq", "numpy"):
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            found[package] = "not installed"
+    return found
+
+
+def hardware() -> dict:
+    """What the run runs on: processor, its cores and its bfloat16, memory in GiB."""
+    found = {"machine": platform.machine(), "cores": os.cpu_count()}
+    try:
+        text = Path("/proc/cpuinfo").read_text()
+        fields = dict(
+            (part.strip() for part in line.split(":", 1)) for line in text.splitlines() if ":" in line
+        )
+        found["processor"] = fields.get("model name", "unknown")
+        flags = fields.get("flags", "").split()
+        found["bfloat16"] = [f for f in ("avx512_bf16", "amx_bf16") if f in flags]
+        pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        found["memory_gib"] = round(pages / 2**30, 1)
+    except (OSError, ValueError):
+        found["processor"] = platform.processor() or "unknown"
+    return found
+
+
+def git_commit() -> str | None:
+    """The commit that `bopkit` runs from, with "-dirty" where it was changed; None elsewhere."""
+    try:
+        done = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            timeout=20,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip() or None
+
+
+def _finite(value):
+    """The same structure with null for NaN and infinity, which JSON cannot hold."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,168 @@
+"""Where the images come from: finds, checks and reads the raw arrays of the small sets.
+
+Each reader takes a split ("train" or "test") and a folder, reads that split's files only, and
+returns uint8 images (n, height, width, channels) and int64 labels (n,) in a fixed order.
+"""
+
+from __future__ import annotations
+
+import gzip
+import math
+import os
+import re
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+DEBIAN_FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
+
+
+class DataError(ValueError):
+    """Data that is missing, damaged, or asked for in a way that it cannot be had: one sentence."""
+
+
+def one_line(error: BaseException) -> str:
+    """The first line of another library's error, to be quoted within a sentence."""
+    lines = str(error).strip().splitlines()
+    return (lines[0].rstrip(".") if lines else type(error).__name__)[:300]
+
+
+def digits(split: str, data_dir: str | os.PathLike | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """scikit-learn's handwritten digits: 8x8, their 17 grey levels spread over 0 to 255."""
+    from sklearn.datasets import load_digits
+    from sklearn.model_selection import train_test_split
+
+    images, labels = load_digits(return_X_y=True)
+    images = np.rint(images * (255 / 16)).astype(np.uint8).reshape(-1, 8, 8, 1)
+    rows = train_test_split(
+        np.arange(len(labels)), test_size=360, stratify=labels, random_state=0
+    )[split == "test"]
+    return images[rows], labels[rows].astype(np.int64)
+
+
+def fashion_mnist(
+    split: str, data_dir: str | os.PathLike | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Fashion-MNIST from the four files of its authors, else from Keras' download."""
+    prefix = {"train": "train", "test": "t10k"}[split]
+    files = (f"{prefix}-images-idx3-ubyte.gz", f"{prefix}-labels-idx1-ubyte.gz")
+    root = data_dir if data_dir is not None else os.environ.get("BOPKIT_DATA_DIR")
+    folders = []
+    if root:
+        root = Path(root).expanduser()
+        folders += [root, root / "fashion-mnist", root / "fashion_mnist"]
+    if data_dir is None:
+        folders.append(DEBIAN_FASHION_MNIST)
+    for folder in folders:
+        if all((folder / file).is_file() for file in files):
+            return _read_idx_pair(folder / files[0], folder / files[1])
+
+    missing = (
+        f"Fashion-MNIST is not there: looked for {files[0]} and {files[1]} in "
+        f"{', '.join(map(str, folders))}"
+    )
+    advice = (
+        "put its four .gz files (github.com/zalandoresearch/fashion-mnist) into a folder named by "
+        "data_dir or BOPKIT_DATA_DIR, or install Debian's package dataset-fashion-mnist."
+    )
+    if data_dir is not None:
+        raise DataError(f"{missing}; {advice}")
+    import tensorflow as tf
+
+    try:
+        arrays = tf.keras.datasets.fashion_mnist.load_data()[split == "test"]
+    except Exception as error:  # Keras raises a bare Exception when a download fails.
+        raise DataError(
+            f"{missing}, and Keras could not download it ({one_line(error)}); {advice}"
+        ) from error
+    return arrays[0][..., None], arrays[1].astype(np.int64)
+
+
+def _read_idx_pair(images_path: Path, labels_path: Path) -> tuple[np.ndarray, np.ndarray]:
+    images = _read_idx(images_path, dimensions=3)
+    labels = _read_idx(labels_path, dimensions=1)
+    if images.shape[1:] != (28, 28):
+        raise DataError(f"{images_path} holds images of {images.shape[1:]}, not (28, 28).")
+    if len(images) != len(labels):
+        raise DataError(
+            f"{images_path} holds {len(images)} images, but {labels_path} {len(labels)} labels."
+        )
+    if labels.max(initial=0) > 9:
+        raise DataError(f"{labels_path} holds the label {labels.max()}; 9 is the highest there is.")
+    return images[..., None], labels.astype(np.int64)
+
+
+def _read_idx(path: Path, dimensions: int) -> np.ndarray:
+    """Reads a gzipped IDX file of unsigned bytes (yann.lecun.com/exdb/mnist), checked."""
+    try:
+        content = gzip.decompress(path.read_bytes())
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(
+            f"{path} cannot be read ({one_line(error)}): it is damaged or cut short, get it again."
+        ) from error
+    # Two zero bytes, the type (8: unsigned byte), the number of dimensions; then their lengths.
+    header = 4 + 4 * dimensions
+    if content[:4] != bytes((0, 0, 8, dimensions)) or len(content) < header:
+        raise DataError(
+            f"{path} is not the IDX file it should be: it begins with {content[:4].hex()}, "
+            f"not with 000008{dimensions:02x}."
+        )
+    shape = struct.unpack(f">{dimensions}I", content[4:header])
+    if len(content) - header != math.prod(shape):
+        raise DataError(
+            f"{path} announces {math.prod(shape):,} bytes but holds {len(content) - header:,}: "
+            "it is damaged or cut short, get it again."
+        )
+    return np.frombuffer(content, np.uint8, offset=header).reshape(shape)
+
+
+def cifar10(split: str, data_dir: str | os.PathLike | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """CIFAR-10 as TFDS prepared it, which happens now if it has not happened before."""
+    folders = tfds_folders(data_dir)
+    prepared = find_prepared("cifar10", folders)
+    import tensorflow_datasets as tfds
+
+    try:
+        if prepared:
+            builder = tfds.builder_from_directory(prepared)
+        else:
+            builder = tfds.builder("cifar10", data_dir=folders[0])
+            builder.download_and_prepare()
+        arrays = tfds.as_numpy(builder.as_dataset(split=split, batch_size=-1))
+    except Exception as error:  # TFDS raises what its many parts raise.
+        where = f"{prepared} cannot be read" if prepared else (
+            f"CIFAR-10 is not there: looked for cifar10 prepared by TFDS in "
+            f"{', '.join(map(str, folders))}, and TFDS could not download it"
+        )
+        advice = "remove that folder and try again" if prepared else (
+            "run once with internet, or name the folder that holds it with data_dir or "
+            "BOPKIT_DATA_DIR"
+        )
+        raise DataError(f"{where} ({one_line(error)}); {advice}.") from error
+    return arrays["image"], arrays["label"]
+
+
+def tfds_folders(data_dir: str | os.PathLike | None) -> list[Path]:
+    """Where TFDS's prepared sets may stand: `data_dir` alone, else the two usual places."""
+    if data_dir is not None:
+        return [Path(data_dir).expanduser()]
+    usual = os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")
+    return [Path(p).expanduser() for p in (os.environ.get("BOPKIT_DATA_DIR"), usual) if p]
+
+
+def find_prepared(name: str, folders: list[Path]) -> Path | None:
+    """The newest version of a set that TFDS finished preparing in the first folder that has one.
+
+    `FOLDER/NAME/VERSION` with a `dataset_info.json`. Found without TFDS, whose own search is slow
+    to import and asks the network about sets that are not there.
+    """
+    for folder in folders:
+        versions = [
+            info.parent for info in (folder / name).glob("*/dataset_info.json")
+            if re.fullmatch(r"\d+\.\d+\.\d+", info.parent.name)
+        ]
+        if versions:
+            return max(versions, key=lambda path: tuple(map(int, path.name.split("."))))
+    return None

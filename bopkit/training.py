@@ -1,0 +1,290 @@
+"""Runs one experiment from its settings to its record: fit, resume, log."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import shlex
+import signal
+import threading
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from bopkit import data as bopdata
+from bopkit import experiments, models, records, rules
+from bopkit.experiments import ConfigError, Experiment
+from bopkit.loop import Loop, TrainingError
+from bopkit.progress import Progress
+
+__all__ = ["ConfigError", "TrainingError", "train"]
+
+
+def train(
+    experiment: str | Experiment,
+    *,
+    output_dir: str | os.PathLike,
+    dataset: str | None = None,
+    data_dir: str | os.PathLike | None = None,
+    preprocess: str | None = None,
+    seed: int = 0,
+    train_examples: int | None = None,
+    validation_examples: int | None = None,
+    holdout: int = 0,
+    hparams: Mapping[str, object] | None = None,
+    tensorboard: bool = True,
+    progress: bool = True,
+    checkpoint_minutes: float = 10,
+) -> dict:
+    """Train one network and leave its record; go on where an earlier call stopped.
+
+    Called again with the same settings on the same `output_dir`, it resumes, or returns at
+    once if the run is complete. It leaves there ``run.json`` (the record), ``checkpoints/``,
+    ``tensorboard/`` and, at the end, ``model.keras``.
+
+    Args:
+        experiment: a name of `bopkit.experiments.EXPERIMENTS`, or an `Experiment`.
+        output_dir: the run's folder; made where it does not exist.
+        dataset: a name of `bopkit.data.DATASETS`; `None` is "digits", which needs no files.
+        data_dir: where to look for the data.
+        preprocess: "default" or "resize_and_flip"; `None` is the experiment's own on the
+            paper's data set and "default" elsewhere.
+        seed: of the weights, the order of the data and its augmentation. It is set for
+            Python, NumPy and TensorFlow as a whole.
+        train_examples: how many training images to use; `None` for all.
+        validation_examples: how many validation images to use; `None` for all.
+        holdout: validate on this many images of the training set, and leave the test set
+            alone: for choosing hyperparameters.
+        hparams: fields of the experiment to override, such as ``{"epochs": 3}``.
+        tensorboard: write TensorBoard logs.
+        progress: show the epochs (and a bar, in a terminal).
+        checkpoint_minutes: save a checkpoint within an epoch where the last is older; one is
+            saved after every epoch.
+
+    Returns:
+        The run's record, as in ``run.json``: see `bopkit.records`.
+
+    Raises:
+        ConfigError: a setting is unknown or out of range, or the folder holds another run.
+        bopkit.data.DataError: the data is missing or damaged.
+        bopkit.records.RecordError: the folder cannot be written, or its record not read.
+        TrainingError: the loss became NaN or infinite; the record says "failed".
+    """
+    experiment = _resolve(experiment, dataset or "digits", preprocess, hparams or {})
+    _check_seed(seed)
+    tf.get_logger().setLevel("ERROR")  # AutoGraph warns about larq's own code
+    size, channels = _image_format(experiment)
+    data = bopdata.load(
+        experiment.dataset,
+        data_dir=data_dir,
+        image_size=size,
+        channels=channels,
+        preprocess=experiment.preprocess,
+        train_examples=train_examples,
+        validation_examples=validation_examples,
+        holdout=holdout,
+    )
+    steps = data.steps_per_epoch(experiment.batch_size)
+    config = dataclasses.asdict(experiment) | {
+        "image_shape": list(data.image_shape),
+        "train_examples": data.train_examples,
+        "validation_examples": data.validation_examples,
+        "holdout": holdout,
+        "steps_per_epoch": steps,
+        "seed": seed,
+    }
+    folder = _make_folder(output_dir)
+    with _only_run(folder):
+        record = _open(folder, experiment, config)
+        show = Progress(experiment.epochs, steps, silent=not progress)
+        if record["status"] == "completed":
+            show.note(f"{folder} holds this run, complete: nothing to do.")
+            return record
+        record["command"] = _command(experiment, config, train_examples, validation_examples)
+        with _recorded(folder, record), _terminable():
+            _run(folder, record, experiment, data, seed, show, tensorboard, checkpoint_minutes)
+        return record
+
+
+def _run(folder, record, experiment, data, seed, show, tensorboard, checkpoint_minutes):
+    tf.keras.utils.set_random_seed(seed)
+    loop = Loop(experiment, data, seed, tf.distribute.get_strategy(), folder / "checkpoints")
+    parameters, binary = models.count_weights(loop.model)
+    record["config"] |= {"parameters": parameters, "binary_weights": binary}
+    if loop.restore():
+        show.note(f"resuming {folder} after epoch {int(loop.epoch)}, step {int(loop.step)}.")
+    # Rows are written before the checkpoint of their epoch: what is newer is done again.
+    record["epochs"] = record["epochs"][: int(loop.epoch)]
+    records.write(folder, record)
+    iterator = loop.batches()
+    for _ in range(int(loop.epoch), experiment.epochs):
+        row = loop.train_epoch(iterator, show, 60 * checkpoint_minutes)
+        record["epochs"].append(row)
+        records.write(folder, record)
+        loop.save()
+        if tensorboard:
+            _log(folder / "tensorboard", row)
+        show.finish(row)
+    record["final"] = {k: v for k, v in record["epochs"][-1].items() if k != "seconds"}
+    loop.model.save(folder / "model.keras")
+
+
+def _resolve(experiment, dataset, preprocess, hparams) -> Experiment:
+    if isinstance(experiment, str):
+        experiment = experiments.get(experiment)
+    if dataset != experiment.dataset and preprocess is None:
+        preprocess = "default"  # augmentation is the paper's for its own data set
+    experiment = experiments.override(experiment, {"preprocess": preprocess, **hparams})
+    return dataclasses.replace(experiment, dataset=dataset)
+
+
+def _check_seed(seed):
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**31:
+        raise ConfigError(f"seed must be a whole number from 0 to 2147483647; got {seed!r}.")
+
+
+def _image_format(experiment):
+    """Pixels a side and channels; None for the data's own."""
+    if experiment.network != "binarynet":
+        return experiment.image_size, 3
+    size = experiment.image_size
+    if size is None and experiment.dataset == "digits":
+        size = 16  # 8x8 is too small for three pools
+    return size, None
+
+
+def _make_folder(output_dir) -> Path:
+    folder = Path(output_dir)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"cannot make the folder {folder}: {error.strerror}.") from error
+    return folder
+
+
+def _open(folder, experiment, config) -> dict:
+    """The folder's record if it is of this very run, a new one if it has none."""
+    if (folder / records.FILE_NAME).exists():
+        record = records.read(folder)
+        there = {k: v for k, v in record["config"].items() if k in config}
+        if there != config:
+            what = "; ".join(
+                f"{key} {there.get(key)} there, {value} here"
+                for key, value in config.items()
+                if there.get(key) != value
+            )
+            raise ConfigError(
+                f"{folder} holds a run with another configuration ({what}); choose another "
+                "output folder, or remove this one."
+            )
+        return record
+    return {
+        "experiment": experiment.name,
+        "config": config,
+        "dataset": experiment.dataset,
+        "seed": config["seed"],
+        "command": "",
+        "git_commit": records.git_commit(),
+        "versions": records.versions(),
+        "hardware": records.hardware()
+        | {"gpus": [g.name for g in tf.config.list_physical_devices("GPU")]},
+        "status": "running",
+        "epochs": [],
+        "final": None,
+    }
+
+
+def _command(experiment, config, train_examples, validation_examples) -> str:
+    """The command line that repeats this run, however it was started."""
+    network, _, hparams_set = experiment.name.partition("/")
+    words = ["bopkit", "train", network, "--dataset", experiment.dataset]
+    words += ["--preprocess-fn", experiment.preprocess, "--hparams-set", hparams_set]
+    changed = experiments.changes(experiment)
+    pairs = [
+        f"{key}={'none' if value is None else value}"
+        for key, value in changed.items()
+        if key not in ("dataset", "preprocess")
+    ]
+    words += ["--hparams", ",".join(pairs)] if pairs else []
+    words += ["--seed", str(config["seed"])]
+    for flag, value in (
+        ("--train-examples", train_examples),
+        ("--validation-examples", validation_examples),
+        ("--holdout", config["holdout"] or None),
+    ):
+        words += [flag, str(value)] if value is not None else []
+    return shlex.join(words)
+
+
+@contextlib.contextmanager
+def _recorded(folder, record) -> Iterator[None]:
+    """Keep the record's status true: running, then completed, or failed with the reason."""
+    record["status"] = "running"
+    record.pop("error", None)
+    try:
+        yield
+    except BaseException as error:
+        interrupted = isinstance(error, KeyboardInterrupt | SystemExit)
+        record["status"] = "failed"
+        record["error"] = "interrupted" if interrupted else f"{type(error).__name__}: {error}"
+        with contextlib.suppress(records.RecordError):  # the first error is the one to show
+            records.write(folder, record)
+        raise
+    record["status"] = "completed"
+    records.write(folder, record)
+
+
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
+    """Let SIGTERM, a scheduler's polite stop, end the run as Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(signum, frame):
+        raise SystemExit(128 + signum)
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextlib.contextmanager
+def _only_run(folder) -> Iterator[None]:
+    """Refuse a second run on one folder; the system drops the lock when a process ends."""
+    try:
+        import fcntl
+    except ImportError:  # not on Windows
+        yield
+        return
+    try:
+        lock = open(folder / ".lock", "w")  # noqa: SIM115 (held for the whole run)
+    except OSError as error:
+        raise ConfigError(f"cannot write in {folder}: {error.strerror}.") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise ConfigError(
+                f"another process is running in {folder}; wait for it, or choose another folder."
+            ) from None
+        yield
+
+
+def _log(folder, row):
+    """One epoch's scalars for TensorBoard, training and validation as two curves."""
+    train = {k: v for k, v in row.items() if not k.startswith("val_") and v is not None}
+    train["log_flip_ratio"] = float(rules.log_flip_ratio(np.float64(row["flip_ratio"])))
+    validation = {k[4:]: v for k, v in row.items() if k.startswith("val_")}
+    for name, scalars in (("train", train), ("validation", validation)):
+        writer = tf.summary.create_file_writer(str(folder / name))
+        with writer.as_default(step=row["epoch"]):
+            for key, value in scalars.items():
+                if key != "epoch":
+                    tf.summary.scalar(key, value)
+        writer.close()
