@@ -24,6 +24,7 @@ _LAZY = {
 _MODULES = (
     "cli",
     "data",
+    "errors",
     "experiments",
     "figures",
     "models",

@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from bopkit import sources
-from bopkit.sources import DataError
+from bopkit.errors import DataError
 
 DATASETS = ("digits", "fashion_mnist", "cifar10", "imagenet2012")
 PREPROCESS = ("default", "resize_and_flip")
@@ -240,7 +240,7 @@ def load(name: str = "digits", *, data_dir: str | os.PathLike | None = None,
         DataError: if the data or an argument is not as it must be.
     """
     if name not in DATASETS:
-        near = difflib.get_close_matches(str(name).lower().replace("-", "_"), DATASETS, n=1)
+        near = difflib.get_close_matches(str(name).lower(), DATASETS, n=1, cutoff=0.5)
         hint = f"; did you mean {near[0]!r}?" if near else "."
         raise DataError(f"there is no dataset {name!r}: choose one of {', '.join(DATASETS)}{hint}")
     if preprocess not in PREPROCESS:

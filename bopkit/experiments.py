@@ -14,12 +14,9 @@ import typing
 from collections.abc import Mapping
 
 from bopkit import rules
+from bopkit.errors import ConfigError
 
 PRECISIONS = ("float32", "mixed_bfloat16")
-
-
-class ConfigError(ValueError):
-    """A setting that does not exist or is out of range; the message is for the user."""
 
 
 @dataclasses.dataclass(frozen=True)

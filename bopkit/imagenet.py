@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from bopkit import data, sources
-from bopkit.sources import DataError
+from bopkit.errors import DataError
 
 NUM_CLASSES = 1000
 IMAGE_SIZE = 224
@@ -73,11 +73,6 @@ def load(data_dir: str | os.PathLike | None = None, image_size: int | None = Non
     if holdout:
         validation = data.check_examples("validation_examples", validation_examples, holdout)
         validation_split = f"train[{available}:{available + validation}]"
-    elif not counts.get("validation"):
-        raise DataError(
-            f"{prepared} has no validation images: prepare it again with ILSVRC2012_img_val.tar "
-            "beside the training archive, or validate on training images with holdout."
-        )
     else:
         validation = data.check_examples(
             "validation_examples", validation_examples, counts["validation"]
@@ -110,9 +105,14 @@ def _split_counts(prepared: Path) -> dict[str, int]:
                 f"{missing[0]} is missing, with {len(missing) - 1} other files of the "
                 f"{split.name} split: prepare imagenet2012 again, or copy it whole."
             )
-    if not builder.info.splits.get("train"):
-        raise DataError(f"{prepared} has no training images: prepare it with both archives.")
-    return {name: split.num_examples for name, split in builder.info.splits.items()}
+    counts = {name: split.num_examples for name, split in builder.info.splits.items()}
+    for name in ("train", "validation"):
+        if not counts.get(name):
+            raise DataError(
+                f"{prepared} has no {name} images: remove it and prepare imagenet2012 again with "
+                "both ILSVRC2012_img_train.tar and ILSVRC2012_img_val.tar."
+            )
+    return counts
 
 
 class ImageNet(data.Data):

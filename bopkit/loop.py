@@ -12,16 +12,13 @@ import time
 import tensorflow as tf
 
 from bopkit import models
+from bopkit.errors import TrainingError
 from bopkit.optimizers import Bop
 from bopkit.progress import Progress
 
 # A chunk of steps runs inside one call of a compiled function, about this long, so that
 # Python's share of a small step is small and a bar still moves.
 CHUNK_SECONDS = 0.5
-
-
-class TrainingError(RuntimeError):
-    """Training cannot go on; the message says why and what may help."""
 
 
 class Loop:

@@ -280,6 +280,7 @@ class Bop(tf.keras.optimizers.Optimizer):
         index = self._index_dict[self._var_key(variable)]
         momentum, flips = self._momentums[index], self._flips[index]
         gamma, threshold = self.gamma, self.threshold
+        variable = _unwrap(variable)
         average, count, flip = self._parts
         average(momentum, tf.cast(gradient, momentum.dtype), gamma)
         # summed as integers: a layer can have more weights than float32 counts exactly
@@ -313,6 +314,14 @@ def _serialize_hyper(hyper):
     if isinstance(hyper, _Schedule):
         return tf.keras.optimizers.schedules.serialize(hyper)
     return float(hyper.numpy())
+
+
+def _unwrap(variable):
+    # larq's and mixed precision's wrappers count as a new type at every call: a function that
+    # was given one would be compiled anew in every step of an eager loop.
+    for wrapped in ("latent_variable", "_variable"):
+        variable = getattr(variable, wrapped, variable)
+    return variable
 
 
 def _can_compile() -> bool:

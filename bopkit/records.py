@@ -14,6 +14,8 @@ from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 
+from bopkit.errors import RecordError
+
 FILE_NAME = "run.json"
 STATUSES = ("running", "completed", "failed")
 
@@ -31,10 +33,6 @@ SCHEMA = {
     "epochs": list,
     "final": (dict, type(None)),
 }
-
-
-class RecordError(ValueError):
-    """A record that cannot be read or written; the message is for the user."""
 
 
 def write(folder: str | os.PathLike, record: dict) -> Path:
@@ -125,61 +123,55 @@ def final(record: dict, key: str = "val_accuracy") -> float:
     return math.nan if value is None else value
 
 
-COLUMNS = (
-    "experiment",
-    "data",
-    "size",
-    "epochs",
-    "gamma",
-    "threshold",
-    "precision",
-    "n",
-    "top-1",
-    "sd",
-    "seconds",
-    "status",
-)
+COLUMNS = ("experiment", "data", "filters", "epochs", "γ", "τ", "Adam", "n", "top-1 %", "seconds")
 
 
-def rows(records: Iterable[dict]) -> list[dict]:
-    """Group runs that differ in their seed alone, and sum each group up.
+def rows(records: Iterable[dict]) -> list[dict[str, str]]:
+    """Group the runs that differ in their seed alone, and sum each group up as text.
 
     Args:
         records: run records.
 
     Returns:
-        One dictionary a group, keys as in `COLUMNS`: "top-1" is the mean over the seeds of
-        the last epoch's validation accuracy, in percent, "sd" its standard deviation over
-        the seeds (NaN for one run), "n" the number of runs, "seconds" the mean time to train.
+        One dictionary a group, keys as in `COLUMNS`. "top-1 %" is the last epoch's validation
+        accuracy, its mean ± standard deviation over the group's n runs; "seconds" the mean
+        time to train; "epochs" reads 2/10 for a run that is not complete.
     """
     groups = defaultdict(list)
     for record in records:
         same = {key: value for key, value in record["config"].items() if key != "seed"}
-        groups[json.dumps([record["status"], same], sort_keys=True)].append(record)
+        groups[json.dumps([len(record["epochs"]), same], sort_keys=True)].append(record)
     return [_row(group) for group in groups.values()]
 
 
 def _row(group):
     record, config = group[0], group[0]["config"]
-    accuracies = [100 * final(r) for r in group]
-    done = len(record["epochs"])
+    done, seconds = len(record["epochs"]), [sum(e["seconds"] for e in r["epochs"]) for r in group]
     return {
         "experiment": record["experiment"],
-        "data": record["dataset"],
-        "size": config.get("filters") or "paper",
-        "epochs": config["epochs"] if done == config["epochs"] else f"{done}/{config['epochs']}",
-        "gamma": _schedule(config, "gamma"),
-        "threshold": "–" if config["threshold"] is None else f"{config['threshold']:g}",
-        "precision": config["precision"],
-        "n": len(group),
-        "top-1": statistics.fmean(accuracies),
-        "sd": statistics.stdev(accuracies) if len(group) > 1 else math.nan,
-        "seconds": statistics.fmean(sum(e["seconds"] for e in r["epochs"]) for r in group),
-        "status": record["status"],
+        "data": record["dataset"] + (" (held out)" if config["holdout"] else ""),
+        "filters": str(config["filters"] or "–"),
+        "epochs": str(done) if done == config["epochs"] else f"{done}/{config['epochs']}",
+        "γ": schedule(config, "gamma"),
+        "τ": schedule(config, "threshold"),
+        "Adam": schedule(config, "learning_rate"),
+        "n": str(len(group)),
+        "top-1 %": mean_and_deviation([100 * final(r) for r in group]),
+        "seconds": f"{statistics.fmean(seconds):,.0f}",
     }
 
 
-def _schedule(config, key):
+def mean_and_deviation(values: Iterable[float]) -> str:
+    """The mean of some numbers as text, ± their standard deviation where there are several."""
+    values = list(values)
+    mean = statistics.fmean(values)
+    if math.isnan(mean):
+        return "–"
+    return f"{mean:.2f} ± {statistics.stdev(values):.2f}" if len(values) > 1 else f"{mean:.2f}"
+
+
+def schedule(config: dict, key: str) -> str:
+    """A rate of a configuration as text: its value, or how it falls."""
     start, end = config[key], config.get(f"{key}_end")
     if start is None:
         return "–"
@@ -187,24 +179,8 @@ def _schedule(config, key):
         return f"{start:g} → {end:g}"
     if config.get(f"{key}_decay_rate"):
         every = config[f"{key}_decay_epochs"]
-        return f"{start:g}, ×{config[f'{key}_decay_rate']:g} every {every}"
+        return f"{start:g}, ×{config[f'{key}_decay_rate']:g} every {every} epochs"
     return f"{start:g}"
-
-
-def cells(row: dict, columns: Iterable[str] = COLUMNS) -> list[str]:
-    """A row of `rows` as text, one string a column; a dash for what is not there."""
-    texts = []
-    for column in columns:
-        value = row[column]
-        if isinstance(value, float) and math.isnan(value):
-            texts.append("–")
-        elif column in ("top-1", "sd"):
-            texts.append(f"{value:.2f}")
-        elif column == "seconds":
-            texts.append(f"{value:,.0f}")
-        else:
-            texts.append(str(value))
-    return texts
 
 
 def markdown_table(records: Iterable[dict], columns: Iterable[str] = COLUMNS) -> str:
@@ -218,7 +194,8 @@ def markdown_table(records: Iterable[dict], columns: Iterable[str] = COLUMNS) ->
         Markdown; a header and one line a group of runs.
     """
     columns = list(columns)
-    lines = [columns, ["---"] * len(columns), *(cells(row, columns) for row in rows(records))]
+    lines = [columns, ["---"] * len(columns)]
+    lines += [[row[column] for column in columns] for row in rows(records)]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 

@@ -129,8 +129,9 @@ def sign(values: np.ndarray) -> np.ndarray:
     Returns:
         An array of -1.0 and +1.0 of the same shape and floating type.
     """
-    values = np.asarray(values, dtype=np.result_type(values, np.float32))
-    return np.where(values >= 0, values.dtype.type(1), values.dtype.type(-1))
+    values = np.asarray(values)
+    kind = np.result_type(values, np.float32).type
+    return np.where(values >= 0, kind(1), kind(-1))
 
 
 def ste_sign_gradient(values: np.ndarray, gradient: np.ndarray, *, clip: float = 1.0) -> np.ndarray:

@@ -104,7 +104,7 @@ def prepare_imagenet_sample(folder: str | os.PathLike, *, train: int = 32, valid
         with contextlib.redirect_stdout(silence), contextlib.redirect_stderr(silence):
             tfds.builder("imagenet2012", data_dir=data_dir).download_and_prepare(
                 download_dir=Path(folder) / "downloads",
-                download_config=tfds.download.DownloadConfig(manual_dir=manual_dir),
+                download_config=tfds.download.DownloadConfig(manual_dir=manual_dir, num_shards=4),
             )
     return data_dir
 

@@ -6,21 +6,23 @@ returns uint8 images (n, height, width, channels) and int64 labels (n,) in a fix
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import math
 import os
 import re
 import struct
+import urllib.error
+import urllib.request
 import zlib
 from pathlib import Path
 
 import numpy as np
 
+from bopkit.errors import DataError
+
 DEBIAN_FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
-
-
-class DataError(ValueError):
-    """Data that is missing, damaged, or asked for in a way that it cannot be had: one sentence."""
+CIFAR10_URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
 
 
 def one_line(error: BaseException) -> str:
@@ -121,27 +123,37 @@ def _read_idx(path: Path, dimensions: int) -> np.ndarray:
 def cifar10(split: str, data_dir: str | os.PathLike | None = None) -> tuple[np.ndarray, np.ndarray]:
     """CIFAR-10 as TFDS prepared it, which happens now if it has not happened before."""
     folders = tfds_folders(data_dir)
-    prepared = find_prepared("cifar10", folders)
+    prepared = find_prepared("cifar10", folders) or _prepare_cifar10(folders)
     import tensorflow_datasets as tfds
 
     try:
-        if prepared:
-            builder = tfds.builder_from_directory(prepared)
-        else:
-            builder = tfds.builder("cifar10", data_dir=folders[0])
-            builder.download_and_prepare()
+        builder = tfds.builder_from_directory(prepared)
         arrays = tfds.as_numpy(builder.as_dataset(split=split, batch_size=-1))
     except Exception as error:  # TFDS raises what its many parts raise.
-        where = f"{prepared} cannot be read" if prepared else (
-            f"CIFAR-10 is not there: looked for cifar10 prepared by TFDS in "
-            f"{', '.join(map(str, folders))}, and TFDS could not download it"
-        )
-        advice = "remove that folder and try again" if prepared else (
-            "run once with internet, or name the folder that holds it with data_dir or "
-            "BOPKIT_DATA_DIR"
-        )
-        raise DataError(f"{where} ({one_line(error)}); {advice}.") from error
+        raise DataError(
+            f"{prepared} cannot be read ({one_line(error)}): remove that folder and try again."
+        ) from error
     return arrays["image"], arrays["label"]
+
+
+def _prepare_cifar10(folders: list[Path]) -> Path:
+    """Has TFDS download CIFAR-10 into the first folder; returns where it stands then."""
+    try:
+        # Without internet TFDS would go on trying for minutes.
+        with contextlib.suppress(urllib.error.HTTPError):
+            urllib.request.urlopen(urllib.request.Request(CIFAR10_URL, method="HEAD"), timeout=20)
+        import tensorflow_datasets as tfds
+
+        builder = tfds.builder("cifar10", data_dir=folders[0])
+        builder.download_and_prepare()
+    except Exception as error:  # as above
+        raise DataError(
+            f"CIFAR-10 is not there: looked for cifar10 prepared by TFDS in "
+            f"{', '.join(map(str, folders))}, and could not download {CIFAR10_URL} "
+            f"({one_line(error)}); run once with internet, or name the folder that holds it with "
+            "data_dir or BOPKIT_DATA_DIR."
+        ) from error
+    return Path(builder.data_dir)
 
 
 def tfds_folders(data_dir: str | os.PathLike | None) -> list[Path]:

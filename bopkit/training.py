@@ -16,11 +16,10 @@ import tensorflow as tf
 
 from bopkit import data as bopdata
 from bopkit import experiments, models, records, rules
-from bopkit.experiments import ConfigError, Experiment
-from bopkit.loop import Loop, TrainingError
+from bopkit.errors import ConfigError, RecordError
+from bopkit.experiments import Experiment
+from bopkit.loop import Loop
 from bopkit.progress import Progress
-
-__all__ = ["ConfigError", "TrainingError", "train"]
 
 
 def train(
@@ -68,10 +67,12 @@ def train(
         The run's record, as in ``run.json``: see `bopkit.records`.
 
     Raises:
-        ConfigError: a setting is unknown or out of range, or the folder holds another run.
-        bopkit.data.DataError: the data is missing or damaged.
-        bopkit.records.RecordError: the folder cannot be written, or its record not read.
-        TrainingError: the loss became NaN or infinite; the record says "failed".
+        bopkit.errors.ConfigError: a setting is unknown or out of range, or the folder holds
+            another run.
+        bopkit.errors.DataError: the data is missing or damaged.
+        bopkit.errors.RecordError: the folder cannot be written, or its record not read.
+        bopkit.errors.TrainingError: the loss became NaN or infinite; the record says
+            "failed".
     """
     experiment = _resolve(experiment, dataset or "digits", preprocess, hparams or {})
     _check_seed(seed)
@@ -190,11 +191,16 @@ def _open(folder, experiment, config) -> dict:
         "git_commit": records.git_commit(),
         "versions": records.versions(),
         "hardware": records.hardware()
-        | {"gpus": [g.name for g in tf.config.list_physical_devices("GPU")]},
+        | {"gpus": list_devices("GPU")},
         "status": "running",
         "epochs": [],
         "final": None,
     }
+
+
+def list_devices(kind: str | None = None) -> list[str]:
+    """The names of the devices that TensorFlow sees: all, or "CPU" or "GPU" alone."""
+    return [device.name for device in tf.config.list_physical_devices(kind)]
 
 
 def _command(experiment, config, train_examples, validation_examples) -> str:
@@ -230,7 +236,7 @@ def _recorded(folder, record) -> Iterator[None]:
         interrupted = isinstance(error, KeyboardInterrupt | SystemExit)
         record["status"] = "failed"
         record["error"] = "interrupted" if interrupted else f"{type(error).__name__}: {error}"
-        with contextlib.suppress(records.RecordError):  # the first error is the one to show
+        with contextlib.suppress(RecordError):  # the first error is the one to show
             records.write(folder, record)
         raise
     record["status"] = "completed"

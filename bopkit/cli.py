@@ -1,0 +1,161 @@
+"""The command line: `bopkit train`, `bopkit experiments`, `bopkit results`."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+import bopkit
+from bopkit import experiments, records
+from bopkit.errors import BopkitError
+
+app = typer.Typer(
+    help="Train binarized neural networks with Bop, without latent weights.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def main() -> None:
+    """Run the command line; what is the user's to mend ends in one line and exit code 2."""
+    # TensorFlow's start-up messages are of no use to anyone who did not ask for them.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    try:
+        app()
+    except BopkitError as error:
+        print(f"bopkit: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("bopkit: interrupted; the same command goes on from here.", file=sys.stderr)
+        sys.exit(130)
+
+
+@app.command()
+def train(
+    network: Annotated[
+        str, typer.Argument(help=f"One of: {', '.join(experiments.NETWORKS)}.", metavar="NETWORK")
+    ],
+    dataset: Annotated[
+        str, typer.Option(help="digits, fashion_mnist, cifar10 or imagenet2012.")
+    ] = "digits",
+    preprocess_fn: Annotated[
+        str | None, typer.Option(help="default, or resize_and_flip (the paper's for CIFAR-10).")
+    ] = None,
+    hparams_set: Annotated[
+        str, typer.Option(help="The experiment's second name: see `bopkit experiments`.")
+    ] = "bop",
+    hparams: Annotated[
+        str, typer.Option(help="Overrides, such as epochs=3,gamma=1e-3.", metavar="K=V,K=V")
+    ] = "",
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Where to look for the data.", metavar="DIR")
+    ] = None,
+    output_dir: Annotated[
+        Path | None,
+        typer.Option(
+            help="The run's folder; by default runs/NETWORK_SET_DATASET_seedN.", metavar="DIR"
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the weights and of the data's order.")] = 0,
+    train_examples: Annotated[
+        int | None, typer.Option(help="Use only so many training images.", metavar="N")
+    ] = None,
+    validation_examples: Annotated[
+        int | None, typer.Option(help="Use only so many validation images.", metavar="N")
+    ] = None,
+    holdout: Annotated[
+        int, typer.Option(help="Validate on so many training images, not on the test set.")
+    ] = 0,
+    tensorboard: Annotated[bool, typer.Option(help="Write TensorBoard logs.")] = True,
+) -> None:
+    """Train one network and leave its record, run.json.
+
+    The same command again resumes a run that stopped, and does nothing for one that is done.
+    """
+    experiment = experiments.get(network, hparams_set)
+    overrides = experiments.parse_hparams(hparams)
+    experiments.override(experiment, overrides)  # a typing error shows before TensorFlow loads
+    if output_dir is None:
+        output_dir = Path("runs") / f"{experiment.network}_{hparams_set}_{dataset}_seed{seed}"
+    _load_tensorflow()
+    record = bopkit.train(
+        experiment,
+        output_dir=output_dir,
+        dataset=dataset,
+        data_dir=data_dir,
+        preprocess=preprocess_fn,
+        seed=seed,
+        train_examples=train_examples,
+        validation_examples=validation_examples,
+        holdout=holdout,
+        hparams=overrides,
+        tensorboard=tensorboard,
+    )
+    print(f"validation top-1 {record['final']['val_accuracy']:.2%}; the record is in {output_dir}.")
+
+
+@app.command(name="experiments")
+def list_experiments() -> None:
+    """List what can be run: the paper's settings."""
+    rates = ("gamma", "threshold", "learning_rate")
+    _print_table(
+        ("experiment", "data", "epochs", "batch", "γ", "τ", "Adam"),
+        [
+            [e.name, e.dataset, str(e.epochs), str(e.batch_size)]
+            + [records.schedule(vars(e), rate) for rate in rates]
+            for e in experiments.EXPERIMENTS.values()
+        ],
+    )
+
+
+@app.command()
+def results(
+    folder: Annotated[Path, typer.Argument(help="A folder with run records.")] = Path("results"),
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
+) -> None:
+    """Print a table of the runs below a folder; runs that differ in their seed are one row."""
+    found = records.collect(folder)
+    if not found:
+        print(f"no run.json below {folder}.")
+    elif markdown:
+        print(records.markdown_table(found))
+    else:
+        _print_table(records.COLUMNS, [list(row.values()) for row in records.rows(found)])
+
+
+def _print_table(header, rows):
+    """A table as wide as the terminal, and as wide as it likes in a file or a pipe."""
+    table = Table(*header, header_style="bold")
+    for row in rows:
+        table.add_row(*row)
+    Console(width=None if sys.stdout.isatty() else 200).print(table)
+
+
+def _load_tensorflow():
+    """Import TensorFlow without the notes that its C++ parts print before any log level counts."""
+    sys.stderr.flush()
+    stderr = os.dup(2)
+    with tempfile.TemporaryFile() as notes:
+        os.dup2(notes.fileno(), 2)
+        try:
+            importlib.import_module("bopkit.training").list_devices()
+        except BaseException:
+            notes.seek(0)
+            os.write(stderr, notes.read())  # something failed: now they may say why
+            raise
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,51 @@
+"""What every test of this repository shares."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+
+import pytest
+
+# Before anything imports TensorFlow: larq needs Keras 2, and a test log needs no C++ chatter.
+os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("MPLBACKEND", "agg")
+
+IN_CI = os.environ.get("CI", "").lower() in {"1", "true", "yes"}
+
+
+@pytest.fixture(scope="session")
+def require() -> Callable[[bool, str], None]:
+    """`require(condition, reason)`: what a test needs from the machine (data, a browser).
+
+    On a person's machine a test that lacks it is skipped with the reason. Under `CI=true` it
+    fails: a check that silently stopped running is worse than none.
+    """
+
+    def check(condition: bool, reason: str) -> None:
+        if condition:
+            return
+        if IN_CI:
+            pytest.fail(f"CI must be able to run this test: {reason}", pytrace=False)
+        pytest.skip(reason)
+
+    return check
+
+
+@pytest.fixture(scope="session")
+def run_python() -> Callable[..., subprocess.CompletedProcess]:
+    """`run_python(code, *arguments, env={})`: a new interpreter, with nothing imported yet."""
+
+    def run(code: str, *arguments: str, env: dict[str, str] | None = None, timeout: float = 120):
+        return subprocess.run(
+            [sys.executable, "-c", code, *map(str, arguments)],
+            env={**os.environ, **(env or {})},
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+        )
+
+    return run

@@ -1,0 +1,56 @@
+"""The repository itself: nothing of one machine in it, and what the front page shows is true."""
+
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# Written so that this file does not find itself.
+MACHINE = re.compile(
+    r"(?<![\w.])/(?:wo[r]k|op[t]|hom[e])/\w|"
+    r"registry\.npm[j]s|pypi\.or[g]/simple|pythonhoste[d]\.org|index-ur[l]",
+    re.IGNORECASE,
+)
+
+
+@pytest.fixture(scope="module")
+def committed(require) -> list[Path]:
+    listing = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True)
+    require(listing.returncode == 0, "not a git checkout")
+    return [path for name in listing.stdout.split("\0") if name and (path := ROOT / name).is_file()]
+
+
+def test_no_committed_file_names_a_machine_or_a_registry(committed):
+    found = []
+    for path in committed:
+        text = path.read_bytes().decode("utf8", errors="ignore")
+        found += [f"{path.relative_to(ROOT)}: {match[0]}" for match in MACHINE.finditer(text)]
+    assert found == []
+
+
+def test_what_is_fetched_at_build_time_is_pinned_and_not_committed(committed):
+    lock = json.loads((ROOT / "package-lock.json").read_text())
+    assert not any("resolved" in package for package in lock["packages"].values())
+    wanted = json.loads((ROOT / "package.json").read_text())["dependencies"]
+    assert all(re.fullmatch(r"[\d.]+", version) for version in wanted.values())
+    assert not [path for path in committed if {"vendor", "node_modules"} & set(path.parts)]
+
+
+def test_every_page_of_the_contents_exists():
+    toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
+    names = [toc["root"], *(page["file"] for part in toc["parts"] for page in part["chapters"])]
+    missing = [name for name in names if not list(ROOT.glob(f"{name}.*"))]
+    assert missing == []
+
+
+def test_the_ten_lines_on_the_index_learn():
+    text = (ROOT / "book" / "index.md").read_text(encoding="utf8")
+    code = re.search(r"```python\n(.*?)```", text, re.DOTALL)[1]
+    names = {}
+    exec(code, names)
+    assert names["model"].history.history["val_accuracy"][-1] > 0.8

@@ -1,0 +1,164 @@
+"""The rules against hand-computed cases and the properties that must hold for any input."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from bopkit import rules
+
+SHAPES = hnp.array_shapes(max_dims=3, max_side=5)
+FLOATS = st.floats(-10, 10, width=32)
+
+
+@st.composite
+def bop_inputs(draw):
+    shape = draw(SHAPES)
+    weights = draw(hnp.arrays(np.float32, shape, elements=st.sampled_from([-1.0, 1.0])))
+    momentum, gradient = (draw(hnp.arrays(np.float32, shape, elements=FLOATS)) for _ in range(2))
+    gamma = draw(st.floats(1e-6, 1.0))
+    threshold = draw(st.one_of(st.just(0.0), st.floats(1e-10, 5.0)))
+    return weights, momentum, gradient, threshold, gamma
+
+
+def test_bop_step_by_hand():
+    # m = 0.9 m + 0.1 g = [0.3, 0.3, -0.4, 0.0]; w m = [0.3, -0.3, 0.4, 0.0]; flips above 0.35
+    weights = np.array([1.0, -1.0, -1.0, 1.0])
+    momentum = np.array([0.2, 0.2, -0.3, 0.0])
+    gradient = np.array([1.2, 1.2, -1.3, 0.0])
+    new = rules.bop_step(weights, momentum, gradient, threshold=0.35, gamma=0.1)
+    np.testing.assert_allclose(new.momentum, [0.3, 0.3, -0.4, 0.0], atol=1e-15)
+    np.testing.assert_array_equal(new.weights, [1.0, -1.0, 1.0, 1.0])
+    np.testing.assert_array_equal(new.flips, [False, False, True, False])
+
+
+def test_momentum_outlives_the_flip():
+    """The flipped weight agrees with its average now, so that it stays until that turns."""
+    state = np.ones(1), np.zeros(1)
+    flips = []
+    for gradient in [1.0, 1.0, 1.0, -1.0, -1.0, -1.0]:
+        weights, momentum, flipped = rules.bop_step(
+            *state, np.array([gradient]), threshold=0.1, gamma=0.25
+        )
+        state = weights, momentum
+        flips.append(bool(flipped[0]))
+    # m: 0.25, 0.4375, 0.578, 0.184, -0.112, -0.334
+    assert flips == [True, False, False, False, True, False]
+
+
+def test_exact_equality_does_not_flip():
+    """Strictly greater, as in Algorithm 2; at τ = 0 a weight without any gradient stays."""
+    new = rules.bop_step(np.ones(2), np.zeros(2), np.array([0.5, 0.0]), threshold=0.5, gamma=1.0)
+    assert not new.flips.any()
+    new = rules.bop_step(np.array([1.0, -1.0]), np.zeros(2), np.zeros(2), threshold=0.0, gamma=0.5)
+    assert not new.flips.any()
+
+
+@given(bop_inputs())
+def test_bop_step_invariants(inputs):
+    weights, momentum, gradient, threshold, gamma = inputs
+    before = [a.copy() for a in (weights, momentum, gradient)]
+    new = rules.bop_step(weights, momentum, gradient, threshold=threshold, gamma=gamma)
+    assert np.all(np.abs(new.weights) == 1)
+    np.testing.assert_array_equal(new.weights != weights, new.flips)
+    # m is an average: it stays between what it was and what it saw
+    low, high = np.minimum(momentum, gradient), np.maximum(momentum, gradient)
+    slack = 1e-5 * (np.abs(momentum) + np.abs(gradient))
+    assert np.all(new.momentum >= low - slack) and np.all(new.momentum <= high + slack)
+    # a flip is always against the averaged gradient, so that the loss falls to first order
+    assert np.all(np.sign(new.momentum[new.flips]) == weights[new.flips])
+    assert np.all(np.abs(new.momentum[new.flips]) > threshold)
+    for old, kept in zip(before, (weights, momentum, gradient), strict=True):
+        np.testing.assert_array_equal(old, kept)
+
+
+@given(bop_inputs(), st.floats(1e-3, 1e3))
+def test_scale_of_the_gradient_is_the_scale_of_the_threshold(inputs, scale):
+    """Bop's only unit: gradients and τ times anything change nothing."""
+    weights, momentum, gradient, threshold, gamma = inputs
+    momentum, gradient = momentum.astype(float), gradient.astype(float)
+    one = rules.bop_step(weights, momentum, gradient, threshold=threshold, gamma=gamma)
+    scaled = rules.bop_step(
+        weights, scale * momentum, scale * gradient, threshold=scale * threshold, gamma=gamma
+    )
+    clear = np.abs(weights * one.momentum - threshold) > 1e-9
+    np.testing.assert_array_equal(one.flips[clear], scaled.flips[clear])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"gamma": 0.0}, "gamma, the adaptivity rate, must be a number in"),
+        ({"gamma": 1.1}, "gamma, the adaptivity rate, must be a number in"),
+        ({"gamma": float("nan")}, "gamma, the adaptivity rate, must be a number in"),
+        ({"threshold": -1e-9}, "threshold must be a finite number of at least 0"),
+        ({"threshold": float("inf")}, "threshold must be a finite number of at least 0"),
+        ({"threshold": "1e-8"}, "threshold must be a finite number of at least 0"),
+        ({"weights": np.array([0.5, 1.0])}, "weights must all be -1 or"),
+        ({"weights": np.array([np.nan, 1.0])}, "weights must all be -1 or"),
+        ({"gradient": np.array([np.nan, 1.0])}, "gradient holds NaN or infinity"),
+        ({"gradient": np.zeros(3)}, "must have one shape"),
+    ],
+)
+def test_bop_step_refuses(change, message):
+    inputs = {"weights": np.ones(2), "momentum": np.zeros(2), "gradient": np.zeros(2)}
+    inputs |= {"threshold": 1e-8, "gamma": 1e-4} | change
+    with pytest.raises(ValueError, match=message):
+        rules.bop_step(
+            inputs.pop("weights"), inputs.pop("momentum"), inputs.pop("gradient"), **inputs
+        )
+
+
+@given(
+    hnp.arrays(np.float64, (4, 6), elements=st.floats(-1, 1)),
+    st.floats(1e-3, 1e3),
+    st.floats(1e-3, 10),
+)
+def test_scaling_latent_weights_and_rate_changes_no_binary_weight(gradients, scale, rate):
+    """The paper's argument that the magnitude of a latent weight is inertia, nothing more."""
+    start = np.linspace(-1.05, 0.95, 6)
+    latent, scaled = start, scale * start
+    for gradient in gradients:
+        latent = rules.latent_sgd_step(latent, gradient, learning_rate=rate)
+        scaled = rules.latent_sgd_step(scaled, gradient, learning_rate=scale * rate)
+        clear = np.abs(latent) > 1e-9
+        np.testing.assert_array_equal(rules.sign(latent)[clear], rules.sign(scaled)[clear])
+
+
+def test_latent_steps_by_hand():
+    latent = np.array([0.5, -0.95])
+    gradient = np.array([1.0, 1.0])
+    np.testing.assert_allclose(
+        rules.latent_sgd_step(latent, gradient, learning_rate=0.1, clip=1.0), [0.4, -1.0]
+    )
+    stepped, velocity = rules.latent_momentum_step(
+        latent, np.zeros(2), gradient, learning_rate=0.1, momentum=0.9
+    )
+    np.testing.assert_allclose(velocity, [0.1, 0.1])
+    np.testing.assert_allclose(stepped, [0.49, -0.96])
+
+
+def test_adam_agrees_with_keras():
+    import bopkit  # noqa: F401 (selects Keras 2)
+    import tensorflow as tf
+
+    rng = np.random.default_rng(0)
+    latent, moments = rng.normal(size=5).astype(np.float32), None
+    variable, adam = tf.Variable(latent), tf.keras.optimizers.Adam(0.01)
+    for _ in range(20):
+        gradient = rng.normal(size=5).astype(np.float32)
+        latent, moments = rules.latent_adam_step(latent, moments, gradient, learning_rate=0.01)
+        adam.apply_gradients([(tf.constant(gradient), variable)])
+    np.testing.assert_allclose(variable.numpy(), latent, rtol=1e-4)
+
+
+def test_ste_and_sign():
+    np.testing.assert_array_equal(rules.sign([-2, -0.0, 0.0, 3]), [-1, 1, 1, 1])
+    passed = rules.ste_sign_gradient(np.array([-2.0, -1.0, 0.3, 1.1]), np.full(4, 7.0))
+    np.testing.assert_array_equal(passed, [0, 7, 7, 0])
+
+
+def test_log_flip_ratio():
+    assert rules.log_flip_ratio(0.0) == pytest.approx(-9)
+    assert rules.log_flip_ratio(1.0) == pytest.approx(np.log(1 + np.exp(-9)))
