@@ -1,0 +1,54 @@
+# Everything a reader or a contributor runs. Each target makes .venv by itself when it must.
+
+VENV      := .venv
+ASSETS    := book/_static/vendor
+PYTEST    := $(VENV)/bin/python -m pytest
+NOTEBOOKS := $(shell find book -name '*.ipynb' ! -path '*/.ipynb_checkpoints/*' | sort)
+
+# Two workers, a file at a time each: one TensorFlow import a file, not one a test.
+PARALLEL  := -n 2 --dist loadfile
+
+# Longest that one notebook cell may run, in seconds.
+CELL_TIMEOUT := 600
+
+# Notebooks as the book and the tests run them: no TensorFlow log lines on the page.
+book test: export IPYTHONDIR := $(CURDIR)/tools/ipython
+book test: export TF_CPP_MIN_LOG_LEVEL := 3
+
+.PHONY: help book test lab lint clean
+.DEFAULT_GOAL := help
+
+help:  ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# --all: a page that is only re-read when it changes would keep stale numbers after a change in
+# bopkit, and its warnings would be seen once and then never again.
+book: $(VENV)/.stamp $(ASSETS)/.stamp  ## Run the notebooks and build the book: _build/html/index.html
+	. $(VENV)/bin/activate && jupyter-book build . --all -W -n --keep-going
+
+# Cheap checks first. The site's tests come last because they look at the book just built.
+test: lint  ## Lint, unit tests, every notebook, the strict book build, the built site in a browser
+	$(PYTEST) $(PARALLEL) --ignore tests/site
+ifneq ($(NOTEBOOKS),)
+	. $(VENV)/bin/activate && python -m pytest $(PARALLEL) \
+	    --nbval-lax --nbval-current-env --nbval-cell-timeout=$(CELL_TIMEOUT) $(NOTEBOOKS)
+endif
+	$(MAKE) book
+	$(PYTEST) tests/site
+
+lab: $(VENV)/.stamp  ## Open the notebooks in JupyterLab
+	. $(VENV)/bin/activate && jupyter lab book
+
+lint: $(VENV)/.stamp  ## Check style and formatting, notebooks too
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/ruff format --check
+
+clean:  ## Remove what was built; keeps .venv, results and your runs
+	rm -rf _build $(ASSETS) node_modules build *.egg-info .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ ! -path './$(VENV)/*' -type d -prune -exec rm -rf {} +
+
+$(VENV)/.stamp: requirements.txt pyproject.toml tools/venv.sh
+	tools/venv.sh $(VENV)
+
+$(ASSETS)/.stamp: package-lock.json tools/assets.sh | $(VENV)/.stamp
+	tools/assets.sh

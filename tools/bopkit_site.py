@@ -1,0 +1,39 @@
+"""A small Sphinx extension: what the book's pages need and `_config.yml` has no setting for."""
+
+
+def drop_thebe(app, pagename, templatename, context, doctree):
+    """Take out the scripts of Thebe, which runs cells on a server that we do not have.
+
+    Jupyter Book always loads it, and puts it in twice: an uncaught error on every page.
+    """
+    context["script_files"] = [
+        script
+        for script in context["script_files"]
+        if "thebe" not in str(getattr(script, "filename", script)).lower()
+        and "THEBE_JS_URL" not in str(getattr(script, "attributes", {}).get("body"))
+    ]
+
+
+def find_by_last_name(app, env, node, contnode):
+    """Link a bare name in a docstring, `ConfigError`, to the one page that documents it."""
+    if node.get("refdomain") != "py":
+        return None
+    python = env.get_domain("py")
+    last_name = "." + node["reftarget"]
+    matches = [name for name in python.objects if name.endswith(last_name)]
+    if len(matches) != 1:
+        return None
+    return python.resolve_xref(env, node["refdoc"], app.builder, "obj", matches[0], node, contnode)
+
+
+def skip_fields(app, what, name, obj, skip, options):
+    """Leave out what Python itself writes on a named tuple's fields: "Alias for field number 0"."""
+    return True if str(getattr(obj, "__doc__", "")).startswith("Alias for field") else None
+
+
+def setup(app):
+    """Called by Sphinx."""
+    app.connect("html-page-context", drop_thebe, priority=900)
+    app.connect("missing-reference", find_by_last_name)
+    app.connect("autodoc-skip-member", skip_fields)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
