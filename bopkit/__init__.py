@@ -28,9 +28,11 @@ _MODULES = (
     "experiments",
     "figures",
     "models",
+    "notebooks",
     "optimizers",
     "records",
     "rules",
+    "samples",
     "training",
 )
 

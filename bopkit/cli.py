@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
-import os
 import sys
-import tempfile
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +13,7 @@ from rich.table import Table
 import bopkit
 from bopkit import experiments, records
 from bopkit.errors import BopkitError
+from bopkit.startup import load_tensorflow
 
 app = typer.Typer(
     help="Train binarized neural networks with Bop, without latent weights.",
@@ -27,8 +25,6 @@ app = typer.Typer(
 
 def main() -> None:
     """Run the command line; what is the user's to mend ends in one line and exit code 2."""
-    # TensorFlow's start-up messages are of no use to anyone who did not ask for them.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
         app()
     except BopkitError as error:
@@ -86,7 +82,7 @@ def train(
     experiments.override(experiment, overrides)  # a typing error shows before TensorFlow loads
     if output_dir is None:
         output_dir = Path("runs") / f"{experiment.network}_{hparams_set}_{dataset}_seed{seed}"
-    _load_tensorflow()
+    load_tensorflow()
     record = bopkit.train(
         experiment,
         output_dir=output_dir,
@@ -134,27 +130,12 @@ def results(
 
 def _print_table(header, rows):
     """A table as wide as the terminal, and as wide as it likes in a file or a pipe."""
-    table = Table(*header, header_style="bold")
+    table = Table(header_style="bold")
+    for index, title in enumerate(header):
+        table.add_column(title, no_wrap=index == 0)
     for row in rows:
         table.add_row(*row)
     Console(width=None if sys.stdout.isatty() else 200).print(table)
-
-
-def _load_tensorflow():
-    """Import TensorFlow without the notes that its C++ parts print before any log level counts."""
-    sys.stderr.flush()
-    stderr = os.dup(2)
-    with tempfile.TemporaryFile() as notes:
-        os.dup2(notes.fileno(), 2)
-        try:
-            importlib.import_module("bopkit.training").list_devices()
-        except BaseException:
-            notes.seek(0)
-            os.write(stderr, notes.read())  # something failed: now they may say why
-            raise
-        finally:
-            os.dup2(stderr, 2)
-            os.close(stderr)
 
 
 if __name__ == "__main__":

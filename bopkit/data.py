@@ -34,8 +34,15 @@ class Data:
         preprocess: name of the preprocessing.
     """
 
-    def __init__(self, name: str, num_classes: int, image_shape: tuple[int, int, int],
-                 train_examples: int, validation_examples: int, preprocess: str):
+    def __init__(
+        self,
+        name: str,
+        num_classes: int,
+        image_shape: tuple[int, int, int],
+        train_examples: int,
+        validation_examples: int,
+        preprocess: str,
+    ):
         self.name = name
         self.num_classes = num_classes
         self.image_shape = image_shape
@@ -56,8 +63,16 @@ class Data:
             )
         return self.train_examples // batch_size
 
-    def train_batches(self, batch_size: int, *, seed: int, epochs: int, start_epoch: int = 0,
-                      start_step: int = 0, shard: tuple[int, int] = (0, 1)) -> tf.data.Dataset:
+    def train_batches(
+        self,
+        batch_size: int,
+        *,
+        seed: int,
+        epochs: int,
+        start_epoch: int = 0,
+        start_step: int = 0,
+        shard: tuple[int, int] = (0, 1),
+    ) -> tf.data.Dataset:
         """Shuffled, augmented batches of all epochs, in one pipeline that is never rebuilt.
 
         Args:
@@ -79,13 +94,15 @@ class Data:
         """
         index, count = _check_shard(shard, batch_size)
         steps = self.steps_per_epoch(batch_size)
-        batches = self._train(batch_size, steps, seed, range(start_epoch, epochs), start_step,
-                              index, count)
+        batches = self._train(
+            batch_size, steps, seed, range(start_epoch, epochs), start_step, index, count
+        )
         remaining = max(0, (epochs - start_epoch) * steps - start_step)
         return _finish(batches.apply(tf.data.experimental.assert_cardinality(remaining)))
 
-    def validation_batches(self, batch_size: int, *,
-                           shard: tuple[int, int] = (0, 1)) -> tf.data.Dataset:
+    def validation_batches(
+        self, batch_size: int, *, shard: tuple[int, int] = (0, 1)
+    ) -> tf.data.Dataset:
         """The whole validation set in its fixed order, the last partial batch included.
 
         Args:
@@ -102,8 +119,16 @@ class Data:
         index, count = _check_shard(shard, batch_size)
         return _finish(self._validation(batch_size, index, count))
 
-    def _train(self, batch_size: int, steps: int, seed: int, epochs: range, start_step: int,
-               index: int, count: int) -> tf.data.Dataset:
+    def _train(
+        self,
+        batch_size: int,
+        steps: int,
+        seed: int,
+        epochs: range,
+        start_step: int,
+        index: int,
+        count: int,
+    ) -> tf.data.Dataset:
         raise NotImplementedError
 
     def _validation(self, batch_size: int, index: int, count: int) -> tf.data.Dataset:
@@ -113,9 +138,15 @@ class Data:
 class InMemory(Data):
     """A set held as uint8 arrays; shuffling, augmentation and scaling work on whole batches."""
 
-    def __init__(self, name: str, train: tuple[np.ndarray, np.ndarray],
-                 validation: tuple[np.ndarray, np.ndarray], image_size: int | None,
-                 channels: int | None, preprocess: str):
+    def __init__(
+        self,
+        name: str,
+        train: tuple[np.ndarray, np.ndarray],
+        validation: tuple[np.ndarray, np.ndarray],
+        image_size: int | None,
+        channels: int | None,
+        preprocess: str,
+    ):
         height, width, native_channels = train[0].shape[1:]
         if channels not in (None, native_channels) and (native_channels, channels) != (1, 3):
             raise DataError(
@@ -203,10 +234,17 @@ def crop_and_flip(images: tf.Tensor, random: tf.Tensor) -> tf.Tensor:
     return tf.gather(tf.gather(padded, rows, axis=1, batch_dims=1), columns, axis=2, batch_dims=1)
 
 
-def load(name: str = "digits", *, data_dir: str | os.PathLike | None = None,
-         image_size: int | None = None, channels: int | None = None, preprocess: str = "default",
-         train_examples: int | None = None, validation_examples: int | None = None,
-         holdout: int = 0) -> Data:
+def load(
+    name: str = "digits",
+    *,
+    data_dir: str | os.PathLike | None = None,
+    image_size: int | None = None,
+    channels: int | None = None,
+    preprocess: str = "default",
+    train_examples: int | None = None,
+    validation_examples: int | None = None,
+    holdout: int = 0,
+) -> Data:
     """Finds a data set and prepares its two halves for batching.
 
     - `digits`: 8x8 grayscale, ships with scikit-learn. 1,437 training and 360 validation images,
@@ -250,8 +288,9 @@ def load(name: str = "digits", *, data_dir: str | os.PathLike | None = None,
     if name == "imagenet2012":
         from bopkit import imagenet
 
-        return imagenet.load(data_dir, image_size, channels, preprocess,
-                             train_examples, validation_examples, holdout)
+        return imagenet.load(
+            data_dir, image_size, channels, preprocess, train_examples, validation_examples, holdout
+        )
 
     read = getattr(sources, name)
     train = read("train", data_dir)
@@ -269,9 +308,12 @@ def load(name: str = "digits", *, data_dir: str | os.PathLike | None = None,
         "validation_examples", validation_examples, len(validation[0])
     )
     return InMemory(
-        name, tuple(array[:train_examples] for array in train),
+        name,
+        tuple(array[:train_examples] for array in train),
         tuple(array[:validation_examples] for array in validation),
-        image_size, channels, preprocess,
+        image_size,
+        channels,
+        preprocess,
     )
 
 

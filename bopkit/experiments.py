@@ -155,12 +155,28 @@ EXPERIMENTS: dict[str, Experiment] = {
             **_CIFAR10,
         ),
         # Section 5.3: 41.1 / 65.4 %, 45.9 / 70.0 %, 56.6 / 79.4 % in the paper
-        Experiment(
-            name="binary_alexnet/bop", network="binary_alexnet", epochs=150, **_IMAGENET
-        ),
+        Experiment(name="binary_alexnet/bop", network="binary_alexnet", epochs=150, **_IMAGENET),
         Experiment(name="xnornet/bop", network="xnornet", epochs=100, **_IMAGENET),
         Experiment(name="birealnet/bop", network="birealnet", epochs=300, **_IMAGENET),
     )
+}
+
+# What an experiment is; the other fields are its hyperparameters, which `override` changes.
+FIXED = ("name", "network", "method", "dataset")
+
+# The sizes that a notebook runs at. They change how much is computed and on what, not how.
+PRESETS: dict[str, dict] = {
+    "smoke": {  # seconds, on data that needs no download
+        "dataset": "digits",
+        "all": {"epochs": 10, "batch_size": 50},
+        "binarynet": {"filters": 16, "dense_units": 64},
+    },
+    "laptop": {  # a processor, minutes
+        "dataset": "fashion_mnist",
+        "all": {"epochs": 10, "batch_size": 100},
+        "binarynet": {"filters": 32, "dense_units": 256},
+    },
+    "paper": {"dataset": None, "all": {}},  # GPUs, days; the experiment as it stands
 }
 
 NETWORKS = tuple(dict.fromkeys(e.network for e in EXPERIMENTS.values()))
@@ -205,8 +221,7 @@ def override(experiment: Experiment, values: Mapping[str, object]) -> Experiment
         ConfigError: a field does not exist, cannot be changed, or has a value out of range.
     """
     hints = typing.get_type_hints(Experiment)
-    fixed = ("name", "network", "method", "dataset")
-    known = [field for field in hints if field not in fixed]
+    known = [field for field in hints if field not in FIXED]
     changes = {}
     for field, value in values.items():
         if field not in known:
@@ -214,6 +229,42 @@ def override(experiment: Experiment, values: Mapping[str, object]) -> Experiment
         if value is not None:
             changes[field] = _coerce(field, value, hints[field])
     return dataclasses.replace(experiment, **changes)
+
+
+def resize(experiment: Experiment, preset: str, values: Mapping[str, object]) -> Experiment:
+    """An experiment at the size of a preset.
+
+    A staircase keeps its shape: γ falls at the same shares of the run, however many epochs
+    that has.
+
+    Args:
+        experiment: the one to start from.
+        preset: a name of `PRESETS`.
+        values: further changes, as `override` takes them; they come before the preset's.
+
+    Returns:
+        A new experiment.
+
+    Raises:
+        ConfigError: as `override`.
+    """
+    sizes = PRESETS[preset]["all"] | PRESETS[preset].get(experiment.network, {})
+    resized = override(experiment, sizes | dict(values))
+    if experiment.gamma_decay_epochs and "gamma_decay_epochs" not in values:
+        every = resized.epochs * experiment.gamma_decay_epochs / experiment.epochs
+        resized = dataclasses.replace(resized, gamma_decay_epochs=max(1, round(every)))
+    return resized
+
+
+def check_seed(seed: object) -> int:
+    """Refuse what cannot be a seed.
+
+    Raises:
+        ConfigError: `seed` is not a whole number from 0 to 2147483647.
+    """
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**31:
+        raise ConfigError(f"seed must be a whole number from 0 to 2147483647; got {seed!r}.")
+    return seed
 
 
 def changes(experiment: Experiment) -> dict[str, object]:
@@ -240,7 +291,9 @@ def parse_hparams(text: str) -> dict[str, str]:
     for part in filter(None, (p.strip() for p in text.split(","))):
         key, equals, value = (s.strip() for s in part.partition("="))
         if not (key and equals and value):
-            raise ConfigError(f"--hparams takes k=v,k=v, such as epochs=3,gamma=1e-3; got {part!r}.")
+            raise ConfigError(
+                f"--hparams takes k=v,k=v, such as epochs=3,gamma=1e-3; got {part!r}."
+            )
         if key in pairs:
             raise ConfigError(f"--hparams names {key} twice.")
         pairs[key] = value

@@ -31,10 +31,15 @@ RECORDS_IN_A_ROW = 8
 SHUFFLE_BUFFER = 8192
 
 
-def load(data_dir: str | os.PathLike | None = None, image_size: int | None = None,
-         channels: int | None = None, preprocess: str = "default",
-         train_examples: int | None = None, validation_examples: int | None = None,
-         holdout: int = 0) -> ImageNet:
+def load(
+    data_dir: str | os.PathLike | None = None,
+    image_size: int | None = None,
+    channels: int | None = None,
+    preprocess: str = "default",
+    train_examples: int | None = None,
+    validation_examples: int | None = None,
+    holdout: int = 0,
+) -> ImageNet:
     """Opens the folder that TFDS prepared; `bopkit.data.load("imagenet2012", ...)` calls this.
 
     Args:
@@ -78,8 +83,9 @@ def load(data_dir: str | os.PathLike | None = None, image_size: int | None = Non
             "validation_examples", validation_examples, counts["validation"]
         )
         validation_split = f"validation[:{validation}]"
-    return ImageNet(prepared, image_size or IMAGE_SIZE, f"train[:{train}]", train,
-                    validation_split, validation)
+    return ImageNet(
+        prepared, image_size or IMAGE_SIZE, f"train[:{train}]", train, validation_split, validation
+    )
 
 
 def _builder(prepared: Path):
@@ -118,10 +124,23 @@ def _split_counts(prepared: Path) -> dict[str, int]:
 class ImageNet(data.Data):
     """ImageNet streamed from TFRecord files. Made by `load`."""
 
-    def __init__(self, prepared: Path, image_size: int, train_split: str, train_examples: int,
-                 validation_split: str, validation_examples: int):
-        super().__init__("imagenet2012", NUM_CLASSES, (image_size, image_size, 3),
-                         train_examples, validation_examples, "default")
+    def __init__(
+        self,
+        prepared: Path,
+        image_size: int,
+        train_split: str,
+        train_examples: int,
+        validation_split: str,
+        validation_examples: int,
+    ):
+        super().__init__(
+            "imagenet2012",
+            NUM_CLASSES,
+            (image_size, image_size, 3),
+            train_examples,
+            validation_examples,
+            "default",
+        )
         splits = _builder(prepared).info.splits
         self._train_files = _file_parts(splits[train_split])
         self._validation_files = _file_parts(splits[validation_split])
@@ -178,9 +197,11 @@ class ImageNet(data.Data):
         mine = len(range(index, self.validation_examples, count))
         steps = math.ceil(self.validation_examples / batch_size)
         if math.ceil(mine / (batch_size // count)) < steps:
-            batches = batches.concatenate(tf.data.Dataset.from_tensors((
-                tf.zeros((0, *self.image_shape)), tf.zeros((0,), tf.int64)
-            )))
+            batches = batches.concatenate(
+                tf.data.Dataset.from_tensors(
+                    (tf.zeros((0, *self.image_shape)), tf.zeros((0,), tf.int64))
+                )
+            )
         batches = batches.map(
             self._normalize, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
         )
@@ -249,21 +270,29 @@ def _file_parts(split) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """The files of a TFDS split, the records to skip in each, and how many to take from there."""
     parts = split.file_instructions
     takes = [part.examples_in_shard if part.take < 0 else part.take for part in parts]
-    return (tf.constant([str(part.filename) for part in parts]),
-            tf.constant([part.skip for part in parts], tf.int64), tf.constant(takes, tf.int64))
+    return (
+        tf.constant([str(part.filename) for part in parts]),
+        tf.constant([part.skip for part in parts], tf.int64),
+        tf.constant(takes, tf.int64),
+    )
 
 
 def _read(files: tf.data.Dataset) -> tf.data.Dataset:
     return files.interleave(
         lambda name, skip, take: tf.data.TFRecordDataset(name).skip(skip).take(take),
-        cycle_length=FILES_AT_ONCE, block_length=RECORDS_IN_A_ROW,
-        num_parallel_calls=tf.data.AUTOTUNE, deterministic=True,
+        cycle_length=FILES_AT_ONCE,
+        block_length=RECORDS_IN_A_ROW,
+        num_parallel_calls=tf.data.AUTOTUNE,
+        deterministic=True,
     )
 
 
 def _parse(record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    example = tf.io.parse_single_example(record, {
-        "image": tf.io.FixedLenFeature((), tf.string),
-        "label": tf.io.FixedLenFeature((), tf.int64),
-    })
+    example = tf.io.parse_single_example(
+        record,
+        {
+            "image": tf.io.FixedLenFeature((), tf.string),
+            "label": tf.io.FixedLenFeature((), tf.int64),
+        },
+    )
     return example["image"], example["label"]

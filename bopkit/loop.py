@@ -67,15 +67,17 @@ class Loop:
         self.manager = tf.train.CheckpointManager(self.checkpoint, str(folder), max_to_keep=2)
         self.saved_at = time.monotonic()
 
-    def restore(self) -> bool:
-        """Go back to the newest checkpoint that can be read; False where there is none."""
+    def restore(self, progress: Progress) -> bool:
+        """Go back to the newest checkpoint that is whole; False where there is none.
+
+        Args:
+            progress: where to name the checkpoints that are damaged.
+        """
         for path in reversed(self.manager.checkpoints):
-            try:
+            if _is_whole(path):
                 self.checkpoint.restore(path).assert_existing_objects_matched()
                 return True
-            except (tf.errors.OpError, AssertionError, ValueError):
-                # Cut short or damaged: TensorFlow checks a sum over every tensor it reads.
-                continue
+            progress.note(f"{path} is cut short or damaged: going back to the one before it.")
         return False
 
     def save(self) -> None:
@@ -244,6 +246,18 @@ def build_optimizer(experiment, steps_per_epoch: int) -> tf.keras.optimizers.Opt
             experiment.gamma, every, experiment.gamma_decay_rate, staircase=True
         )
     return Bop(adam, threshold=experiment.threshold, gamma=gamma)
+
+
+def _is_whole(path: str) -> bool:
+    # Before anything is restored, so that no half of a bad checkpoint is: TensorFlow checks a
+    # sum over every tensor that it reads.
+    try:
+        reader = tf.train.load_checkpoint(path)
+        for name in reader.get_variable_to_shape_map():
+            reader.get_tensor(name)
+    except Exception:  # OpError, IndexError, RuntimeError, ValueError: it depends on the damage
+        return False
+    return True
 
 
 def _metrics(num_classes):

@@ -54,6 +54,7 @@ class RandomSign(tf.keras.initializers.Initializer):
         self.seed = seed
 
     def __call__(self, shape, dtype=None, **kwargs):
+        """Draw an array of -1 and +1 of this shape and type."""
         dtype = tf.as_dtype(dtype or tf.keras.backend.floatx())
         if self.seed is None:
             # Not Keras' RandomUniform: unseeded, it gives every layer that shares the
@@ -64,6 +65,7 @@ class RandomSign(tf.keras.initializers.Initializer):
         return tf.where(draw < 0.5, tf.constant(-1, dtype), tf.constant(1, dtype))
 
     def get_config(self):
+        """What `from_config` needs."""
         return {"seed": self.seed}
 
 
@@ -198,7 +200,7 @@ class Bop(tf.keras.optimizers.Optimizer):
 
     @property
     def variables(self):
-        """Every variable: the step, m and the flip counts, then those of `fp_optimizer`."""
+        """The step, m and the flip counts, then the variables of `fp_optimizer`."""
         own = super().variables
         return type(own)([*own, *self.fp_optimizer.variables])
 
@@ -244,7 +246,9 @@ class Bop(tf.keras.optimizers.Optimizer):
         self.fp_optimizer.build([v for v in var_list if not is_binary_variable(v)])
         self._built = True
 
-    def apply_gradients(self, grads_and_vars, name=None, skip_gradients_aggregation=False, **kwargs):
+    def apply_gradients(
+        self, grads_and_vars, name=None, skip_gradients_aggregation=False, **kwargs
+    ):
         """Flip the binary variables, and hand the others to `fp_optimizer`.
 
         Args:
@@ -253,6 +257,8 @@ class Bop(tf.keras.optimizers.Optimizer):
             name: a name scope for the operations.
             skip_gradients_aggregation: true where the gradients have been summed over the
                 replicas already.
+            **kwargs: `experimental_aggregate_gradients`, the same the other way round, as older
+                code passes it.
 
         Returns:
             The step counter.

@@ -8,8 +8,9 @@ from tqdm import tqdm
 
 
 class Progress:
-    """Shows the steps of an epoch as a bar where the output is a terminal, and every finished
-    epoch as one line, so that a log file or a notebook stays small.
+    """A bar over the steps in a terminal, and one line for every finished epoch.
+
+    In a log file or a notebook there is no bar, so that it stays small.
 
     Args:
         epochs: the number of epochs of the whole run.

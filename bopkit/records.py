@@ -19,6 +19,8 @@ from bopkit.errors import RecordError
 FILE_NAME = "run.json"
 STATUSES = ("running", "completed", "failed")
 
+METHOD_NAMES = {"bop": "Bop", "latent": "latent weights, Adam"}
+
 # What a record must hold, and as what.
 SCHEMA = {
     "experiment": str,
@@ -137,11 +139,16 @@ def rows(records: Iterable[dict]) -> list[dict[str, str]]:
         accuracy, its mean ± standard deviation over the group's n runs; "seconds" the mean
         time to train; "epochs" reads 2/10 for a run that is not complete.
     """
+    return [_row(group) for group in group_by_seed(records)]
+
+
+def group_by_seed(records: Iterable[dict]) -> list[list[dict]]:
+    """Put together the runs that differ in their seed alone and are equally far."""
     groups = defaultdict(list)
     for record in records:
         same = {key: value for key, value in record["config"].items() if key != "seed"}
         groups[json.dumps([len(record["epochs"]), same], sort_keys=True)].append(record)
-    return [_row(group) for group in groups.values()]
+    return list(groups.values())
 
 
 def _row(group):
@@ -179,7 +186,8 @@ def schedule(config: dict, key: str) -> str:
         return f"{start:g} → {end:g}"
     if config.get(f"{key}_decay_rate"):
         every = config[f"{key}_decay_epochs"]
-        return f"{start:g}, ×{config[f'{key}_decay_rate']:g} every {every} epochs"
+        epochs = "epoch" if every == 1 else f"{every} epochs"
+        return f"{start:g}, ×{config[f'{key}_decay_rate']:g} every {epochs}"
     return f"{start:g}"
 
 
@@ -199,6 +207,46 @@ def markdown_table(records: Iterable[dict], columns: Iterable[str] = COLUMNS) ->
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
+def settings_table(experiments: Iterable) -> str:
+    """The settings of some experiments side by side, as a Markdown table.
+
+    Args:
+        experiments: `bopkit.experiments.Experiment`s.
+
+    Returns:
+        Markdown; one column an experiment, one row a setting that one of them has.
+    """
+    configs = [vars(experiment) for experiment in experiments]
+    rates = {"gamma": "γ", "threshold": "τ", "learning_rate": "Adam's learning rate"}
+    counts = ("method", "epochs", "batch_size", "filters", "dense_units", "precision")
+    table = [["", *(f"`{config['name']}`" for config in configs)]]
+    table.append(["---"] * len(table[0]))
+    table += [[name.replace("_", " "), *(str(c[name] or "–") for c in configs)] for name in counts]
+    table += [[title, *(schedule(c, rate) for c in configs)] for rate, title in rates.items()]
+    return "\n".join("| " + " | ".join(line) + " |" for line in table)
+
+
+def results_table(records: Iterable[dict], paper: dict[str, float]) -> str:
+    """What the paper reports beside what some runs measured, by method, as a Markdown table.
+
+    Args:
+        records: run records.
+        paper: the paper's top-1 accuracy in percent, by method ("bop", "latent").
+
+    Returns:
+        Markdown; one line a group of runs that differ in their seed alone.
+    """
+    lines = [
+        "| method | paper, CIFAR-10: top-1 % | measured here: top-1 % | n | data | epochs |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for group in group_by_seed(records):
+        row, method = _row(group), group[0]["config"]["method"]
+        cells = [METHOD_NAMES[method], f"{paper[method]:.1f}", row["top-1 %"], row["n"]]
+        lines.append("| " + " | ".join([*cells, row["data"], row["epochs"]]) + " |")
+    return "\n".join(lines)
+
+
 def versions() -> dict[str, str]:
     """The versions of what a run's numbers depend on."""
     found = {"python": platform.python_version()}
@@ -216,7 +264,9 @@ def hardware() -> dict:
     try:
         text = Path("/proc/cpuinfo").read_text()
         fields = dict(
-            (part.strip() for part in line.split(":", 1)) for line in text.splitlines() if ":" in line
+            (part.strip() for part in line.split(":", 1))
+            for line in text.splitlines()
+            if ":" in line
         )
         found["processor"] = fields.get("model name", "unknown")
         flags = fields.get("flags", "").split()

@@ -24,8 +24,9 @@ CMYK_NAME = "n01739381_1309.JPEG"
 PNG_NAME = "n02105855_2933.JPEG"
 
 
-def make_imagenet_archives(folder: str | os.PathLike, *, train: int = 32, validation: int = 16,
-                           seed: int = 0) -> Path:
+def make_imagenet_archives(
+    folder: str | os.PathLike, *, train: int = 32, validation: int = 16, seed: int = 0
+) -> Path:
     """Writes `ILSVRC2012_img_train.tar` and `ILSVRC2012_img_val.tar`, as the real ones are built.
 
     The training archive holds an archive for each class. Its first four images are oddities: a
@@ -69,15 +70,19 @@ def make_imagenet_archives(folder: str | os.PathLike, *, train: int = 32, valida
         members[synset].append((name, content))
     inner = [(f"{synset}.tar", _tar(images)) for synset, images in sorted(members.items())]
     _write(folder / "ILSVRC2012_img_train.tar", inner)
-    _write(folder / "ILSVRC2012_img_val.tar", [
-        (f"ILSVRC2012_val_{number + 1:08d}.JPEG", draw(synset, (seed, 1, number)))
-        for number, synset in enumerate(synsets)
-    ])
+    _write(
+        folder / "ILSVRC2012_img_val.tar",
+        [
+            (f"ILSVRC2012_val_{number + 1:08d}.JPEG", draw(synset, (seed, 1, number)))
+            for number, synset in enumerate(synsets)
+        ],
+    )
     return folder
 
 
-def prepare_imagenet_sample(folder: str | os.PathLike, *, train: int = 32, validation: int = 16,
-                            seed: int = 0) -> Path:
+def prepare_imagenet_sample(
+    folder: str | os.PathLike, *, train: int = 32, validation: int = 16, seed: int = 0
+) -> Path:
     """Makes the archives and has TFDS's own `imagenet2012` builder prepare them, offline.
 
     Args:
@@ -109,8 +114,14 @@ def prepare_imagenet_sample(folder: str | os.PathLike, *, train: int = 32, valid
     return data_dir
 
 
-def draw(synset: str, seed: tuple[int, ...], *, size: tuple[int, int] | None = None,
-         mode: str = "RGB", image_format: str = "JPEG") -> bytes:
+def draw(
+    synset: str,
+    seed: tuple[int, ...],
+    *,
+    size: tuple[int, int] | None = None,
+    mode: str = "RGB",
+    image_format: str = "JPEG",
+) -> bytes:
     """One encoded picture: its colours and stripes by the class, everything else by the seed.
 
     Args:

@@ -38,9 +38,9 @@ def digits(split: str, data_dir: str | os.PathLike | None = None) -> tuple[np.nd
 
     images, labels = load_digits(return_X_y=True)
     images = np.rint(images * (255 / 16)).astype(np.uint8).reshape(-1, 8, 8, 1)
-    rows = train_test_split(
-        np.arange(len(labels)), test_size=360, stratify=labels, random_state=0
-    )[split == "test"]
+    rows = train_test_split(np.arange(len(labels)), test_size=360, stratify=labels, random_state=0)[
+        split == "test"
+    ]
     return images[rows], labels[rows].astype(np.int64)
 
 
@@ -172,7 +172,8 @@ def find_prepared(name: str, folders: list[Path]) -> Path | None:
     """
     for folder in folders:
         versions = [
-            info.parent for info in (folder / name).glob("*/dataset_info.json")
+            info.parent
+            for info in (folder / name).glob("*/dataset_info.json")
             if re.fullmatch(r"\d+\.\d+\.\d+", info.parent.name)
         ]
         if versions:

@@ -75,7 +75,7 @@ def train(
             "failed".
     """
     experiment = _resolve(experiment, dataset or "digits", preprocess, hparams or {})
-    _check_seed(seed)
+    experiments.check_seed(seed)
     tf.get_logger().setLevel("ERROR")  # AutoGraph warns about larq's own code
     size, channels = _image_format(experiment)
     data = bopdata.load(
@@ -115,7 +115,7 @@ def _run(folder, record, experiment, data, seed, show, tensorboard, checkpoint_m
     loop = Loop(experiment, data, seed, tf.distribute.get_strategy(), folder / "checkpoints")
     parameters, binary = models.count_weights(loop.model)
     record["config"] |= {"parameters": parameters, "binary_weights": binary}
-    if loop.restore():
+    if loop.restore(show):
         show.note(f"resuming {folder} after epoch {int(loop.epoch)}, step {int(loop.step)}.")
     # Rows are written before the checkpoint of their epoch: what is newer is done again.
     record["epochs"] = record["epochs"][: int(loop.epoch)]
@@ -140,11 +140,6 @@ def _resolve(experiment, dataset, preprocess, hparams) -> Experiment:
         preprocess = "default"  # augmentation is the paper's for its own data set
     experiment = experiments.override(experiment, {"preprocess": preprocess, **hparams})
     return dataclasses.replace(experiment, dataset=dataset)
-
-
-def _check_seed(seed):
-    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**31:
-        raise ConfigError(f"seed must be a whole number from 0 to 2147483647; got {seed!r}.")
 
 
 def _image_format(experiment):
@@ -190,8 +185,7 @@ def _open(folder, experiment, config) -> dict:
         "command": "",
         "git_commit": records.git_commit(),
         "versions": records.versions(),
-        "hardware": records.hardware()
-        | {"gpus": list_devices("GPU")},
+        "hardware": records.hardware() | {"gpus": list_devices("GPU")},
         "status": "running",
         "epochs": [],
         "final": None,

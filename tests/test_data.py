@@ -18,8 +18,10 @@ from bopkit.data import DataError
 
 FASHION_MNIST = sources.DEBIAN_FASHION_MNIST
 FASHION_FILES = (
-    "train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz",
-    "t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz",
+    "train-images-idx3-ubyte.gz",
+    "train-labels-idx1-ubyte.gz",
+    "t10k-images-idx3-ubyte.gz",
+    "t10k-labels-idx1-ubyte.gz",
 )
 
 
@@ -276,20 +278,23 @@ def test_first_examples_are_taken():
 # What is refused: one sentence each.
 
 
-@pytest.mark.parametrize(("arguments", "message"), [
-    ({"name": "fashion-mnist"}, "did you mean 'fashion_mnist'"),
-    ({"name": "imagenet"}, "did you mean 'imagenet2012'"),
-    ({"name": "nosuch"}, "digits, fashion_mnist, cifar10, imagenet2012"),
-    ({"preprocess": "flip"}, "default, resize_and_flip"),
-    ({"image_size": 0}, "image_size"),
-    ({"channels": 2}, "channels=2"),
-    ({"train_examples": 0}, "train_examples must be between 1 and the 1437"),
-    ({"train_examples": 1438}, "not 1438"),
-    ({"validation_examples": 361}, "between 1 and the 360"),
-    ({"holdout": 1437}, "holdout"),
-    ({"holdout": -1}, "holdout"),
-    ({"holdout": 37, "train_examples": 1401}, "between 1 and the 1400"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"name": "fashion-mnist"}, "did you mean 'fashion_mnist'"),
+        ({"name": "imagenet"}, "did you mean 'imagenet2012'"),
+        ({"name": "nosuch"}, "digits, fashion_mnist, cifar10, imagenet2012"),
+        ({"preprocess": "flip"}, "default, resize_and_flip"),
+        ({"image_size": 0}, "image_size"),
+        ({"channels": 2}, "channels=2"),
+        ({"train_examples": 0}, "train_examples must be between 1 and the 1437"),
+        ({"train_examples": 1438}, "not 1438"),
+        ({"validation_examples": 361}, "between 1 and the 360"),
+        ({"holdout": 1437}, "holdout"),
+        ({"holdout": -1}, "holdout"),
+        ({"holdout": 37, "train_examples": 1401}, "between 1 and the 1400"),
+    ],
+)
 def test_bad_arguments(arguments, message):
     with pytest.raises(DataError, match=message) as caught:
         data.load(**arguments)
@@ -315,8 +320,9 @@ def test_bad_batches(digits):
 def write_fashion_mnist(folder, train=30, test=12):
     folder.mkdir(parents=True, exist_ok=True)
     random = np.random.default_rng(0)
-    for (images, labels), count in zip((FASHION_FILES[:2], FASHION_FILES[2:]), (train, test),
-                                       strict=True):
+    for (images, labels), count in zip(
+        (FASHION_FILES[:2], FASHION_FILES[2:]), (train, test), strict=True
+    ):
         pixels = random.integers(0, 256, (count, 28, 28), np.uint8)
         header = struct.pack(">4I", 0x803, count, 28, 28)
         (folder / images).write_bytes(gzip.compress(header + pixels.tobytes()))
@@ -435,7 +441,8 @@ def cifar10_folder(tmp_path_factory):
         (files / f"{name}.bin").write_bytes(records.tobytes())
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            tfds.download.DownloadManager, "download_and_extract",
+            tfds.download.DownloadManager,
+            "download_and_extract",
             lambda self, url: folder / "archive",
         )
         patch.setattr(sources.urllib.request, "urlopen", lambda request, timeout: None)

@@ -57,10 +57,13 @@ def records(data_dir, split):
     for file in sorted(prepared.glob(f"*-{split}.tfrecord*")):
         for record in tf.data.TFRecordDataset(str(file)).as_numpy_iterator():
             feature = tf.train.Example.FromString(record).features.feature
-            found.append((
-                feature["image"].bytes_list.value[0], feature["label"].int64_list.value[0],
-                feature["file_name"].bytes_list.value[0].decode(),
-            ))
+            found.append(
+                (
+                    feature["image"].bytes_list.value[0],
+                    feature["label"].int64_list.value[0],
+                    feature["file_name"].bytes_list.value[0].decode(),
+                )
+            )
     return found
 
 
@@ -217,7 +220,8 @@ def test_every_epoch_sees_every_example_at_most_once_with_its_label(data_dir, mo
         ):
             for image, label in zip(images, labels.argmax(1), strict=True):
                 found = [
-                    (number, flip) for number, (reference, _) in enumerate(known)
+                    (number, flip)
+                    for number, (reference, _) in enumerate(known)
                     for flip in (False, True)
                     if same_image(reference[:, ::-1] if flip else reference, image)
                 ]
@@ -258,9 +262,9 @@ def test_random_windows(size, seed):
 
 def test_random_windows_vary_over_the_whole_range():
     size = tf.constant((375, 500))
-    windows = np.stack([
-        imagenet.random_window(size, tf.constant((0, n), tf.int64)) for n in range(300)
-    ])
+    windows = np.stack(
+        [imagenet.random_window(size, tf.constant((0, n), tf.int64)) for n in range(300)]
+    )
     areas = windows[:, 2] * windows[:, 3] / (375 * 500)
     assert areas.min() < 0.2
     assert areas.max() > 0.7
@@ -277,13 +281,16 @@ def test_centre_is_taken_where_every_attempt_fails():
     assert window.numpy().tolist() == [2, 492, 17, 17]
 
 
-@pytest.mark.parametrize(("size", "window"), [
-    ((256, 256), [16, 16, 224, 224]),
-    ((375, 500), [24, 86, 328, 328]),
-    ((500, 333), [105, 21, 291, 291]),
-    ((30, 40), [2, 7, 26, 26]),
-    ((1, 1), [0, 0, 1, 1]),
-])
+@pytest.mark.parametrize(
+    ("size", "window"),
+    [
+        ((256, 256), [16, 16, 224, 224]),
+        ((375, 500), [24, 86, 328, 328]),
+        ((500, 333), [105, 21, 291, 291]),
+        ((30, 40), [2, 7, 26, 26]),
+        ((1, 1), [0, 0, 1, 1]),
+    ],
+)
 def test_centre_windows(size, window):
     assert imagenet.centre_window(tf.constant(size)).numpy().tolist() == window
 
@@ -335,8 +342,9 @@ def labels_of(dataset):
 
 
 def test_first_examples_are_taken(data_dir):
-    part = data.load("imagenet2012", data_dir=data_dir, image_size=48, train_examples=9,
-                     validation_examples=5)
+    part = data.load(
+        "imagenet2012", data_dir=data_dir, image_size=48, train_examples=9, validation_examples=5
+    )
     assert (part.train_examples, part.validation_examples) == (9, 5)
     first = sorted(label for _, label, _ in records(data_dir, "train")[:9])
     assert labels_of(part.train_batches(9, seed=0, epochs=1)) == first
@@ -354,13 +362,16 @@ def test_holdout_is_a_part_of_the_training_set(data_dir):
 # What is refused: one sentence each.
 
 
-@pytest.mark.parametrize(("arguments", "message"), [
-    ({"channels": 1}, "channels must be 3"),
-    ({"preprocess": "resize_and_flip"}, "preprocess must be 'default'"),
-    ({"train_examples": TRAIN + 1}, f"the {TRAIN} there are"),
-    ({"validation_examples": 0}, "validation_examples"),
-    ({"holdout": TRAIN}, f"below the {TRAIN} training examples"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"channels": 1}, "channels must be 3"),
+        ({"preprocess": "resize_and_flip"}, "preprocess must be 'default'"),
+        ({"train_examples": TRAIN + 1}, f"the {TRAIN} there are"),
+        ({"validation_examples": 0}, "validation_examples"),
+        ({"holdout": TRAIN}, f"below the {TRAIN} training examples"),
+    ],
+)
 def test_bad_arguments(data_dir, arguments, message):
     with pytest.raises(DataError, match=message) as caught:
         data.load("imagenet2012", data_dir=data_dir, **arguments)

@@ -240,7 +240,10 @@ def test_replicas_equal_one_device():
     """Gradients are summed over the replicas, and m and the flips are not counted twice."""
     images, labels = examples(64)
     results = []
-    for strategy in (tf.distribute.get_strategy(), tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])):
+    for strategy in (
+        tf.distribute.get_strategy(),
+        tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]),
+    ):
         tf.keras.utils.set_random_seed(0)
         with strategy.scope():
             binary = {

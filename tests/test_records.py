@@ -14,9 +14,7 @@ from bopkit.errors import RecordError
 
 def record(seed=0, accuracies=(0.5, 0.75), **changes):
     config = vars(experiments.get("binarynet/bop")) | {"seed": seed, "holdout": 0, "epochs": 2}
-    rows = [
-        {"epoch": i + 1, "seconds": 10.0, "val_accuracy": a} for i, a in enumerate(accuracies)
-    ]
+    rows = [{"epoch": i + 1, "seconds": 10.0, "val_accuracy": a} for i, a in enumerate(accuracies)]
     return {
         "experiment": "binarynet/bop",
         "config": config,

@@ -48,8 +48,9 @@ def test_every_page_of_the_contents_exists():
     assert missing == []
 
 
-def test_the_ten_lines_on_the_index_learn():
-    text = (ROOT / "book" / "index.md").read_text(encoding="utf8")
+@pytest.mark.parametrize("page", ["README.md", "book/index.md"])
+def test_the_ten_lines_learn(page):
+    text = (ROOT / page).read_text(encoding="utf8")
     code = re.search(r"```python\n(.*?)```", text, re.DOTALL)[1]
     names = {}
     exec(code, names)

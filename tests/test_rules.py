@@ -140,7 +140,6 @@ def test_latent_steps_by_hand():
 
 
 def test_adam_agrees_with_keras():
-    import bopkit  # noqa: F401 (selects Keras 2)
     import tensorflow as tf
 
     rng = np.random.default_rng(0)

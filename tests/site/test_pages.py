@@ -1,0 +1,39 @@
+"""Every page of the built book, in a real browser with the network off."""
+
+import pytest
+
+pytestmark = pytest.mark.browser
+
+
+def test_asks_nothing_of_other_servers(visit, page_name):
+    assert visit(page_name).foreign == []
+
+
+def test_finds_all_it_loads(visit, page_name):
+    seen = visit(page_name)
+    assert seen.failed == []
+    assert seen.facts["brokenImages"] == []
+
+
+def test_console_is_silent(visit, page_name):
+    assert visit(page_name).console == []
+
+
+def test_maths_is_typeset(visit, page_name):
+    facts = visit(page_name).facts
+    assert facts["rawMaths"] == []
+    assert facts["mathErrors"] == []
+
+
+def test_widgets_are_drawn(visit, page_name):
+    facts = visit(page_name).facts
+    assert facts["drawnWidgets"] >= facts["widgets"]
+
+
+def test_no_cell_left_a_traceback_or_a_warning(visit, page_name):
+    assert visit(page_name).facts["stderr"] == []
+
+
+def test_does_not_scroll_sideways_on_a_phone(visit, page_name):
+    seen = visit(page_name, phone=True)
+    assert seen.facts["width"] <= seen.facts["screen"], seen.facts["tooWide"]

@@ -1,0 +1,106 @@
+"""The built book as a whole: the way in, both themes, search, from a folder, and every link."""
+
+from functools import cache
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+
+browser_test = pytest.mark.browser
+
+
+def test_the_root_leads_to_the_index(html, index):
+    assert f'content="0; url={index}.html"' in (html / "index.html").read_text()
+
+
+@browser_test
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_colours_follow_the_reader_and_can_be_read(site, index, open_page, scheme):
+    page, seen = open_page(f"{site}/{index}.html", color_scheme=scheme)
+    assert seen.console == []
+    background = luminance(page, "body", "backgroundColor")
+    assert (background < 0.5) == (scheme == "dark")
+    for selector in (".bd-article p", ".bd-article h1", ".bd-article p a", ".bd-article p code"):
+        light, dark = sorted([luminance(page, selector, "color"), background], reverse=True)
+        assert (light + 0.05) / (dark + 0.05) >= 4.5, f"{selector} in {scheme} (WCAG AA)"
+
+
+def luminance(page, selector: str, style: str) -> float:
+    """Relative luminance of a colour, as WCAG defines it."""
+    look = f"node => getComputedStyle(node).{style}"
+    colour = page.locator(selector).first.evaluate(look)
+    channels = [int(c) / 255 for c in colour[colour.index("(") + 1 : -1].split(",")[:3]]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return sum(part * weight for part, weight in zip(linear, (0.2126, 0.7152, 0.0722), strict=True))
+
+
+@browser_test
+def test_works_from_a_folder_without_a_server(html, index, open_page):
+    _, seen = open_page((html / f"{index}.html").as_uri())
+    assert seen.foreign == []
+    # The theme asks for its icon fonts in a way that files do not allow, and draws them as SVG.
+    assert [url for url in seen.failed if "fontawesome" not in url] == []
+    assert seen.facts["maths"] > 0
+    assert seen.facts["rawMaths"] == []
+
+
+@browser_test
+def test_search_finds_the_optimizer(site, open_page):
+    page, seen = open_page(f"{site}/search.html?q=threshold")
+    page.wait_for_selector("#search-results li a", timeout=15_000)
+    assert seen.foreign == []
+
+
+@browser_test
+def test_a_phone_can_open_the_contents(site, index, open_page):
+    page, _ = open_page(f"{site}/{index}.html", phone=True)
+    page.locator("button.primary-toggle").first.click()
+    page.wait_for_function(  # it slides in
+        "document.querySelector('.bd-sidebar-primary .bd-links a').getBoundingClientRect().x >= 0",
+        timeout=5_000,
+    )
+
+
+class Links(HTMLParser):
+    """Collects what a page refers to, and the anchors it offers."""
+
+    def __init__(self):
+        super().__init__()
+        self.references, self.anchors = [], set()
+
+    def handle_starttag(self, tag, attrs):
+        attrs = dict(attrs)
+        self.anchors |= {attrs[key] for key in ("id", "name") if attrs.get(key)}
+        self.references += [attrs[key] for key in ("href", "src") if attrs.get(key)]
+
+
+@cache
+def links(path: Path) -> Links:
+    """What stands in one HTML file; each is parsed once."""
+    parser = Links()
+    parser.feed(path.read_text(encoding="utf8"))
+    return parser
+
+
+def test_links_lead_somewhere(html, page_name):
+    here = html / f"{page_name}.html"
+    broken = []
+    for reference in links(here).references:
+        parts = urlsplit(reference)
+        if parts.scheme or parts.netloc:
+            continue  # another site; the build works with no network
+        target = (here.parent / unquote(parts.path)).resolve() if parts.path else here
+        if target.is_dir():
+            target /= "index.html"
+        if not target.is_file() or (
+            parts.fragment and unquote(parts.fragment) not in links(target).anchors
+        ):
+            broken.append(reference)
+    assert broken == []
+
+
+def test_the_command_line_page_shows_the_real_help(html):
+    text = (html / "book/reference/cli.html").read_text(encoding="utf8")
+    assert "--hparams" in text
+    assert "not found" not in text
