@@ -7,6 +7,7 @@ and the data's order depends on (seed, epoch, step) alone.
 
 from __future__ import annotations
 
+import tempfile
 import time
 
 import tensorflow as tf
@@ -28,12 +29,13 @@ class Loop:
         experiment: a `bopkit.experiments.Experiment`, resolved.
         data: what `bopkit.data.load` returned.
         seed: of the weights, of the order of the data and of its augmentation.
-        strategy: a `tf.distribute.Strategy`.
+        cluster: a `bopkit.distribute.Cluster`.
         folder: where the checkpoints go.
     """
 
-    def __init__(self, experiment, data, seed, strategy, folder):
-        self.experiment, self.data, self.seed, self.strategy = experiment, data, seed, strategy
+    def __init__(self, experiment, data, seed, cluster, folder):
+        self.experiment, self.data, self.seed, self.cluster = experiment, data, seed, cluster
+        self.strategy = strategy = cluster.strategy
         self.steps = data.steps_per_epoch(experiment.batch_size)
         with strategy.scope():
             self.model = build_model(experiment, data)
@@ -81,8 +83,13 @@ class Loop:
         return False
 
     def save(self) -> None:
-        """Write a checkpoint."""
-        self.manager.save()
+        """Write a checkpoint; on several machines every worker must call this."""
+        if self.cluster.chief:
+            self.manager.save()
+        else:
+            # Saving reads variables that are averaged over the workers, so that all take part.
+            with tempfile.TemporaryDirectory() as folder:
+                self.checkpoint.write(f"{folder}/checkpoint")
         self.saved_at = time.monotonic()
 
     def batches(self):
@@ -93,8 +100,13 @@ class Loop:
             epochs=self.experiment.epochs,
             start_epoch=int(self.epoch),
             start_step=int(self.step),
+            shard=(self.cluster.worker, self.cluster.workers),
         )
-        return iter(self.strategy.experimental_distribute_dataset(dataset))
+        return iter(self.cluster.batches(dataset, self._per_replica))
+
+    @property
+    def _per_replica(self):
+        return self.experiment.batch_size // self.strategy.num_replicas_in_sync
 
     def train_epoch(self, iterator, progress: Progress, checkpoint_seconds: float) -> dict:
         """Finish the current epoch, validate, and move on to the next.
@@ -115,7 +127,7 @@ class Loop:
         chunk = 1
         while (step := int(self.step)) < self.steps:
             started = time.perf_counter()
-            count = min(chunk, self.steps - step)
+            count = min(self.cluster.agree(chunk), self.steps - step)
             self._train_chunk(iterator, tf.constant(count, tf.int64))
             loss = float(self.train_metrics["loss"].result())
             if not tf.math.is_finite(loss):
@@ -133,7 +145,7 @@ class Loop:
             else:
                 chunk = 2
             due = time.monotonic() - self.saved_at > checkpoint_seconds
-            if due and int(self.step) < self.steps:
+            if int(self.step) < self.steps and self.cluster.agree(due):
                 self.save()
         row = {"epoch": epoch + 1, "seconds": round(float(self.seconds), 3)}
         row |= {name: float(m.result()) for name, m in self.train_metrics.items()}
@@ -152,8 +164,10 @@ class Loop:
         for metric in self.validation_metrics.values():
             metric.reset_state()
         if not hasattr(self, "_validation"):
-            batches = self.data.validation_batches(self.experiment.batch_size)
-            self._validation = self.strategy.experimental_distribute_dataset(batches)
+            batches = self.data.validation_batches(
+                self.experiment.batch_size, shard=(self.cluster.worker, self.cluster.workers)
+            )
+            self._validation = self.cluster.batches(batches, self._per_replica)
         for images, labels in self._validation:
             self._validate_batch(images, labels)
         return {name: float(m.result()) for name, m in self.validation_metrics.items()}
@@ -164,13 +178,13 @@ class Loop:
         return {
             "flip_ratio": flips / (self.binary_weights * self.steps),
             "gamma": gamma,
-            "learning_rate": float(self.optimizer.learning_rate),
+            "learning_rate": float(tf.convert_to_tensor(self.optimizer.learning_rate)),
         }
 
     def _flips(self) -> int:
         if isinstance(self.optimizer, Bop):
             return sum(self.optimizer.flip_counts().values())
-        return int(self.latent_flips)
+        return int(tf.convert_to_tensor(self.latent_flips))
 
     @tf.function
     def _train_chunk(self, iterator, count):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import os
 import shlex
 import signal
+import tempfile
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -16,6 +18,7 @@ import tensorflow as tf
 
 from bopkit import data as bopdata
 from bopkit import experiments, models, records, rules
+from bopkit.distribute import find_cluster
 from bopkit.errors import ConfigError, RecordError
 from bopkit.experiments import Experiment
 from bopkit.loop import Loop
@@ -77,6 +80,7 @@ def train(
     experiment = _resolve(experiment, dataset or "digits", preprocess, hparams or {})
     experiments.check_seed(seed)
     tf.get_logger().setLevel("ERROR")  # AutoGraph warns about larq's own code
+    cluster = find_cluster(experiment.batch_size)
     size, channels = _image_format(experiment)
     data = bopdata.load(
         experiment.dataset,
@@ -98,39 +102,54 @@ def train(
         "seed": seed,
     }
     folder = _make_folder(output_dir)
-    with _only_run(folder):
+    with _only_run(folder) if cluster.chief else contextlib.nullcontext():
         record = _open(folder, experiment, config)
-        show = Progress(experiment.epochs, steps, silent=not progress)
+        record["hardware"] |= {"replicas": cluster.strategy.num_replicas_in_sync}
+        show = Progress(experiment.epochs, steps, silent=not (progress and cluster.chief))
         if record["status"] == "completed":
             show.note(f"{folder} holds this run, complete: nothing to do.")
             return record
         record["command"] = _command(experiment, config, train_examples, validation_examples)
-        with _recorded(folder, record), _terminable():
-            _run(folder, record, experiment, data, seed, show, tensorboard, checkpoint_minutes)
+        # One worker writes; the others keep the same record in memory.
+        write = functools.partial(records.write, folder) if cluster.chief else _discard
+        tf.keras.utils.set_random_seed(seed)
+        with _recorded(record, write), _terminable():
+            loop = Loop(experiment, data, seed, cluster, folder / "checkpoints")
+            logs = folder / "tensorboard" if tensorboard and cluster.chief else None
+            _run(loop, record, write, show, logs, 60 * checkpoint_minutes)
+            _save_model(loop.model, folder / "model.keras", cluster.chief)
         return record
 
 
-def _run(folder, record, experiment, data, seed, show, tensorboard, checkpoint_minutes):
-    tf.keras.utils.set_random_seed(seed)
-    loop = Loop(experiment, data, seed, tf.distribute.get_strategy(), folder / "checkpoints")
+def _run(loop, record, write, show, logs, checkpoint_seconds):
     parameters, binary = models.count_weights(loop.model)
     record["config"] |= {"parameters": parameters, "binary_weights": binary}
     if loop.restore(show):
-        show.note(f"resuming {folder} after epoch {int(loop.epoch)}, step {int(loop.step)}.")
+        show.note(f"resuming after epoch {int(loop.epoch)}, step {int(loop.step)}.")
     # Rows are written before the checkpoint of their epoch: what is newer is done again.
     record["epochs"] = record["epochs"][: int(loop.epoch)]
-    records.write(folder, record)
+    write(record)
     iterator = loop.batches()
-    for _ in range(int(loop.epoch), experiment.epochs):
-        row = loop.train_epoch(iterator, show, 60 * checkpoint_minutes)
+    for _ in range(int(loop.epoch), loop.experiment.epochs):
+        row = loop.train_epoch(iterator, show, checkpoint_seconds)
         record["epochs"].append(row)
-        records.write(folder, record)
+        write(record)
         loop.save()
-        if tensorboard:
-            _log(folder / "tensorboard", row)
+        if logs:
+            _log(logs, row)
         show.finish(row)
     record["final"] = {k: v for k, v in record["epochs"][-1].items() if k != "seconds"}
-    loop.model.save(folder / "model.keras")
+
+
+def _save_model(model, path, chief):
+    # Every worker saves, because some variables are averaged over the workers as they are read;
+    # only the chief's file is kept.
+    with tempfile.TemporaryDirectory() as scratch:
+        model.save(path if chief else Path(scratch) / path.name)
+
+
+def _discard(record):
+    pass
 
 
 def _resolve(experiment, dataset, preprocess, hparams) -> Experiment:
@@ -220,7 +239,7 @@ def _command(experiment, config, train_examples, validation_examples) -> str:
 
 
 @contextlib.contextmanager
-def _recorded(folder, record) -> Iterator[None]:
+def _recorded(record, write) -> Iterator[None]:
     """Keep the record's status true: running, then completed, or failed with the reason."""
     record["status"] = "running"
     record.pop("error", None)
@@ -231,10 +250,10 @@ def _recorded(folder, record) -> Iterator[None]:
         record["status"] = "failed"
         record["error"] = "interrupted" if interrupted else f"{type(error).__name__}: {error}"
         with contextlib.suppress(RecordError):  # the first error is the one to show
-            records.write(folder, record)
+            write(record)
         raise
     record["status"] = "completed"
-    records.write(folder, record)
+    write(record)
 
 
 @contextlib.contextmanager

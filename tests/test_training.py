@@ -14,7 +14,7 @@ import pytest
 import tensorflow as tf
 
 import bopkit
-from bopkit import experiments, loop, records, training
+from bopkit import distribute, experiments, loop, records, training
 from bopkit.errors import ConfigError, TrainingError
 
 SMALL = {"epochs": 3, "filters": 8, "dense_units": 32, "batch_size": 20}
@@ -230,7 +230,8 @@ def test_latent_flips_are_counted(tmp_path):
     """Signs that changed, against the weights themselves, over one step."""
     experiment = experiments.override(experiments.get("binarynet/default"), SMALL)
     data = bopkit.data.load("digits", image_size=16)
-    trainer = loop.Loop(experiment, data, 0, tf.distribute.get_strategy(), tmp_path)
+    cluster = distribute.find_cluster(SMALL["batch_size"])
+    trainer = loop.Loop(experiment, data, 0, cluster, tmp_path)
     iterator = trainer.batches()
     flips = 0
     for _ in range(3):
