@@ -18,15 +18,17 @@ __version__ = "0.1.0"
 
 _LAZY = {
     "Bop": "optimizers",
-    "RandomSign": "optimizers",
+    "RandomSign": "initializers",
     "train": "training",
 }
 _MODULES = (
     "cli",
+    "cost",
     "data",
     "errors",
     "experiments",
     "figures",
+    "initializers",
     "models",
     "notebooks",
     "optimizers",

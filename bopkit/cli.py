@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 import bopkit
-from bopkit import experiments, records
+from bopkit import cli_data, experiments, records, sweep
 from bopkit.errors import BopkitError
 from bopkit.startup import load_tensorflow
 
@@ -21,6 +22,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(cli_data.app, name="data")
 
 
 def main() -> None:
@@ -30,9 +32,16 @@ def main() -> None:
     except BopkitError as error:
         print(f"bopkit: {error}", file=sys.stderr)
         sys.exit(2)
+
+
+@contextlib.contextmanager
+def _resumable():
+    """Say what Ctrl-C has cost: nothing."""
+    try:
+        yield
     except KeyboardInterrupt:
         print("bopkit: interrupted; the same command goes on from here.", file=sys.stderr)
-        sys.exit(130)
+        raise typer.Exit(130) from None
 
 
 @app.command()
@@ -83,20 +92,77 @@ def train(
     if output_dir is None:
         output_dir = Path("runs") / f"{experiment.network}_{hparams_set}_{dataset}_seed{seed}"
     load_tensorflow()
-    record = bopkit.train(
-        experiment,
-        output_dir=output_dir,
-        dataset=dataset,
-        data_dir=data_dir,
-        preprocess=preprocess_fn,
-        seed=seed,
-        train_examples=train_examples,
-        validation_examples=validation_examples,
-        holdout=holdout,
-        hparams=overrides,
-        tensorboard=tensorboard,
-    )
+    with _resumable():
+        record = bopkit.train(
+            experiment,
+            output_dir=output_dir,
+            dataset=dataset,
+            data_dir=data_dir,
+            preprocess=preprocess_fn,
+            seed=seed,
+            train_examples=train_examples,
+            validation_examples=validation_examples,
+            holdout=holdout,
+            hparams=overrides,
+            tensorboard=tensorboard,
+        )
     print(f"validation top-1 {record['final']['val_accuracy']:.2%}; the record is in {output_dir}.")
+
+
+@app.command(name="sweep")
+def run_sweep(
+    network: Annotated[str, typer.Argument(metavar="NETWORK")] = "binarynet",
+    dataset: Annotated[str, typer.Option(help="As for train.")] = "digits",
+    hparams_set: Annotated[str, typer.Option(help="As for train.")] = "bop",
+    hparams: Annotated[str, typer.Option(help="What stays the same.", metavar="K=V,K=V")] = "",
+    lines: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--vary",
+            help="One hyperparameter's values, the others fixed; may be given several times. "
+            "Without it: section 5.1's γ and τ.",
+            metavar="K=V,V,V",
+        ),
+    ] = None,
+    seeds: Annotated[int, typer.Option(help="How many seeds, from 0.", min=1)] = 1,
+    jobs: Annotated[
+        int | None, typer.Option(help="Runs at once; by default one a core.", min=1)
+    ] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(help="A Dask scheduler's address: run on its workers.")
+    ] = None,
+    retries: Annotated[int, typer.Option(help="Tries after a failed one.", min=0)] = 1,
+    data_dir: Annotated[Path | None, typer.Option(help="As for train.", metavar="DIR")] = None,
+    output_dir: Annotated[
+        Path, typer.Option(help="Each run has a folder below it.", metavar="DIR")
+    ] = Path("runs/sweep"),
+    train_examples: Annotated[int | None, typer.Option(metavar="N")] = None,
+    validation_examples: Annotated[int | None, typer.Option(metavar="N")] = None,
+    holdout: Annotated[int, typer.Option(help="As for train.", metavar="N")] = 0,
+) -> None:
+    """Vary one hyperparameter at a time, several runs at once; by default section 5.1's sweeps.
+
+    Runs that failed are tried again and reported, the others kept; the same command goes on with
+    what is missing.
+    """
+    base = experiments.override(
+        experiments.get(network, hparams_set), experiments.parse_hparams(hparams)
+    )
+    runs = sweep.vary(base, sweep.parse_lines(lines) or sweep.SECTION_51, range(seeds))
+    with _resumable():
+        sweep.sweep(
+            runs,
+            output_dir=output_dir,
+            jobs=jobs,
+            scheduler=scheduler,
+            retries=retries,
+            dataset=dataset,
+            data_dir=data_dir,
+            train_examples=train_examples,
+            validation_examples=validation_examples,
+            holdout=holdout,
+        )
+    print(f"{len(runs)} runs are complete; `bopkit results {output_dir}` shows them.")
 
 
 @app.command(name="experiments")

@@ -11,7 +11,7 @@ import difflib
 import math
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from bopkit import rules
 from bopkit.errors import ConfigError
@@ -164,23 +164,50 @@ EXPERIMENTS: dict[str, Experiment] = {
 # What an experiment is; the other fields are its hyperparameters, which `override` changes.
 FIXED = ("name", "network", "method", "dataset")
 
-# The sizes that a notebook runs at. They change how much is computed and on what, not how.
-PRESETS: dict[str, dict] = {
-    "smoke": {  # seconds, on data that needs no download
-        "dataset": "digits",
-        "all": {"epochs": 10, "batch_size": 50},
-        "binarynet": {"filters": 16, "dense_units": 64},
-    },
-    "laptop": {  # a processor, minutes
-        "dataset": "fashion_mnist",
-        "all": {"epochs": 10, "batch_size": 100},
-        "binarynet": {"filters": 32, "dense_units": 256},
-    },
-    "paper": {"dataset": None, "all": {}},  # GPUs, days; the experiment as it stands
-}
-
 NETWORKS = tuple(dict.fromkeys(e.network for e in EXPERIMENTS.values()))
 ALIASES = {"alexnet": "binary_alexnet"}  # as the released README writes it
+
+# The sizes that a notebook runs at, by the paper's data set that they stand in for. They change
+# how much is computed and on what, not how.
+PRESETS: dict[str, dict[str, dict[str, dict]]] = {
+    "smoke": {  # seconds, on data that needs no download
+        "cifar10": {
+            "data": {"dataset": "digits"},
+            "hparams": {"epochs": 10, "batch_size": 50, "filters": 16, "dense_units": 64},
+        },
+        "imagenet2012": {  # a sample of drawn pictures: see bopkit.samples
+            "data": {"dataset": "imagenet2012", "train_examples": 16, "validation_examples": 12},
+            "hparams": {"epochs": 2, "batch_size": 8},
+        },
+    },
+    "laptop": {  # a processor, minutes
+        "cifar10": {
+            "data": {"dataset": "fashion_mnist"},
+            "hparams": {"epochs": 10, "batch_size": 100, "filters": 32, "dense_units": 256},
+        },
+        "imagenet2012": {  # few: at 224x224 an image costs a processor a tenth of a second
+            "data": {
+                "dataset": "fashion_mnist",
+                "train_examples": 2000,
+                "validation_examples": 500,
+            },
+            "hparams": {"epochs": 3, "batch_size": 50},
+        },
+    },
+    "paper": {},  # GPUs, days; the experiments as they stand
+}
+
+
+def check_network(network: str, known: Iterable[str] = NETWORKS) -> str:
+    """The name of a network, its alias resolved.
+
+    Raises:
+        ConfigError: it is not among the known ones; the message says what there is.
+    """
+    network = ALIASES.get(network, network)
+    if network not in known:
+        raise ConfigError(_unknown("network", network, known))
+    return network
 
 
 def get(name: str, hparams_set: str | None = None) -> Experiment:
@@ -197,9 +224,7 @@ def get(name: str, hparams_set: str | None = None) -> Experiment:
         ConfigError: there is no such experiment; the message says what there is.
     """
     network, _, rest = name.partition("/")
-    network, chosen = ALIASES.get(network, network), hparams_set or rest
-    if network not in NETWORKS:
-        raise ConfigError(_unknown("network", network, NETWORKS))
+    network, chosen = check_network(network), hparams_set or rest
     sets = [n.partition("/")[2] for n in EXPERIMENTS if n.startswith(f"{network}/")]
     if chosen not in sets:
         raise ConfigError(_unknown(f"set of hyperparameters for {network}", chosen, sets))
@@ -248,7 +273,7 @@ def resize(experiment: Experiment, preset: str, values: Mapping[str, object]) ->
     Raises:
         ConfigError: as `override`.
     """
-    sizes = PRESETS[preset]["all"] | PRESETS[preset].get(experiment.network, {})
+    sizes = PRESETS[preset].get(experiment.dataset, {}).get("hparams", {})
     resized = override(experiment, sizes | dict(values))
     if experiment.gamma_decay_epochs and "gamma_decay_epochs" not in values:
         every = resized.epochs * experiment.gamma_decay_epochs / experiment.epochs

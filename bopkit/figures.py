@@ -7,6 +7,7 @@ lightness too, so that they survive colour-blindness and print (Okabe and Ito 20
 from __future__ import annotations
 
 import io
+import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
@@ -52,7 +53,7 @@ STYLE = {
 }
 
 
-class BookFigure(Figure):
+class _BookFigure(Figure):
     """A figure that a notebook shows as SVG, sharp on every screen, whatever its backend."""
 
     def _repr_svg_(self):
@@ -65,7 +66,7 @@ class BookFigure(Figure):
 
 def _figure(width, height, rows=1, columns=1, **kwargs):
     """A figure without pyplot, which would keep it alive, and its axes."""
-    figure = BookFigure(figsize=(width, height), layout="constrained")
+    figure = _BookFigure(figsize=(width, height), layout="constrained")
     return figure, figure.subplots(rows, columns, **kwargs)
 
 
@@ -143,14 +144,15 @@ def noisy_signal(steps: int = 300, noise: float = 1.0, seed: int = 0) -> np.ndar
     return mean + noise * np.random.RandomState(seed).normal(size=steps)
 
 
-def training_curves(runs: Iterable[dict]) -> Figure:
+def training_curves(runs: Iterable[dict], *, top_5: bool = False) -> Figure:
     """Accuracy and π_t over the epochs, one line a method, all seeds behind it.
 
     Args:
         runs: run records of `bopkit.train`.
+        top_5: draw top-5 accuracy too, dashed.
 
     Returns:
-        A figure of two panels: validation top-1 in percent, and π_t as in section 5.1. A
+        A figure of two panels: validation accuracy in percent, and π_t as in section 5.1. A
         thick line is the mean over the seeds, the band their range.
 
     Raises:
@@ -170,9 +172,12 @@ def training_curves(runs: Iterable[dict]) -> Figure:
             flips = [
                 rules.log_flip_ratio([row["flip_ratio"] for row in r["epochs"]]) for r in group
             ]
-            _band(left, accuracy, colour, name)
+            _band(left, accuracy, colour, f"{name}, top-1" if top_5 else name)
+            if top_5:
+                accuracy = [[100 * row["val_top_5_accuracy"] for row in r["epochs"]] for r in group]
+                _band(left, accuracy, colour, f"{name}, top-5", linestyle="--")
             _band(right, flips, colour, name)
-        left.set(title="Validation top-1 (%)", xlabel="epoch")
+        left.set(title=f"Validation {'accuracy' if top_5 else 'top-1'} (%)", xlabel="epoch")
         right.set(title="Flip ratio, $\\pi_t$", xlabel="epoch")
         right.set_ylabel("log(flipped / all + $e^{-9}$)")
         for axis in (left, right):
@@ -181,13 +186,70 @@ def training_curves(runs: Iterable[dict]) -> Figure:
     return figure
 
 
-def _band(axis, curves, colour, label):
+def _band(axis, curves, colour, label, linestyle="-"):
     """The mean of several curves and the range they span."""
     length = min(len(c) for c in curves)
     curves = np.array([c[:length] for c in curves])
     epochs = np.arange(1, length + 1)
-    axis.plot(epochs, curves.mean(axis=0), color=colour, label=label, marker="o", markersize=3)
+    axis.plot(
+        epochs,
+        curves.mean(axis=0),
+        color=colour,
+        label=label,
+        linestyle=linestyle,
+        marker="o",
+        markersize=3,
+    )
     if len(curves) > 1:
         axis.fill_between(
             epochs, curves.min(axis=0), curves.max(axis=0), color=colour, alpha=0.2, linewidth=0
         )
+
+
+def sweep_curves(runs: Iterable[dict], *, vary: str, fixed: str) -> Figure:
+    """Figure 1 of the paper for one hyperparameter: accuracy and π_t, a line a value.
+
+    Args:
+        runs: run records of a sweep.
+        vary: "gamma" or "threshold", the one that the lines differ in.
+        fixed: the other; only the runs at its most frequent value are drawn.
+
+    Returns:
+        A figure of three panels: top-1 in training and in validation, in percent, and π_t. The
+        darker a line, the more its setting should flip: a higher γ, a lower τ.
+
+    Raises:
+        ValueError: no run has finished an epoch.
+    """
+    runs = [run for run in runs if run["epochs"]]
+    if not runs:
+        raise ValueError("no run has finished an epoch yet; there is nothing to draw.")
+    at = statistics.mode(run["config"][fixed] for run in runs)
+    groups = defaultdict(list)
+    for run in runs:
+        if run["config"][fixed] == at:
+            groups[run["config"][vary]].append(run)
+    values = sorted(groups, reverse=vary == "threshold")
+    shades = mpl.colormaps["viridis_r"](np.linspace(0.2, 0.95, len(values)))
+    symbol, other = {"gamma": ("γ", "τ"), "threshold": ("τ", "γ")}[vary]
+    with mpl.rc_context(STYLE):
+        figure, axes = _figure(10, 3.4, 1, 3)
+        for value, colour in zip(values, shades, strict=True):
+            rows = [run["epochs"] for run in groups[value]]
+            for axis, key in zip(axes, ("accuracy", "val_accuracy", "flip_ratio"), strict=True):
+                curves = [[row[key] for row in run] for run in rows]
+                scale = rules.log_flip_ratio if key == "flip_ratio" else _percent
+                _band(axis, [scale(c) for c in curves], colour, f"{symbol} = {value:g}")
+        for axis, title in zip(
+            axes,
+            ("Training top-1 (%)", "Validation top-1 (%)", "Flip ratio, $\\pi_t$"),
+            strict=True,
+        ):
+            axis.set(title=title, xlabel="epoch")
+            axis.xaxis.get_major_locator().set_params(integer=True)
+        axes[0].legend(title=f"{other} = {at:g}", loc="lower right")
+    return figure
+
+
+def _percent(values):
+    return 100 * np.asarray(values)

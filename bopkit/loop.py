@@ -39,7 +39,7 @@ class Loop:
         self.steps = data.steps_per_epoch(experiment.batch_size)
         with strategy.scope():
             self.model = build_model(experiment, data)
-            self.optimizer = build_optimizer(experiment, self.steps)
+            self.optimizer = build_optimizer(experiment, data.train_examples)
             self.optimizer.build(self.model.trainable_variables)
             self.train_metrics = _metrics(data.num_classes)
             self.validation_metrics = _metrics(data.num_classes)
@@ -234,28 +234,36 @@ def build_model(experiment, data) -> tf.keras.Model:
         tf.keras.mixed_precision.set_global_policy(policy)
 
 
-def build_optimizer(experiment, steps_per_epoch: int) -> tf.keras.optimizers.Optimizer:
+def build_optimizer(experiment, train_examples: int) -> tf.keras.optimizers.Optimizer:
     """Adam for latent weights; Bop for binary ones, and Adam for everything else.
 
     Args:
         experiment: a `bopkit.experiments.Experiment`.
-        steps_per_epoch: schedules count steps, experiments epochs.
+        train_examples: size of the training set: schedules count steps, experiments epochs.
 
     Returns:
         An optimizer, with schedules where the experiment has them.
     """
-    total = experiment.epochs * steps_per_epoch
+
+    def steps(epochs):
+        # Fractions of a step included, as in the released code.
+        return epochs * train_examples // experiment.batch_size
+
     schedules = tf.keras.optimizers.schedules
 
     def linear(start, end):
-        return start if end is None else schedules.PolynomialDecay(start, total, end)
+        return (
+            start
+            if end is None
+            else schedules.PolynomialDecay(start, steps(experiment.epochs), end)
+        )
 
     adam = tf.keras.optimizers.Adam(linear(experiment.learning_rate, experiment.learning_rate_end))
     if experiment.method == "latent":
         return adam
     gamma = linear(experiment.gamma, experiment.gamma_end)
     if experiment.gamma_decay_rate is not None:
-        every = experiment.gamma_decay_epochs * steps_per_epoch
+        every = steps(experiment.gamma_decay_epochs)
         gamma = schedules.ExponentialDecay(
             experiment.gamma, every, experiment.gamma_decay_rate, staircase=True
         )

@@ -11,7 +11,7 @@ from __future__ import annotations
 import larq as lq
 import tensorflow as tf
 
-from bopkit.optimizers import RandomSign
+from bopkit.initializers import RandomSign
 
 layers = tf.keras.layers
 

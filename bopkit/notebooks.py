@@ -6,18 +6,21 @@ papermill takes any name and any text: a misspelt parameter only earns a warning
 
 from __future__ import annotations
 
+import atexit
 import dataclasses
 import difflib
+import shutil
 import tempfile
 import types
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from bopkit import experiments
+from bopkit import experiments, samples
 from bopkit.errors import ConfigError
 
 # Where and how large; everything else that a notebook's parameters name is a hyperparameter.
-COMMON = ("dataset", "data_dir", "output_dir", "preset", "seed")
+EXAMPLES = ("train_examples", "validation_examples")
+COMMON = ("dataset", "data_dir", "output_dir", "preset", "seed", "allow_cpu", *EXAMPLES)
 
 # Names that IPython itself puts beside a notebook's own.
 _IPYTHON = {"In", "Out", "get_ipython", "exit", "quit", "open"}
@@ -29,23 +32,34 @@ class Settings:
 
     Attributes:
         preset: "smoke", "laptop" or "paper".
+        network: a name of `bopkit.experiments.NETWORKS`.
         dataset: a name of `bopkit.data.DATASETS`; None for each experiment's own.
         data_dir: where to look for the data; None for the usual places.
         output_dir: the folder that the runs go below.
         seed: of weights, order and augmentation.
+        train_examples, validation_examples: how many images to use; None for all.
+        allow_cpu: run the paper's settings without a GPU all the same.
         hparams: what the parameters override, by field of `bopkit.experiments.Experiment`.
     """
 
     preset: str
+    network: str
     dataset: str | None
     data_dir: str | None
     output_dir: Path
     seed: int
+    train_examples: int | None
+    validation_examples: int | None
+    allow_cpu: bool
     hparams: Mapping[str, object]
 
     def __str__(self):
         changed = ", ".join(f"{key} = {value}" for key, value in self.hparams.items())
         data = self.dataset or "the paper's data"
+        images = (self.train_examples, self.validation_examples)
+        if images != (None, None):
+            train, validation = ("all" if count is None else f"{count:,}" for count in images)
+            data += f" ({train} + {validation} images)"
         return f"preset {self.preset}: {data}, seed {self.seed}; {changed or 'nothing overridden'}"
 
     def experiment(self, name: str) -> experiments.Experiment:
@@ -69,20 +83,47 @@ class Settings:
         return experiments.resize(experiment, self.preset, own)
 
     def options(self, experiment: experiments.Experiment) -> dict:
-        """The keyword arguments of `bopkit.train` that these settings decide."""
+        """The keyword arguments of `bopkit.train` that these settings decide.
+
+        Preset `smoke` wants no ImageNet: where no `data_dir` is given, a few drawn pictures go
+        through the same preparation as the real archives.
+
+        Raises:
+            ConfigError: preset `paper`, no GPU, and no `allow_cpu`.
+        """
+        if self.preset == "paper" and not self.allow_cpu:
+            _require_gpu()
+        dataset, data_dir = self.dataset or experiment.dataset, self.data_dir
+        if dataset == "imagenet2012" and self.preset == "smoke" and data_dir is None:
+            size = experiments.PRESETS["smoke"]["imagenet2012"]["data"]
+            data_dir = samples.prepare_imagenet_sample(
+                self.output_dir / "sample",
+                train=size["train_examples"],
+                validation=size["validation_examples"],
+            )
         return {
-            "dataset": self.dataset or experiment.dataset,
-            "data_dir": self.data_dir,
+            "dataset": dataset,
+            "data_dir": data_dir,
             "seed": self.seed,
+            "train_examples": self.train_examples,
+            "validation_examples": self.validation_examples,
         }
 
 
-def settings(parameters: Mapping[str, object], name: str) -> Settings:
+def settings(
+    parameters: Mapping[str, object],
+    name: str,
+    *,
+    networks: Sequence[str] = ("binarynet",),
+    extra: Sequence[str] = (),
+) -> Settings:
     """Read the parameters of a notebook.
 
     Args:
         parameters: the notebook's `globals()`, right after the cell of parameters.
         name: the notebook's, for the folder of its runs.
+        networks: what its parameter `network` may be; with one alone it has no such parameter.
+        extra: parameters of this notebook alone, which it reads itself.
 
     Returns:
         The settings, checked.
@@ -99,9 +140,10 @@ def settings(parameters: Mapping[str, object], name: str) -> Settings:
     }
     fields = [field.name for field in dataclasses.fields(experiments.Experiment)]
     hparams = [field for field in fields if field not in experiments.FIXED]
+    known = [*COMMON, *hparams, *extra, *(["network"] if len(networks) > 1 else [])]
     for key in given:
-        if key not in (*COMMON, *hparams):
-            near = difflib.get_close_matches(key, [*COMMON, *hparams], n=1)
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1)
             hint = f"; did you mean {near[0]}?" if near else "."
             raise ConfigError(f"this notebook has no parameter {key!r}{hint}")
     preset = given.get("preset", "smoke")
@@ -109,15 +151,43 @@ def settings(parameters: Mapping[str, object], name: str) -> Settings:
         raise ConfigError(
             f"preset must be one of: {', '.join(experiments.PRESETS)}; got {preset!r}."
         )
+    network = experiments.check_network(given.get("network", networks[0]), networks)
+    stands_for = experiments.get(f"{network}/bop").dataset
+    data = experiments.PRESETS[preset].get(stands_for, {}).get("data", {})
+    dataset = given.get("dataset") or data.get("dataset")
+    # The preset's numbers of images are for its own data set; of another, all of it.
+    sizes = data if dataset == data.get("dataset") else {}
+    examples = {key: sizes.get(key) if given.get(key) is None else given[key] for key in EXAMPLES}
+    for key, value in examples.items():
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+            raise ConfigError(f"{key} must be a whole number; got {value!r}.")
     output_dir = given.get("output_dir")
     if output_dir is None and preset == "smoke":
-        # A fresh folder: a smoke run shows what the code does now, not what it did once.
+        # A fresh folder: a smoke run shows what the code does now, not what it did once. It goes
+        # with the kernel, because a network of 60 million weights leaves a gigabyte there.
         output_dir = tempfile.mkdtemp(prefix=f"bopkit-{name}-")
+        atexit.register(shutil.rmtree, output_dir, ignore_errors=True)
     return Settings(
         preset=preset,
-        dataset=given.get("dataset") or experiments.PRESETS[preset]["dataset"],
+        network=network,
+        dataset=dataset,
         data_dir=given.get("data_dir"),
         output_dir=Path(output_dir or f"runs/{name}-{preset}"),
         seed=experiments.check_seed(given.get("seed", 0)),
+        **examples,
+        allow_cpu=bool(given.get("allow_cpu")),
         hparams={key: given[key] for key in hparams if given.get(key) is not None},
     )
+
+
+def _require_gpu():
+    from bopkit.startup import load_tensorflow
+
+    load_tensorflow()
+    from bopkit.training import list_devices
+
+    if not list_devices("GPU"):
+        raise ConfigError(
+            "preset paper takes weeks without a GPU, and TensorFlow sees none: install "
+            "tensorflow[and-cuda] as the README says, or say yes to that with allow_cpu = True."
+        )

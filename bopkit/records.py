@@ -10,10 +10,11 @@ import statistics
 import subprocess
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 
+from bopkit import cost, experiments
 from bopkit.errors import RecordError
 
 FILE_NAME = "run.json"
@@ -211,7 +212,7 @@ def settings_table(experiments: Iterable) -> str:
     """The settings of some experiments side by side, as a Markdown table.
 
     Args:
-        experiments: `bopkit.experiments.Experiment`s.
+        experiments: each a `bopkit.experiments.Experiment`.
 
     Returns:
         Markdown; one column an experiment, one row a setting that one of them has.
@@ -221,30 +222,60 @@ def settings_table(experiments: Iterable) -> str:
     counts = ("method", "epochs", "batch_size", "filters", "dense_units", "precision")
     table = [["", *(f"`{config['name']}`" for config in configs)]]
     table.append(["---"] * len(table[0]))
-    table += [[name.replace("_", " "), *(str(c[name] or "–") for c in configs)] for name in counts]
+    table += [
+        [name.replace("_", " "), *(str(c[name] or "–") for c in configs)]
+        for name in counts
+        if any(c[name] for c in configs)
+    ]
     table += [[title, *(schedule(c, rate) for c in configs)] for rate, title in rates.items()]
     return "\n".join("| " + " | ".join(line) + " |" for line in table)
 
 
-def results_table(records: Iterable[dict], paper: dict[str, float]) -> str:
-    """What the paper reports beside what some runs measured, by method, as a Markdown table.
+def results_table(records: Iterable[dict], paper: Mapping[str, Sequence[float]], data: str) -> str:
+    """What the paper reports, what some runs measured and what was not run, by method.
 
     Args:
         records: run records.
-        paper: the paper's top-1 accuracy in percent, by method ("bop", "latent").
+        paper: the paper's accuracy in percent, by method ("bop", "latent"): top-1, or top-1
+            and top-5.
+        data: the paper's data set, as its readers call it.
 
     Returns:
-        Markdown; one line a group of runs that differ in their seed alone.
+        A Markdown table; one line a group of runs that differ in their seed alone, and one for
+        a method without runs.
     """
-    lines = [
-        "| method | paper, CIFAR-10: top-1 % | measured here: top-1 % | n | data | epochs |",
-        "| --- | --- | --- | --- | --- | --- |",
-    ]
+    groups = {method: [] for method in paper}
     for group in group_by_seed(records):
-        row, method = _row(group), group[0]["config"]["method"]
-        cells = [METHOD_NAMES[method], f"{paper[method]:.1f}", row["top-1 %"], row["n"]]
-        lines.append("| " + " | ".join([*cells, row["data"], row["epochs"]]) + " |")
-    return "\n".join(lines)
+        groups[group[0]["config"]["method"]].append(group)
+    keys = ("val_accuracy", "val_top_5_accuracy")[: max(map(len, paper.values()))]
+    top = "top-1 / top-5 %" if len(keys) == 2 else "top-1 %"
+    lines = [["method", f"paper, {data}: {top}", f"measured here: {top}", "n", "data", "epochs"]]
+    lines = [[*lines[0], "not yet run"], ["---"] * 7]
+    for method, reported in paper.items():
+        run = any(is_paper_run(record) for group in groups[method] for record in group)
+        for group in groups[method] or [[]]:
+            line = [METHOD_NAMES[method], " / ".join(f"{value:.1f}" for value in reported)]
+            line += _measured(group, keys) if group else ["–"] * 4
+            lines.append([*line, "–" if run else f"{data}, the paper's setting"])
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _measured(group, keys):
+    row, images = _row(group), group[0]["config"]["train_examples"]
+    tops = (mean_and_deviation(100 * final(record, key) for record in group) for key in keys)
+    return [" / ".join(tops), row["n"], f"{row['data']}, {images:,} images", row["epochs"]]
+
+
+def is_paper_run(record: dict) -> bool:
+    """Whether a run is complete, of a row of the paper's settings as it stands, on all its data."""
+    row, config = experiments.EXPERIMENTS.get(record["experiment"]), record["config"]
+    return (
+        row is not None
+        and record["status"] == "completed"
+        and all(config.get(key) == value for key, value in vars(row).items())
+        and (config["train_examples"], config["validation_examples"])
+        == cost.DATASETS[row.dataset][:2]
+    )
 
 
 def versions() -> dict[str, str]:

@@ -105,6 +105,8 @@ def prepare_imagenet_sample(
         import tensorflow_datasets as tfds
 
         # TFDS tells of every step, which would drown a notebook's own output; errors are raised.
+        # Its bars are widgets there, which no redirection catches.
+        tfds.disable_progress_bar()
         silence = io.StringIO()
         with contextlib.redirect_stdout(silence), contextlib.redirect_stderr(silence):
             tfds.builder("imagenet2012", data_dir=data_dir).download_and_prepare(

@@ -48,19 +48,12 @@ def fashion_mnist(
     split: str, data_dir: str | os.PathLike | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Fashion-MNIST from the four files of its authors, else from Keras' download."""
-    prefix = {"train": "train", "test": "t10k"}[split]
-    files = (f"{prefix}-images-idx3-ubyte.gz", f"{prefix}-labels-idx1-ubyte.gz")
-    root = data_dir if data_dir is not None else os.environ.get("BOPKIT_DATA_DIR")
-    folders = []
-    if root:
-        root = Path(root).expanduser()
-        folders += [root, root / "fashion-mnist", root / "fashion_mnist"]
-    if data_dir is None:
-        folders.append(DEBIAN_FASHION_MNIST)
-    for folder in folders:
-        if all((folder / file).is_file() for file in files):
-            return _read_idx_pair(folder / files[0], folder / files[1])
+    folder = find_fashion_mnist(split, data_dir)
+    files = _fashion_mnist_files(split)
+    if folder is not None:
+        return _read_idx_pair(folder / files[0], folder / files[1])
 
+    folders = _fashion_mnist_folders(data_dir)
     missing = (
         f"Fashion-MNIST is not there: looked for {files[0]} and {files[1]} in "
         f"{', '.join(map(str, folders))}"
@@ -80,6 +73,30 @@ def fashion_mnist(
             f"{missing}, and Keras could not download it ({one_line(error)}); {advice}"
         ) from error
     return arrays[0][..., None], arrays[1].astype(np.int64)
+
+
+def find_fashion_mnist(split: str, data_dir: str | os.PathLike | None = None) -> Path | None:
+    """The first folder with the authors' files of a split; None if Keras would have to get them."""
+    for folder in _fashion_mnist_folders(data_dir):
+        if all((folder / file).is_file() for file in _fashion_mnist_files(split)):
+            return folder
+    return None
+
+
+def _fashion_mnist_folders(data_dir):
+    root = data_dir if data_dir is not None else os.environ.get("BOPKIT_DATA_DIR")
+    folders = []
+    if root:
+        root = Path(root).expanduser()
+        folders += [root, root / "fashion-mnist", root / "fashion_mnist"]
+    if data_dir is None:
+        folders.append(DEBIAN_FASHION_MNIST)
+    return folders
+
+
+def _fashion_mnist_files(split):
+    prefix = {"train": "train", "test": "t10k"}[split]
+    return f"{prefix}-images-idx3-ubyte.gz", f"{prefix}-labels-idx1-ubyte.gz"
 
 
 def _read_idx_pair(images_path: Path, labels_path: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -123,7 +140,7 @@ def _read_idx(path: Path, dimensions: int) -> np.ndarray:
 def cifar10(split: str, data_dir: str | os.PathLike | None = None) -> tuple[np.ndarray, np.ndarray]:
     """CIFAR-10 as TFDS prepared it, which happens now if it has not happened before."""
     folders = tfds_folders(data_dir)
-    prepared = find_prepared("cifar10", folders) or _prepare_cifar10(folders)
+    prepared = find_prepared("cifar10", folders) or prepare_cifar10(folders)
     import tensorflow_datasets as tfds
 
     try:
@@ -136,7 +153,7 @@ def cifar10(split: str, data_dir: str | os.PathLike | None = None) -> tuple[np.n
     return arrays["image"], arrays["label"]
 
 
-def _prepare_cifar10(folders: list[Path]) -> Path:
+def prepare_cifar10(folders: list[Path]) -> Path:
     """Has TFDS download CIFAR-10 into the first folder; returns where it stands then."""
     try:
         # Without internet TFDS would go on trying for minutes.

@@ -1,5 +1,6 @@
 """The command line, as a process: what it prints, how it exits."""
 
+import signal
 import subprocess
 import sys
 
@@ -70,6 +71,23 @@ def test_train_with_the_released_names_then_results(tmp_path):
     markdown = bopkit("results", "runs", "--markdown", cwd=tmp_path).stdout
     assert markdown.count("\n") == 3
     assert f"{100 * record['final']['val_accuracy']:.2f}" in markdown
+
+
+def test_control_c_costs_nothing_and_says_so(tmp_path):
+    hparams = SMALL.replace("epochs=1", "epochs=50")
+    command = [sys.executable, "-m", "bopkit.cli", "train", "binarynet", "--hparams", hparams]
+    process = subprocess.Popen(
+        [*command, "--output-dir", str(tmp_path)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert "epoch  1/50" in process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert err == "bopkit: interrupted; the same command goes on from here.\n"
+    assert records.read(tmp_path)["error"] == "interrupted"
 
 
 def test_the_default_data_is_the_embedded_one_and_alexnet_is_understood():

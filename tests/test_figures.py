@@ -33,7 +33,10 @@ def test_training_curves():
     for run in runs:
         for row in run["epochs"]:
             row["flip_ratio"] = 1e-3
+            row["val_top_5_accuracy"] = 0.9
     assert len(figures.training_curves(runs).axes) == 2
+    drawn = figures.training_curves(runs, top_5=True)
+    assert [line.get_label() for line in drawn.axes[0].lines] == ["Bop, top-1", "Bop, top-5"]
     with pytest.raises(ValueError, match="no run has finished an epoch"):
         figures.training_curves([record(0, ())])
 

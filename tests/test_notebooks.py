@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from bopkit import notebooks
+from bopkit import experiments, notebooks
 from bopkit.errors import ConfigError
 
 NOTEBOOK = Path(__file__).resolve().parents[1] / "book" / "reproduction" / "cifar10.ipynb"
+IMAGENET = ("binary_alexnet", "xnornet", "birealnet")
 
 DEFAULTS = {
     "preset": "smoke", "dataset": None, "data_dir": None, "output_dir": None, "seed": 0,
@@ -37,8 +38,6 @@ def test_a_yaml_file_gives_text_and_it_counts_for_bop_alone():
 
 def test_paper_preset_is_the_paper():
     settings = notebooks.settings(DEFAULTS | {"preset": "paper"}, "cifar10")
-    from bopkit import experiments
-
     for name in experiments.EXPERIMENTS:
         assert settings.experiment(name) == experiments.get(name)
         assert settings.options(experiments.get(name))["dataset"] == experiments.get(name).dataset
@@ -58,6 +57,75 @@ def test_paper_preset_is_the_paper():
 def test_refused_at_once(given, message):
     with pytest.raises(ConfigError, match=message):
         notebooks.settings(DEFAULTS | given, "cifar10")
+
+
+def imagenet(**given):
+    return notebooks.settings(
+        DEFAULTS | {"network": "birealnet"} | given, "imagenet", networks=IMAGENET
+    )
+
+
+def test_the_network_is_a_parameter_where_a_notebook_has_several():
+    assert imagenet(network="alexnet").network == "binary_alexnet"
+    with pytest.raises(ConfigError, match="unknown network 'xnor': did you mean xnornet"):
+        imagenet(network="xnor")
+    with pytest.raises(ConfigError, match="unknown network 'binarynet'"):
+        imagenet(network="binarynet")
+    with pytest.raises(ConfigError, match="this notebook has no parameter 'network'"):
+        notebooks.settings(DEFAULTS | {"network": "xnornet"}, "cifar10")
+
+
+@pytest.mark.parametrize("network", IMAGENET)
+@pytest.mark.parametrize(
+    ("preset", "dataset", "examples", "epochs"),
+    [
+        ("smoke", "imagenet2012", (16, 12), 2),
+        ("laptop", "fashion_mnist", (2000, 500), 3),
+        ("paper", None, (None, None), None),
+    ],
+)
+def test_presets_of_the_imagenet_networks(network, preset, dataset, examples, epochs):
+    settings = imagenet(network=network, preset=preset)
+    assert settings.dataset == dataset
+    assert (settings.train_examples, settings.validation_examples) == examples
+    run = settings.experiment(f"{network}/bop")
+    # The sizes alone differ from the paper's setting.
+    assert set(experiments.changes(run)) == ({"epochs", "batch_size"} if epochs else set())
+    assert run.epochs == (epochs or run.epochs)
+
+
+def test_numbers_of_images():
+    given = {"train_examples": 100, "validation_examples": 50}
+    settings = imagenet(preset="laptop", **given)
+    assert str(settings).startswith("preset laptop: fashion_mnist (100 + 50 images), seed 0;")
+    options = settings.options(settings.experiment("birealnet/bop"))
+    assert given.items() <= options.items()
+    # The preset's numbers are for its own data; of the reader's, everything is used.
+    own = imagenet(preset="laptop", dataset="imagenet2012", data_dir="here")
+    options = own.options(own.experiment("birealnet/bop"))
+    assert (options["train_examples"], options["data_dir"]) == (None, "here")
+    with pytest.raises(ConfigError, match="train_examples must be a whole number; got '100'"):
+        imagenet(train_examples="100")
+
+
+def test_smoke_prepares_a_sample_of_imagenet_unless_it_is_told_where_one_is(tmp_path):
+    settings = imagenet(output_dir=str(tmp_path))
+    options = settings.options(settings.experiment("birealnet/bop"))
+    from bopkit import data
+
+    sample = data.load("imagenet2012", data_dir=options["data_dir"])
+    assert (sample.train_examples, sample.validation_examples) == (16, 12)
+    assert Path(options["data_dir"]).is_relative_to(tmp_path)
+    given = imagenet(data_dir="here")
+    assert given.options(given.experiment("birealnet/bop"))["data_dir"] == "here"
+
+
+def test_a_smoke_run_leaves_nothing_behind(run_python):
+    code = "from bopkit import notebooks\n"
+    code += "folder = notebooks.settings({}, 'cifar10').output_dir\n"
+    code += "assert folder.is_dir()\nprint(folder)"
+    done = run_python(code)
+    assert done.returncode == 0 and not Path(done.stdout.strip()).exists()
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from larq.quantized_variable import QuantizedVariable
 
 from bopkit import rules
-from bopkit.optimizers import Bop, RandomSign
+from bopkit.initializers import RandomSign
+from bopkit.optimizers import Bop
 
 schedules = tf.keras.optimizers.schedules
 

@@ -213,17 +213,17 @@ def test_a_loss_that_is_not_finite_ends_the_run(tmp_path, monkeypatch):
 
 def test_schedules_count_epochs_in_steps():
     staircase = experiments.get("binarynet/bop_sec52")
-    bop = loop.build_optimizer(staircase, steps_per_epoch=1000)
+    bop = loop.build_optimizer(staircase, train_examples=50_000)
     for step, gamma in ((0, 1e-4), (99_999, 1e-4), (100_000, 1e-5), (499_999, 1e-8)):
         bop.iterations.assign(step)
         assert float(bop.gamma) == pytest.approx(gamma, rel=1e-4)
     linear = experiments.get("xnornet/bop")
-    bop = loop.build_optimizer(linear, steps_per_epoch=1251)
+    bop = loop.build_optimizer(linear, train_examples=1_281_167)
     for epochs, gamma in ((0, 1e-4), (50, 5.05e-5), (100, 1e-6), (101, 1e-6)):
-        bop.iterations.assign(1251 * epochs)
+        bop.iterations.assign(1_281_167 * epochs // 1024)
         assert float(bop.gamma) == pytest.approx(gamma, rel=1e-4)
     schedule = bop.fp_optimizer._learning_rate
-    assert float(schedule(1251 * 100)) == pytest.approx(5e-6)
+    assert float(schedule(100 * 1_281_167 // 1024)) == pytest.approx(5e-6)
 
 
 def test_latent_flips_are_counted(tmp_path):
