@@ -31,10 +31,12 @@ _MODULES = (
     "initializers",
     "models",
     "notebooks",
+    "presets",
     "optimizers",
     "records",
     "rules",
     "samples",
+    "tables",
     "training",
 )
 

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 import bopkit
-from bopkit import cli_data, experiments, records, sweep
+from bopkit import cli_data, experiments, records, sweep, tables
 from bopkit.errors import BopkitError
 from bopkit.startup import load_tensorflow
 
@@ -173,7 +173,7 @@ def list_experiments() -> None:
         ("experiment", "data", "epochs", "batch", "γ", "τ", "Adam"),
         [
             [e.name, e.dataset, str(e.epochs), str(e.batch_size)]
-            + [records.schedule(vars(e), rate) for rate in rates]
+            + [tables.schedule(vars(e), rate) for rate in rates]
             for e in experiments.EXPERIMENTS.values()
         ],
     )
@@ -189,9 +189,9 @@ def results(
     if not found:
         print(f"no run.json below {folder}.")
     elif markdown:
-        print(records.markdown_table(found))
+        print(tables.markdown_table(found))
     else:
-        _print_table(records.COLUMNS, [list(row.values()) for row in records.rows(found)])
+        _print_table(tables.COLUMNS, [list(row.values()) for row in tables.rows(found)])
 
 
 def _print_table(header, rows):

@@ -16,7 +16,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from bopkit import rules
-from bopkit.records import METHOD_NAMES
+from bopkit.tables import METHOD_NAMES
 
 BOP = "#0072B2"
 LATENT = "#D55E00"

@@ -15,7 +15,7 @@ import types
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from bopkit import experiments, samples
+from bopkit import experiments, presets, samples
 from bopkit.errors import ConfigError
 
 # Where and how large; everything else that a notebook's parameters name is a hyperparameter.
@@ -80,7 +80,7 @@ class Settings:
             for key, value in self.hparams.items()
             if experiment.method == "bop" or not key.startswith(("gamma", "threshold"))
         }
-        return experiments.resize(experiment, self.preset, own)
+        return presets.resize(experiment, self.preset, own)
 
     def options(self, experiment: experiments.Experiment) -> dict:
         """The keyword arguments of `bopkit.train` that these settings decide.
@@ -95,7 +95,7 @@ class Settings:
             _require_gpu()
         dataset, data_dir = self.dataset or experiment.dataset, self.data_dir
         if dataset == "imagenet2012" and self.preset == "smoke" and data_dir is None:
-            size = experiments.PRESETS["smoke"]["imagenet2012"]["data"]
+            size = presets.PRESETS["smoke"]["imagenet2012"]["data"]
             data_dir = samples.prepare_imagenet_sample(
                 self.output_dir / "sample",
                 train=size["train_examples"],
@@ -147,13 +147,11 @@ def settings(
             hint = f"; did you mean {near[0]}?" if near else "."
             raise ConfigError(f"this notebook has no parameter {key!r}{hint}")
     preset = given.get("preset", "smoke")
-    if preset not in experiments.PRESETS:
-        raise ConfigError(
-            f"preset must be one of: {', '.join(experiments.PRESETS)}; got {preset!r}."
-        )
+    if preset not in presets.PRESETS:
+        raise ConfigError(f"preset must be one of: {', '.join(presets.PRESETS)}; got {preset!r}.")
     network = experiments.check_network(given.get("network", networks[0]), networks)
     stands_for = experiments.get(f"{network}/bop").dataset
-    data = experiments.PRESETS[preset].get(stands_for, {}).get("data", {})
+    data = presets.PRESETS[preset].get(stands_for, {}).get("data", {})
     dataset = given.get("dataset") or data.get("dataset")
     # The preset's numbers of images are for its own data set; of another, all of it.
     sizes = data if dataset == data.get("dataset") else {}

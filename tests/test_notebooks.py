@@ -37,7 +37,7 @@ def test_a_yaml_file_gives_text_and_it_counts_for_bop_alone():
 
 
 def test_paper_preset_is_the_paper():
-    settings = notebooks.settings(DEFAULTS | {"preset": "paper"}, "cifar10")
+    settings = notebooks.settings(DEFAULTS | {"preset": "paper", "allow_cpu": True}, "cifar10")
     for name in experiments.EXPERIMENTS:
         assert settings.experiment(name) == experiments.get(name)
         assert settings.options(experiments.get(name))["dataset"] == experiments.get(name).dataset
