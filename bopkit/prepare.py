@@ -13,13 +13,13 @@ import io
 import json
 import os
 import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from unittest import mock
 
 from bopkit import archives, sources
 from bopkit.errors import ConfigError, DataError
+from bopkit.locks import only_one
 from bopkit.progress import in_bytes, watch_folder
 
 DATASETS = ("digits", "fashion_mnist", "cifar10", "imagenet2012")
@@ -136,7 +136,12 @@ def _imagenet(manual_dir, data_dir, progress):
         if progress:
             print(text, flush=True)
 
-    with _only_one(folder):
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"cannot write in {folder}: {error.strerror}.") from error
+    busy = DataError(f"another process is preparing imagenet2012 in {folder}: wait for it.")
+    with only_one(folder / ".imagenet2012.lock", busy):
         work = folder / "imagenet2012.incomplete"
         if work.exists():
             say(f"removing {work}, which an interrupted preparation left")
@@ -269,24 +274,3 @@ def _build(work: Path, found: dict[archives.Archive, Path]) -> Path:
         reason = sources.one_line(RuntimeError(str(error).strip().rpartition("\n")[2]))
         raise DataError(f"imagenet2012 could not be prepared: {reason}.") from error
     return Path(builder.data_dir)
-
-
-@contextlib.contextmanager
-def _only_one(folder: Path) -> Iterator[None]:
-    """Refuses a second preparation in one folder; the system drops the lock with the process."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = open(folder / ".imagenet2012.lock", "w")  # noqa: SIM115 (held for the whole time)
-    except OSError as error:
-        raise DataError(f"cannot write in {folder}: {error.strerror}.") from error
-    with lock:
-        with contextlib.suppress(ImportError):  # not on Windows
-            import fcntl
-
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise DataError(
-                    f"another process is preparing imagenet2012 in {folder}: wait for it."
-                ) from None
-        yield

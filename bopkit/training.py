@@ -21,6 +21,7 @@ from bopkit import experiments, models, records, rules
 from bopkit.distribute import find_cluster
 from bopkit.errors import ConfigError, RecordError
 from bopkit.experiments import Experiment
+from bopkit.locks import only_one
 from bopkit.loop import Loop
 from bopkit.progress import Progress
 
@@ -102,7 +103,10 @@ def train(
         "seed": seed,
     }
     folder = _make_folder(output_dir)
-    with _only_run(folder) if cluster.chief else contextlib.nullcontext():
+    busy = ConfigError(
+        f"another process is running in {folder}; wait for it, or choose another folder."
+    )
+    with only_one(folder / ".lock", busy) if cluster.chief else contextlib.nullcontext():
         record = _open(folder, experiment, config)
         record["hardware"] |= {"replicas": cluster.strategy.num_replicas_in_sync}
         show = Progress(experiment.epochs, steps, silent=not (progress and cluster.chief))
@@ -271,28 +275,6 @@ def _terminable() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-@contextlib.contextmanager
-def _only_run(folder) -> Iterator[None]:
-    """Refuse a second run on one folder; the system drops the lock when a process ends."""
-    try:
-        import fcntl
-    except ImportError:  # not on Windows
-        yield
-        return
-    try:
-        lock = open(folder / ".lock", "w")  # noqa: SIM115 (held for the whole run)
-    except OSError as error:
-        raise ConfigError(f"cannot write in {folder}: {error.strerror}.") from error
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise ConfigError(
-                f"another process is running in {folder}; wait for it, or choose another folder."
-            ) from None
-        yield
 
 
 def _log(folder, row):

@@ -44,6 +44,12 @@ def test_paper_preset_is_the_paper():
     assert settings.output_dir == Path("runs/cifar10-paper")
 
 
+def test_paper_preset_without_a_gpu_asks_for_an_explicit_yes():
+    settings = notebooks.settings(DEFAULTS | {"preset": "paper"}, "cifar10")
+    with pytest.raises(ConfigError, match=r"TensorFlow sees none.*allow_cpu = True"):
+        settings.options(settings.experiment("binarynet/bop"))
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
