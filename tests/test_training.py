@@ -102,12 +102,11 @@ def test_tensorboard_holds_the_records_numbers(finished):
         assert found["accuracy", row["epoch"]] == pytest.approx(row["val_accuracy"])
 
 
-def test_a_finished_run_returns_at_once(finished, capsys):
+def test_a_finished_run_returns_at_once(finished, capsys, monkeypatch):
     folder = finished["binarynet/bop"]
     before = (folder / "run.json").stat().st_mtime_ns
-    started = time.perf_counter()
+    monkeypatch.setattr(training, "Loop", None)  # no network is built
     record = run(folder, progress=True)
-    assert time.perf_counter() - started < 2
     assert record["status"] == "completed"
     assert "complete: nothing to do" in capsys.readouterr().out
     assert (folder / "run.json").stat().st_mtime_ns == before
