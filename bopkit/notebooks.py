@@ -186,6 +186,6 @@ def _require_gpu():
 
     if not list_devices("GPU"):
         raise ConfigError(
-            "preset paper takes weeks without a GPU, and TensorFlow sees none: install "
+            "preset paper is meant for GPUs, and TensorFlow sees none: install "
             "tensorflow[and-cuda] as the README says, or say yes to that with allow_cpu = True."
         )
