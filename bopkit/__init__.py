@@ -31,13 +31,17 @@ _MODULES = (
     "initializers",
     "models",
     "notebooks",
-    "presets",
     "optimizers",
+    "pictures",
+    "presets",
     "records",
     "rules",
     "samples",
+    "style",
     "tables",
+    "toy",
     "training",
+    "widgets",
 )
 
 __all__ = ["__version__", *_LAZY, *_MODULES]

@@ -25,14 +25,6 @@ cp "$from/mathjax/es5/tex-svg.js" "$to/mathjax/"
 cp -r "$from/mathjax/es5/input/tex/extensions" "$to/mathjax/input/tex/"
 cp -r "$from/mathjax/es5/a11y" "$from/mathjax/es5/sre" "$from/mathjax/es5/ui" "$to/mathjax/"
 
-# Live widgets: the manager is an AMD module, so require.js loads it. It looks for its icon font
-# where require.js says that modules are, which is beside the page unless told.
-cp "$from/requirejs/require.js" "$to/"
-echo 'requirejs.config({ baseUrl: new URL(".", document.currentScript.src).href });' >>"$to/require.js"
-manager=@jupyter-widgets/html-manager/dist
-mkdir -p "$to/$manager"
-cp "$from/$manager"/embed-amd.js "$from/$manager"/*.{woff2,woff,ttf} "$to/$manager/"
-
 # Typefaces: variable fonts, the browser fetches only the scripts that a page uses.
 for family in source-serif-4 source-sans-3; do
     package=$from/@fontsource-variable/$family

@@ -1,0 +1,199 @@
+"""How every figure of the book looks: colours, type, and the SVG that a page shows.
+
+Two colours carry meaning everywhere: blue is Bop, vermilion latent weights. All differ in
+lightness too, so that they survive colour-blindness and print (Okabe and Ito 2008).
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+from html import escape
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+
+BOP = "#0072B2"
+LATENT = "#D55E00"
+THIRD = "#009E73"
+INK = "#333333"
+MUTED = "#6B737B"
+FAINT = "#BBBBBB"
+GRID = "#E6E6E6"
+PAPER = "#FEFEFE"  # where something must cover what is behind it
+
+# For series in order, faint to strong.
+SEQUENCE = ("#9CCBE3", "#5BA3CF", "#2A78B0", "#13508A", "#0A2C57")
+
+# A page says by these names what each colour is in the light and in the dark.
+_VARIABLES = {
+    BOP: "--bop-blue",
+    LATENT: "--bop-vermilion",
+    THIRD: "--bop-green",
+    INK: "--bop-ink",
+    MUTED: "--bop-muted",
+    FAINT: "--bop-faint",
+    GRID: "--bop-grid",
+    PAPER: "--bop-paper",
+    **{colour: f"--bop-sequence-{i}" for i, colour in enumerate(SEQUENCE)},
+}
+
+STYLE = {
+    "font.family": "DejaVu Sans",  # ships with matplotlib: the same everywhere
+    "font.size": 10,
+    "axes.titlesize": 11,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.titlepad": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": GRID,
+    "grid.linewidth": 0.8,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "text.color": INK,
+    "lines.linewidth": 1.8,
+    "legend.frameon": False,
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+    "svg.hashsalt": "bopkit",  # the same figure is the same file
+    "svg.fonttype": "path",
+    "path.simplify": False,  # it would drop strokes of no length: see `dots`
+}
+
+
+def in_page() -> bool:
+    """Whether what is shown goes into a page of the book, which has its own colours and type.
+
+    The book's build says so through an environment variable, which its kernels inherit.
+    """
+    return bool(os.environ.get("BOPKIT_PAGE"))
+
+
+class BookFigure(Figure):
+    """A figure that a notebook shows as SVG, sharp on every screen, whatever its backend.
+
+    Attributes:
+        description: what there is to see, for a reader who cannot see it.
+    """
+
+    description = ""
+
+    def _repr_svg_(self):
+        return _save(self)
+
+    def _repr_html_(self):
+        if not in_page():
+            return None  # the notebook takes the SVG
+        return f'<div class="bop-figure">{inline_svg(self)}</div>'
+
+
+def new_figure(width: float, height: float, rows: int = 1, columns: int = 1, **kwargs):
+    """A figure without pyplot, which would keep it alive, and its axes.
+
+    Args:
+        width: in inches; 5.6 fills a page's column and can still be read on a phone.
+        height: in inches.
+        rows: of axes.
+        columns: of axes.
+        kwargs: passed to `Figure.subplots`.
+
+    Returns:
+        The figure and what `Figure.subplots` returns.
+    """
+    figure = BookFigure(figsize=(width, height), layout="constrained")
+    return figure, figure.subplots(rows, columns, **kwargs)
+
+
+def dots(axis, x, y, *, size: float = 2.5, label: str | None = None, **kwargs):
+    """Many small round points as one path: a tenth of the bytes that markers take in a page.
+
+    Args:
+        axis: what to draw on.
+        x: (n,).
+        y: (n,).
+        size: diameter, in points.
+        label: for the legend.
+        kwargs: of `axis.plot`, such as `color`.
+    """
+    if label is not None:
+        axis.plot([], [], "o", markersize=4, label=label, **kwargs)
+    x, y = np.asarray(x, float), np.asarray(y, float)
+    # Each a stroke of no length with round ends.
+    lines = np.stack([x, x, np.full(len(x), np.nan)], axis=1).ravel()
+    heights = np.stack([y, y, np.full(len(y), np.nan)], axis=1).ravel()
+    return axis.plot(lines, heights, linewidth=size, solid_capstyle="round", **kwargs)
+
+
+def verticals(axis, x, **kwargs):
+    """A thin vertical line at each `x`, over the axis' whole height, as one path.
+
+    Args:
+        axis: what to draw on; its limits in y must be set.
+        x: (n,).
+        kwargs: of `axis.plot`.
+    """
+    low, high = axis.get_ylim()
+    x = np.asarray(x, float)
+    axis.plot(np.repeat(x, 3), np.tile([low, high, np.nan], len(x)), **kwargs)
+    axis.set_ylim(low, high)
+
+
+def _save(figure, **options):
+    """The figure as SVG, without a date, so that the same figure is the same text."""
+    buffer = io.StringIO()
+    style = STYLE | {k: v for k, v in options.items() if "." in k}
+    keywords = {k: v for k, v in options.items() if "." not in k}
+    with mpl.rc_context(style):
+        figure.savefig(buffer, format="svg", metadata={"Date": None}, **keywords)
+    return buffer.getvalue()
+
+
+def inline_svg(figure: Figure) -> str:
+    """The figure as an SVG element to stand in a page, in the page's own colours and type.
+
+    Args:
+        figure: any figure; its `description`, if it has one, becomes the element's label.
+
+    Returns:
+        One `<svg>`. Colours of this module and the font are CSS variables with what they are
+        in print to fall back on; the background is the page's.
+    """
+    svg = _save(figure, **{"svg.fonttype": "none"}, transparent=True)
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", svg, flags=re.DOTALL)
+    # Ids that nothing refers to would stand in one page many times.
+    used = set(re.findall(r"#([\w.-]+)", svg))
+    svg = re.sub(r' id="([^"]+)"', lambda m: m[0] if m[1] in used else "", svg)
+    # Numbers in tags are coordinates; those between tags are for the reader.
+    svg = re.sub(r"<[^>]*>", lambda tag: re.sub(r"-?\d+\.\d{3,}", _shorter, tag[0]), svg)
+    svg = re.sub(r"#[0-9a-f]{6}\b", _variable, svg)
+    svg = svg.replace("'DejaVu Sans'", "var(--bop-sans, 'DejaVu Sans')")
+    svg = re.sub(r"\s*\n\s*", " ", svg).replace("> <", "><")
+    description = getattr(figure, "description", "")
+    label = (
+        f'role="img" aria-label="{escape(description)}"' if description else 'aria-hidden="true"'
+    )
+    width = figure.get_size_inches()[0] * 96 * 1.15  # type of 10 pt as large as the page's
+    head = f'<svg {label} style="max-width: {width:.0f}px" '
+    # The page decides the size: only the box stays.
+    box = re.search(r'viewBox="[^"]*"', svg)[0]
+    return f'{head}{box} xmlns:xlink="http://www.w3.org/1999/xlink">' + svg[svg.index(">") + 1 :]
+
+
+def _shorter(match):
+    """A coordinate to a tenth of a point, what is small to a hundredth: half the bytes."""
+    value = float(match[0])
+    return f"{value:.{1 if abs(value) >= 20 else 2}f}".rstrip("0").rstrip(".")
+
+
+def _variable(match):
+    """CSS for one colour: a variable if it is one of ours."""
+    colour = match[0].upper()
+    return f"var({_VARIABLES[colour]}, {colour})" if colour in _VARIABLES else match[0]

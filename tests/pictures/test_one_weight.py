@@ -1,0 +1,24 @@
+"""One weight under Bop, drawn at every corner of what it takes."""
+
+import itertools
+from xml.etree import ElementTree
+
+import pytest
+
+from bopkit.pictures import one_weight
+
+
+@pytest.mark.parametrize(
+    ("threshold", "gamma"), list(itertools.product([0.0, 1e-8, 0.1, 100.0], [1e-4, 0.05, 1.0]))
+)
+def test_is_drawn_whatever_the_hyperparameters(threshold, gamma):
+    figure = one_weight.draw(one_weight.noisy_signal(60), threshold=threshold, gamma=gamma)
+    assert ElementTree.fromstring(figure._repr_svg_()).tag.endswith("svg")
+
+
+def test_the_description_counts_the_flips():
+    assert "flips never" in one_weight.draw([1.0] * 9, threshold=9.0, gamma=0.5).description
+    once = one_weight.draw([1.0] * 9, threshold=0.1, gamma=0.5, start=1.0).description
+    assert "flips once in 9 steps" in once
+    twice = one_weight.draw([1.0, -1.0], threshold=0.0, gamma=1.0, start=1.0).description
+    assert "flips 2 times" in twice

@@ -1,0 +1,94 @@
+"""Every interactive picture, at every corner of its sliders: drawn, told, and moved by each one."""
+
+import itertools
+import subprocess
+import sys
+from xml.etree import ElementTree
+
+import pytest
+
+from bopkit import pictures, style
+from bopkit.pictures.scene import Slider, number
+
+SCENES = [pictures.scene(name) for name in pictures.NAMES]
+
+
+@pytest.fixture(params=SCENES, ids=lambda scene: scene.name)
+def scene(request):
+    return request.param
+
+
+def test_is_drawn_at_every_corner_and_says_what_it_shows(scene):
+    for values in scene.corners():
+        figure = scene.draw(**values)
+        assert ElementTree.fromstring(style.inline_svg(figure)).tag == "svg"
+        assert 20 < len(figure.description) < 400, values
+        assert "nan" not in figure.description.lower()
+
+
+def test_the_same_values_are_the_same_picture(scene):
+    first, second = scene.draw(**scene.start), scene.draw(**scene.start)
+    assert style.inline_svg(first) == style.inline_svg(second)
+    assert first.description == second.description
+
+
+def test_each_slider_changes_the_picture(scene):
+    for slider in scene.sliders:
+        drawn = {
+            style.inline_svg(scene.draw(**scene.start | {slider.name: value}))
+            for value in slider.values
+        }
+        # neighbours may agree where a slider has reached its end, never all
+        assert len(drawn) > len(slider.values) / 2, slider.name
+
+
+def test_pictures_keep_their_size(scene):
+    sizes = {tuple(scene.draw(**values).get_size_inches()) for values in scene.corners()}
+    assert len(sizes) == 1
+
+
+def test_a_live_slider_between_two_values_is_drawn_too(scene):
+    for slider in scene.sliders:
+        between = slider.fine_values()
+        assert set(slider.values) <= set(between)
+        assert scene.draw(**scene.start | {slider.name: between[1]}).description
+
+
+def test_the_book_has_its_widgets():
+    assert len(SCENES) >= 6
+    main = pictures.scene("gamma_tau")
+    assert all(len(s.values) >= 7 for s in main.sliders if s.name in ("gamma", "threshold"))
+
+
+def test_no_picture_loads_tensorflow():
+    code = "import sys; from bopkit import pictures, widgets\n"
+    code += "[pictures.scene(name) for name in pictures.NAMES]\n"
+    code += "sys.exit('tensorflow' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_an_unknown_picture_is_refused_by_name():
+    with pytest.raises(ValueError, match="there is no picture 'gama_tau'; there are: one_weight"):
+        pictures.scene("gama_tau")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0, "0"), (0.05, "0.05"), (1, "1"), (0.001, "0.001"), (1e-4, "10⁻⁴"), (3e-5, "3×10⁻⁵"),
+        (1e-8, "10⁻⁸"), (2500, "2,500"), (-0.5, "-0.5"), (1e6, "10⁶"),
+    ],
+)  # fmt: skip
+def test_numbers_are_set_as_text(value, text):
+    assert number(value) == text
+
+
+def test_fine_values_fill_the_gaps_in_order():
+    log = Slider("gamma", "γ", (0.0, 0.01, 0.1, 1.0), 0.1, log=True).fine_values()
+    assert list(log) == sorted(log) and len(log) == 10
+    ratios = [b / a for a, b in itertools.pairwise(log[1:])]
+    assert max(ratios) - min(ratios) < 1e-6
+    assert Slider("n", "n", (1, 2, 3), 2).fine_values() == (1, 2, 3)
+    assert Slider("how", "how", ("a", "b"), "a").fine_values() == ("a", "b")
+    with pytest.raises(ValueError, match="starts at 5"):
+        Slider("n", "n", (1, 2, 3), 5)
