@@ -17,13 +17,12 @@ fi
 from=node_modules
 to=book/_static/vendor
 rm -rf "$to"
-mkdir -p "$to/mathjax/input/tex" "$to/fonts/files"
+mkdir -p "$to/fonts/files"
 
-# MathJax as one file (TeX in, SVG out: no fonts to fetch), and beside it what it may load later:
-# rarer TeX extensions, its menu, and the screen-reader support that the menu switches on.
-cp "$from/mathjax/es5/tex-svg.js" "$to/mathjax/"
-cp -r "$from/mathjax/es5/input/tex/extensions" "$to/mathjax/input/tex/"
-cp -r "$from/mathjax/es5/a11y" "$from/mathjax/es5/sre" "$from/mathjax/es5/ui" "$to/mathjax/"
+# The style of the maths, which is set while the book is built.
+mkdir -p "$to/katex/fonts"
+cp "$from/katex/dist/katex.min.css" "$to/katex/"
+cp "$from/katex/dist/fonts"/*.woff2 "$to/katex/fonts/"
 
 # Typefaces: variable fonts, the browser fetches only the scripts that a page uses.
 for family in source-serif-4 source-sans-3; do

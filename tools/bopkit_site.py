@@ -1,5 +1,14 @@
 """A small Sphinx extension: what the book's pages need and `_config.yml` has no setting for."""
 
+import re
+from pathlib import Path
+
+# The theme draws its dozen icons twice: by a font, and by a script of 1.5 MB that turns each into
+# SVG. The font is enough, without its brands, and comes when it is wanted.
+ICONS_TWICE = re.compile(
+    r"<script[^>]*/fontawesome/[^>]*></script>|<link[^>]*preload[^>]*/fa-[^>]*>"
+)
+
 
 def drop_thebe(app, pagename, templatename, context, doctree):
     """Take out the scripts of Thebe, which runs cells on a server that we do not have.
@@ -31,9 +40,18 @@ def skip_fields(app, what, name, obj, skip, options):
     return True if str(getattr(obj, "__doc__", "")).startswith("Alias for field") else None
 
 
+def lighten(app, exception):
+    """Take the icons' script out of the pages."""
+    if exception is None and app.builder.format == "html":
+        for page in Path(app.outdir).rglob("*.html"):
+            text = page.read_text(encoding="utf-8")
+            page.write_text(ICONS_TWICE.sub("", text), encoding="utf-8")
+
+
 def setup(app):
     """Called by Sphinx."""
     app.connect("html-page-context", drop_thebe, priority=900)
     app.connect("missing-reference", find_by_last_name)
     app.connect("autodoc-skip-member", skip_fields)
+    app.connect("build-finished", lighten)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
