@@ -5,6 +5,9 @@ ASSETS    := book/_static/vendor
 PYTEST    := $(VENV)/bin/python -m pytest
 NOTEBOOKS := $(shell find book -name '*.ipynb' ! -path '*/.ipynb_checkpoints/*' | sort)
 
+# Where a reader begins to play; binder/ and the README lead there too.
+FIRST_CHAPTER := $(wildcard book/intuition/gamma_tau.ipynb)
+
 # Two workers, a file at a time each: one TensorFlow import a file, not one a test.
 PARALLEL  := -n 2 --dist loadfile
 
@@ -36,8 +39,11 @@ endif
 	$(MAKE) book
 	$(PYTEST) tests/site
 
-lab: $(VENV)/.stamp  ## Open the notebooks in JupyterLab
-	. $(VENV)/bin/activate && jupyter lab book
+# On the loopback interface alone. In a container one is often root, which Jupyter refuses unasked.
+lab: $(VENV)/.stamp  ## Open the notebooks in JupyterLab, at the chapter on γ and τ
+	. $(VENV)/bin/activate && jupyter lab book --ServerApp.ip=127.0.0.1 \
+	    --LabApp.default_url=/lab$(FIRST_CHAPTER:book%=/tree%) \
+	    $(if $(filter 0,$(shell id -u)),--allow-root) $(LAB_OPTIONS)
 
 lint: $(VENV)/.stamp  ## Check style and formatting, notebooks too
 	$(VENV)/bin/ruff check

@@ -174,8 +174,19 @@ def _resolve(experiment):
     return experiment, DATASETS[experiment.dataset]
 
 
-@functools.cache  # a network takes about a second to build
+@functools.cache  # a network takes about half a second to build
 def _forward_macs(network, image_shape, num_classes, sizes):
+    import tensorflow as tf
+
     from bopkit import models
 
-    return count_macs(models.NETWORKS[network](image_shape, num_classes, **dict(sizes)))
+    # In a graph of its own a network is shapes alone. With their weights the two AlexNets would
+    # take 750 MB, which TensorFlow does not give back. Keras calls something deprecated on the way.
+    logger = tf.get_logger()
+    level = logger.level
+    logger.setLevel("ERROR")
+    try:
+        with tf.Graph().as_default():
+            return count_macs(models.NETWORKS[network](image_shape, num_classes, **dict(sizes)))
+    finally:
+        logger.setLevel(level)

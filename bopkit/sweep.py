@@ -90,8 +90,9 @@ def sweep(
         ConfigError: Dask is asked for and not installed, or cannot be reached.
         TrainingError: some runs failed at every try; the others are kept.
     """
-    jobs = jobs or min(len(runs), os.cpu_count() or 1)
-    threads = max(1, (os.cpu_count() or 1) // jobs)
+    cores = joblib.cpu_count()  # those that this process may use: a container may have fewer
+    jobs = jobs or min(len(runs), cores)
+    threads = max(1, cores // jobs)
     waiting, failures = dict(runs), {}
     with _backend(scheduler, jobs) as parallel:
         for _ in range(retries + 1):

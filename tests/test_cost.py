@@ -94,3 +94,19 @@ def test_table():
     lines = cost.cost_table(["birealnet/bop"], "A100", [0.3]).splitlines()
     assert lines[0] == "| experiment | GMAC an image | epochs | EFLOP | A100 hours at 30% of peak |"
     assert lines[2] == "| `birealnet/bop` | 1.81 | 300 | 4.2 | 25 |"
+
+
+def test_counting_makes_no_weights_and_no_noise(run_python):
+    code = """
+import psutil
+import tensorflow
+from bopkit import cost, models
+process = psutil.Process()
+before = process.memory_info().rss
+cost.forward_macs("xnornet/bop")
+print((process.memory_info().rss - before) >> 20)
+"""
+    done = run_python(code)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) < 100  # MB; the network's weights are 250
+    assert "deprecated" not in done.stderr

@@ -1,5 +1,6 @@
 """Sweeps: what is run, what is kept, what is tried again, here and on a Dask cluster."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -31,6 +32,21 @@ def test_lines_of_the_command_line():
             sweep.vary(BASE, sweep.parse_lines([wrong]))
     with pytest.raises(ConfigError, match="did you mean gamma"):
         sweep.vary(BASE, {"gama": [1]})
+
+
+def test_a_sweep_starts_no_more_runs_than_it_may_use_cores(monkeypatch, tmp_path):
+    asked = []
+
+    @contextlib.contextmanager
+    def nothing_runs(scheduler, jobs):
+        asked.append(jobs)
+        yield lambda calls: []
+
+    monkeypatch.setattr(sweep, "_backend", nothing_runs)
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "1")  # what binder/start sets
+    with pytest.raises(TrainingError):
+        sweep.sweep(sweep.vary(BASE, {"gamma": (1e-2, 1e-3)}), output_dir=tmp_path)
+    assert asked == [1]
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 browser_test = pytest.mark.browser
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_the_root_leads_to_the_index(html, index):
@@ -98,6 +99,13 @@ def test_links_lead_somewhere(html, page_name):
         ):
             broken.append(reference)
     assert broken == []
+
+
+def test_a_notebooks_page_says_how_to_run_it(html, page_name):
+    text = (html / f"{page_name}.html").read_text(encoding="utf8")
+    path = f"{page_name}.ipynb"
+    ways = ["<code>make lab</code> in a copy" in text, f"?urlpath=lab/tree/{path}" in text]
+    assert sum(ways) == (ROOT / path).is_file()  # one of the two, on notebooks alone
 
 
 def test_the_command_line_page_shows_the_real_help(html):
