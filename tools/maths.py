@@ -1,4 +1,4 @@
-"""A Sphinx extension: maths is set while the book is built, by KaTeX, and not in the reader's browser.
+"""A Sphinx extension: maths is set by KaTeX while the book is built, not in the reader's browser.
 
 A page then shows its formulas without JavaScript, and carries no typesetting program of 2 MB.
 """

@@ -32,9 +32,6 @@ CHROMIUM_FLAGS = [
     "--disable-sync",
 ]
 
-# Complaints of vendored scripts that mean nothing to a reader.
-NOT_OURS = ("strict mode: use allowUnionTypes",)  # the widgets' manager, about its own schema
-
 
 def pages() -> list[str]:
     """Every page that _toc.yml names, in its order."""
@@ -59,6 +56,7 @@ class Visit:
     foreign: list[str] = field(default_factory=list)  # asked of anything but the site
     failed: list[str] = field(default_factory=list)  # asked of the site, in vain
     console: list[str] = field(default_factory=list)  # errors, and exceptions nobody caught
+    sizes: dict[str, int] = field(default_factory=dict)  # bytes of all that was loaded
     facts: dict = field(default_factory=dict)
 
 
@@ -66,13 +64,11 @@ class Visit:
 LOOK = r"""() => ({
     maths: document.querySelectorAll('.math').length,
     rawMaths: [...document.querySelectorAll('.math')]
-        .filter(node => !node.querySelector('mjx-container svg') || /\\[(\[]/.test(node.innerText))
+        .filter(node => !node.querySelector('.katex-html'))
         .map(node => node.textContent),
-    mathErrors: [...document.querySelectorAll('mjx-container')]
-        .filter(node => node.querySelector('[data-mml-node="merror"], [fill="red"]'))
-        .map(node => node.innerText || node.parentElement.outerHTML.slice(0, 300)),
-    widgets: document.querySelectorAll('script[type$="widget-view+json"]').length,
-    drawnWidgets: document.querySelectorAll('.widget-subarea > *').length,
+    mathErrors: [...document.querySelectorAll('.katex-error')].map(node => node.title),
+    explorers: document.querySelectorAll('.bop-explorer').length,
+    aliveExplorers: document.querySelectorAll('.bop-explorer form:not([hidden])').length,
     stderr: [...document.querySelectorAll('.output.stderr, .output.traceback')]
         .map(node => node.innerText.slice(0, 200)),
     brokenImages: [...document.images].filter(image => image.complete && !image.naturalWidth)
@@ -84,11 +80,8 @@ LOOK = r"""() => ({
         .slice(0, 5).map(node => node.outerHTML.slice(0, 120)),
 })"""
 
-# MathJax has typeset everything, and each widget's view stands in the page.
-SETTLED = """() =>
-    [...document.querySelectorAll('.math')].every(node => node.querySelector('mjx-container svg'))
-    && document.querySelectorAll('script[type$="widget-view+json"]').length
-        <= document.querySelectorAll('.widget-subarea > *').length"""
+# Each interactive picture has unpacked what its sliders show.
+SETTLED = "() => document.querySelectorAll('.bop-explorer form[hidden]').length === 0"
 
 
 def pytest_generate_tests(metafunc):
@@ -159,27 +152,27 @@ def open_page(browser) -> Callable:
                 route.abort()
 
         def heard(message):
-            if message.type == "error" and not any(text in message.text for text in NOT_OURS):
+            if message.type == "error":
                 visit.console.append(f"{message.text} ({message.location.get('url', '')})")
 
         context.route("**/*", gate)
         page.on("console", heard)
         page.on("pageerror", lambda error: visit.console.append(f"uncaught: {error}"))
         page.on("requestfailed", lambda request: visit.failed.append(request.url))
-        page.on(
-            "response",
-            lambda response: (
+
+        def answered(response):
+            if response.status >= 400:
                 visit.failed.append(f"{response.status} {response.url}")
-                if response.status >= 400
-                else None
-            ),
-        )
+            visit.sizes[response.url] = int(response.headers.get("content-length", 0))
+
+        page.on("response", answered)
         page.goto(address, wait_until="load")
-        try:
-            page.wait_for_function(SETTLED, timeout=15_000)
-        except Exception as error:  # the tests say what is missing
-            visit.console.append(f"the page did not settle: {type(error).__name__}")
-        visit.facts = page.evaluate(LOOK)
+        if options.get("java_script_enabled", True):
+            try:
+                page.wait_for_function(SETTLED, timeout=15_000)
+            except Exception as error:  # the tests say what is missing
+                visit.console.append(f"the page did not settle: {type(error).__name__}")
+            visit.facts = page.evaluate(LOOK)
         return page, visit
 
     return open_page

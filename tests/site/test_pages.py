@@ -25,9 +25,16 @@ def test_maths_is_typeset(visit, page_name):
     assert facts["mathErrors"] == []
 
 
-def test_widgets_are_drawn(visit, page_name):
+def test_interactive_pictures_are_alive(visit, page_name):
     facts = visit(page_name).facts
-    assert facts["drawnWidgets"] >= facts["widgets"]
+    assert facts["aliveExplorers"] == facts["explorers"]
+
+
+def test_is_light(visit, page_name):
+    """Under 2 MB with all it loads, uncompressed; the page on γ and τ holds 128 pictures."""
+    sizes = visit(page_name).sizes
+    limit = 3e6 if page_name.endswith("gamma_tau") else 2e6
+    assert sum(sizes.values()) < limit, sorted(sizes.items(), key=lambda item: -item[1])[:5]
 
 
 def test_no_cell_left_a_traceback_or_a_warning(visit, page_name):

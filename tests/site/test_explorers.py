@@ -1,0 +1,125 @@
+"""The interactive pictures of the built book, moved in a real browser with the network off."""
+
+import itertools
+import re
+import shutil
+
+import pytest
+
+pytestmark = pytest.mark.browser
+
+MOVE = """(explorer, [field, value]) => {
+    const box = explorer.querySelectorAll('form > *')[field];
+    const inputs = box.querySelectorAll('input');
+    if (inputs[0].type === 'range') inputs[0].value = value;
+    else inputs[value].checked = true;
+    inputs[0].dispatchEvent(new Event('input', {bubbles: true}));
+}"""
+SIZES = "form => [...form.children].map(field => Number(field.dataset.size))"
+
+
+def explorers(html):
+    """Pages and names of all pictures in the built book."""
+    found = []
+    for path in sorted((html / "book").rglob("*.html")):
+        for name in re.findall(r'data-scene="(\w+)"', path.read_text(encoding="utf8")):
+            found.append((path.relative_to(html), name))
+    return found
+
+
+def state(explorer):
+    return explorer.locator(".bop-picture").inner_html(), explorer.locator(".bop-says").inner_text()
+
+
+def check(page, name):
+    """Every slider moved to its ends and back: another picture, and other words."""
+    explorer = page.locator(f'[data-scene="{name}"]').first
+    sizes = explorer.locator("form").evaluate(SIZES)
+    start = state(explorer)
+    assert "<svg" in start[0] and start[1]
+    corners = {}
+    for corner in itertools.product(*((0, size - 1) for size in sizes)):
+        for field, value in enumerate(corner):
+            explorer.evaluate(MOVE, [field, value])
+        corners[corner] = state(explorer)
+        assert "<svg" in corners[corner][0] and corners[corner][1]
+    assert len(set(corners.values())) > len(corners) / 2
+    for field in range(len(sizes)):
+        opposite = {corner: corner[:field] + corner[field + 1 :] for corner in corners}
+        pairs = itertools.groupby(sorted(corners, key=opposite.get), key=opposite.get)
+        assert any(len({corners[corner] for corner in pair}) > 1 for _, pair in pairs), field
+
+
+def test_every_picture_moves_at_its_corners(html, site, open_page):
+    found = explorers(html)
+    assert len({name for _, name in found}) >= 6
+    for path, names in itertools.groupby(found, key=lambda item: item[0]):
+        page, seen = open_page(f"{site}/{path.as_posix()}")
+        for _, name in names:
+            check(page, name)
+        assert seen.console == [] and seen.foreign == []
+        page.context.close()
+
+
+def test_every_picture_moves_in_a_copy_opened_as_a_file(html, open_page, tmp_path):
+    copy = shutil.copytree(html, tmp_path / "elsewhere")
+    for path, names in itertools.groupby(explorers(copy), key=lambda item: item[0]):
+        page, seen = open_page((copy / path).as_uri())
+        for _, name in names:
+            check(page, name)
+        assert seen.console == [] and seen.failed == [] and seen.foreign == []
+        page.context.close()
+
+
+def test_the_first_picture_stands_above_any_maths(site, index, open_page):
+    page, _ = open_page(f"{site}/{index}.html")
+    tops = [
+        page.locator(selector).first.bounding_box()["y"] for selector in (".bop-explorer", ".katex")
+    ]
+    assert tops[0] < tops[1]
+    assert page.locator(".bop-slider input").first.bounding_box()["y"] < 900  # without scrolling
+    page.context.close()
+
+
+def test_a_keyboard_moves_it(site, index, open_page):
+    page, _ = open_page(f"{site}/{index}.html")
+    explorer = page.locator(".bop-explorer").first
+    before, slider = state(explorer), explorer.locator("input[type=range]").first
+    slider.focus()
+    page.keyboard.press("ArrowRight")
+    assert state(explorer) != before
+    assert slider.get_attribute("aria-valuetext") == explorer.locator("output").first.inner_text()
+    page.context.close()
+
+
+def test_a_finger_moves_it_on_a_phone(site, index, open_page):
+    page, _ = open_page(f"{site}/{index}.html", phone=True, has_touch=True)
+    explorer = page.locator(".bop-explorer").first
+    before, slider = state(explorer), explorer.locator("input[type=range]").first
+    slider.scroll_into_view_if_needed()
+    box = slider.bounding_box()
+    assert box["height"] >= 24  # WCAG 2.2, target size
+    page.touchscreen.tap(box["x"] + box["width"] - 4, box["y"] + box["height"] / 2)
+    assert state(explorer) != before
+    page.context.close()
+
+
+def test_without_javascript_there_are_pictures_words_and_maths(html, site, open_page):
+    for path, name in explorers(html):
+        page, _ = open_page(f"{site}/{path.as_posix()}", java_script_enabled=False)
+        explorer = page.locator(f'[data-scene="{name}"]').first
+        assert explorer.locator(".bop-picture svg").is_visible()
+        assert explorer.locator(".bop-says").inner_text()
+        assert not explorer.locator("form").is_visible()
+        assert "With JavaScript on" in explorer.inner_text()
+        assert page.locator(".math").count() == page.locator(".math:has(.katex)").count()
+        page.context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_pictures_take_the_pages_colours(site, index, open_page, scheme):
+    page, _ = open_page(f"{site}/{index}.html", color_scheme=scheme)
+    ink = page.locator(".bop-picture text").first.evaluate("node => getComputedStyle(node).fill")
+    brightness = sum(int(part) for part in re.findall(r"\d+", ink)[:3]) / 3
+    assert (brightness > 150) == (scheme == "dark")
+    page.context.close()

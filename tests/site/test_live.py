@@ -1,0 +1,83 @@
+"""With a live kernel: JupyterLab on loopback, the chapter on γ and τ, a slider, another figure."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+CHAPTER = Path(__file__).resolve().parents[2] / "book" / "intuition" / "gamma_tau.ipynb"
+
+
+@pytest.fixture
+def lab(tmp_path):
+    """Address of a JupyterLab that shows a copy of the chapter: running it must not change ours."""
+    shutil.copy(CHAPTER, tmp_path)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    own = {name: str(tmp_path / name) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR")}
+    options = {
+        "ServerApp.ip": "127.0.0.1",
+        "ServerApp.port": port,
+        "ServerApp.port_retries": 0,
+        "ServerApp.root_dir": tmp_path,
+        "ServerApp.open_browser": False,
+        "ServerApp.allow_root": True,
+        "IdentityProvider.token": "",
+        "LabApp.news_url": "None",
+        "LabApp.check_for_updates_class": "jupyterlab.NeverCheckForUpdate",
+    }
+    with (tmp_path / "lab.log").open("w") as log:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "jupyterlab", *(f"--{k}={v}" for k, v in options.items())],
+            env={**os.environ, **own},
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        address = f"http://127.0.0.1:{port}"
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                urllib.request.urlopen(f"{address}/api", timeout=5)
+                break
+            except OSError:
+                if time.monotonic() > deadline or server.poll() is not None:
+                    pytest.fail((tmp_path / "lab.log").read_text()[-2000:])
+                time.sleep(0.3)
+        yield address
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+def test_a_slider_draws_another_figure(lab, browser):
+    page = browser.new_context(viewport={"width": 1280, "height": 1000}).new_page()
+    page.goto(f"{lab}/lab/tree/{CHAPTER.name}")
+    first_code = page.locator(".jp-Notebook .jp-CodeCell").first
+    first_code.locator(".cm-content").click(timeout=60_000)
+    page.locator(".jp-NotebookPanel-toolbar [data-status=idle]").first.wait_for(timeout=60_000)
+    page.keyboard.press("Shift+Enter")
+    picture = first_code.locator(".widget-html svg")
+    picture.wait_for(timeout=60_000)
+    before = first_code.locator(".widget-html").inner_text(), picture.inner_html()
+    assert "of the held-out digits" in before[0]
+
+    handle = first_code.locator(".widget-slider .noUi-handle").first
+    handle.focus()
+    page.keyboard.press("ArrowLeft")
+    page.wait_for_function(
+        "before => document.querySelector('.widget-html')?.innerText !== before",
+        arg=before[0],
+        timeout=60_000,
+    )
+    assert picture.inner_html() != before[1]
+    page.context.close()
