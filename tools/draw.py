@@ -7,15 +7,11 @@ import hero
 import logo
 import poster
 
-from bopkit.pictures import one_weight
-
 STATIC = Path(__file__).parent.parent / "book" / "_static"
 
 
 def draw(folder: Path) -> None:
     """Draw all of them into a folder."""
-    figure = one_weight.draw(one_weight.noisy_signal(), threshold=0.1, gamma=0.05)
-    (folder / "one-weight.svg").write_text(figure._repr_svg_(), encoding="utf-8")
     for picture in (logo, hero, poster):
         picture.draw(folder)
 
