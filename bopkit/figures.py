@@ -38,7 +38,7 @@ def training_curves(runs: Iterable[dict], *, top_5: bool = False) -> Figure:
     if not groups:
         raise ValueError("no run has finished an epoch yet; there is nothing to draw.")
     with mpl.rc_context(STYLE):
-        figure, (left, right) = new_figure(9, 3.4, 1, 2)
+        figure, (left, right) = new_figure(8, 3.2, 1, 2)
         for method, group in groups.items():
             colour, name = METHOD_COLOURS[method], METHOD_NAMES[method]
             accuracy = [[100 * row["val_accuracy"] for row in r["epochs"]] for r in group]
@@ -51,12 +51,22 @@ def training_curves(runs: Iterable[dict], *, top_5: bool = False) -> Figure:
                 _band(left, accuracy, colour, f"{name}, top-5", linestyle="--")
             _band(right, flips, colour, name)
         left.set(title=f"Validation {'accuracy' if top_5 else 'top-1'} (%)", xlabel="epoch")
-        right.set(title="Flip ratio, $\\pi_t$", xlabel="epoch")
-        right.set_ylabel("log(flipped / all + $e^{-9}$)")
+        right.set(title="Flip ratio, πₜ", xlabel="epoch")
+        right.set_ylabel("log(flipped / all + e⁻⁹)")
         for axis in (left, right):
             axis.xaxis.get_major_locator().set_params(integer=True)
             axis.legend()
+    figure.description = "Validation accuracy and flip ratio by epoch. At the end: " + "; ".join(
+        f"{METHOD_NAMES[method]} {_at_the_end(group)}" for method, group in groups.items()
+    )
     return figure
+
+
+def _at_the_end(runs) -> str:
+    """Mean top-1 and π_t of the last epoch, in words."""
+    accuracy = statistics.fmean(run["epochs"][-1]["val_accuracy"] for run in runs)
+    flips = statistics.fmean(run["epochs"][-1]["flip_ratio"] for run in runs)
+    return f"{100 * accuracy:.1f} % top-1, πₜ {rules.log_flip_ratio(flips):.1f}"
 
 
 def _band(axis, curves, colour, label, linestyle="-"):
@@ -107,7 +117,7 @@ def sweep_curves(runs: Iterable[dict], *, vary: str, fixed: str) -> Figure:
     shades = [SEQUENCE[i] for i in strength]
     symbol, other = {"gamma": ("γ", "τ"), "threshold": ("τ", "γ")}[vary]
     with mpl.rc_context(STYLE):
-        figure, axes = new_figure(10, 3.4, 1, 3)
+        figure, axes = new_figure(9, 3.2, 1, 3)
         for value, colour in zip(values, shades, strict=True):
             rows = [run["epochs"] for run in groups[value]]
             for axis, key in zip(axes, ("accuracy", "val_accuracy", "flip_ratio"), strict=True):
@@ -116,12 +126,15 @@ def sweep_curves(runs: Iterable[dict], *, vary: str, fixed: str) -> Figure:
                 _band(axis, [scale(c) for c in curves], colour, f"{symbol} = {value:g}")
         for axis, title in zip(
             axes,
-            ("Training top-1 (%)", "Validation top-1 (%)", "Flip ratio, $\\pi_t$"),
+            ("Training top-1 (%)", "Validation top-1 (%)", "Flip ratio, πₜ"),
             strict=True,
         ):
             axis.set(title=title, xlabel="epoch")
             axis.xaxis.get_major_locator().set_params(integer=True)
         axes[0].legend(title=f"{other} = {at:g}", loc="lower right")
+    figure.description = "Accuracy in training and validation, and flip ratio. At the end: " + (
+        "; ".join(f"{symbol} = {value:g} {_at_the_end(groups[value])}" for value in values)
+    )
     return figure
 
 

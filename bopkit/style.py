@@ -180,7 +180,10 @@ def inline_svg(figure: Figure) -> str:
     label = (
         f'role="img" aria-label="{escape(description)}"' if description else 'aria-hidden="true"'
     )
-    width = figure.get_size_inches()[0] * 96 * 1.15  # type of 10 pt as large as the page's
+    inches = figure.get_size_inches()[0]
+    width = inches * 96 * 1.15  # type of 10 pt as large as the page's
+    if inches > 7:  # on a phone it scrolls instead of shrinking
+        label += ' class="wide"'
     head = f'<svg {label} style="max-width: {width:.0f}px" '
     # The page decides the size: only the box stays.
     box = re.search(r'viewBox="[^"]*"', svg)[0]

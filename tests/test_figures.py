@@ -15,6 +15,7 @@ def test_training_curves():
     assert len(figures.training_curves(runs).axes) == 2
     drawn = figures.training_curves(runs, top_5=True)
     assert [line.get_label() for line in drawn.axes[0].lines] == ["Bop, top-1", "Bop, top-5"]
+    assert "Bop 63.3 % top-1, πₜ -6.8" in drawn.description
     with pytest.raises(ValueError, match="no run has finished an epoch"):
         figures.training_curves([record(0, ())])
 
