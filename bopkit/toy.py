@@ -154,7 +154,7 @@ def train(
         seen = []
         for start in range(0, len(order) - batch_size + 1, batch_size):
             batch = order[start : start + batch_size]
-            gradients, loss, right = _backward(images[batch], labels[batch], weights, running)
+            gradients, loss, right, _ = _backward(images[batch], labels[batch], weights, running)
             new = [
                 optimizer.step(layer, *pair, epoch)
                 for layer, pair in enumerate(zip(weights, gradients, strict=True))
@@ -172,9 +172,60 @@ def train(
     return Run(accuracy, train_accuracy, loss, np.array(flip_ratio), weights)
 
 
-def _backward(images, labels, weights, running):
-    """Gradients with respect to the binary weights, the loss and the share of right answers."""
+class Probe(NamedTuple):
+    """What one batch says about a network that stands still.
+
+    Attributes:
+        loss: mean cross-entropy, in nats.
+        gradients: with respect to the binary weights, one array a layer.
+        shift_gradient: what the straight-through estimator reports for `shift`; (hidden,).
+        inputs: what stands before the sign of each hidden unit, shift included; (images, hidden).
+    """
+
+    loss: float
+    gradients: list[np.ndarray]
+    shift_gradient: np.ndarray
+    inputs: np.ndarray
+
+
+def probe(
+    weights: list[np.ndarray],
+    images: np.ndarray,
+    labels: np.ndarray,
+    *,
+    shift: float | np.ndarray = 0.0,
+    clip: float = 1.0,
+) -> Probe:
+    """Measure loss and gradients on one batch, in double precision; nothing is trained.
+
+    Args:
+        weights: binary weights, as `start_weights` gives them.
+        images: (images, 64).
+        labels: (images,).
+        shift: added to what stands before the hidden units' sign; a number or (hidden,).
+        clip: half the width of the straight-through estimator's window.
+
+    Returns:
+        A `Probe`.
+    """
+    weights = [np.asarray(w, np.float64) for w in weights]
+    running = [np.zeros((2, w.shape[1])) for w in weights]
+    images = np.asarray(images, np.float64)
+    gradients, loss, _, hidden = _backward(images, labels, weights, running, shift, clip)
+    return Probe(float(loss), gradients, hidden.gradient.sum(axis=0), hidden.inputs)
+
+
+class _Hidden(NamedTuple):
+    """What stands before the hidden units' sign, and the gradient that reaches it."""
+
+    inputs: np.ndarray
+    gradient: np.ndarray
+
+
+def _backward(images, labels, weights, running, shift=0.0, clip=1.0):
+    """Gradients with respect to the binary weights, the loss, the share right, the hidden layer."""
     first, back_first = _normalize(images @ weights[0], running[0])
+    first = first + shift
     hidden = rules.sign(first)
     second, back_second = _normalize(hidden @ weights[1], running[1])
     scores = _SHARPNESS * second
@@ -188,8 +239,9 @@ def _backward(images, labels, weights, running):
     back = back_second(_SHARPNESS * chances / len(labels))
     gradient_2 = hidden.T @ back
     # through the sign by the straight-through estimator
-    back = back_first(rules.ste_sign_gradient(first, back @ weights[1].T))
-    return [images.T @ back, gradient_2], loss, right
+    passed = rules.ste_sign_gradient(first, back @ weights[1].T, clip=clip)
+    gradient_1 = images.T @ back_first(passed)
+    return [gradient_1, gradient_2], loss, right, _Hidden(first, passed)
 
 
 def _normalize(values, running):

@@ -90,3 +90,29 @@ def test_labels_and_images_are_split_once():
     assert images.min() == -1 and images.max() == 1
     assert len(np.unique(labels)) == len(np.unique(held_out_labels)) == 10
     assert rules.sign(images).dtype == np.float32
+
+
+def test_a_probe_measures_what_training_sees_and_changes_nothing():
+    images, labels, _, _ = toy.digits()
+    weights = toy.start_weights(16)
+    before = [w.copy() for w in weights]
+    probe = toy.probe(weights, images[:100], labels[:100])
+    running = [np.zeros((2, n), np.float32) for n in (16, 10)]
+    gradients, loss, *_ = toy._backward(images[:100], labels[:100], weights, running)
+    assert probe.loss == pytest.approx(loss, rel=1e-4)
+    assert all(
+        np.allclose(a, b, atol=1e-4) for a, b in zip(probe.gradients, gradients, strict=True)
+    )
+    assert all(np.array_equal(a, b) for a, b in zip(weights, before, strict=True))
+
+
+def test_a_probe_shifts_what_stands_before_the_sign():
+    images, labels, _, _ = toy.digits()
+    weights, shift = toy.start_weights(16), np.zeros(16)
+    shift[3] = 0.5
+    here = toy.probe(weights, images[:100], labels[:100])
+    there = toy.probe(weights, images[:100], labels[:100], shift=shift, clip=0.1)
+    assert np.allclose(there.inputs - here.inputs, shift)
+    # far from zero no gradient goes through
+    far = toy.probe(weights, images[:100], labels[:100], shift=50.0)
+    assert here.shift_gradient.all() and not far.shift_gradient.any()
