@@ -14,8 +14,15 @@ from bopkit.pictures.scene import Scene
 # In the order of the book.
 NAMES = (
     "one_weight",
+    "xnor",
+    "staircase",
+    "inertia",
     "signals",
     "gamma_tau",
+    "precision",
+    "diagnosis",
+    "batch",
+    "edge",
 )
 
 __all__ = ["NAMES", "Scene", "scene"]

@@ -22,7 +22,8 @@ HIGH, LOW = [0.97] * 8, [0.6] * 8
         ("noise floor", HIGH, LEVEL, [2e-2] * 8, [0.1] * 8),
         ("γ dropped too early", LOW, LOW, [0.2] + [1e-3] * 7, [0.1] + [1e-3] * 7),
         # as far, but over the whole run
-        ("healthy", LOW, LOW, np.geomspace(0.2, 1e-3, 8), np.geomspace(0.1, 1e-3, 8)),
+        ("healthy", HIGH, LEVEL, np.geomspace(0.2, 1e-3, 8), np.geomspace(0.1, 1e-3, 8)),
+        ("γ and τ too high", LOW, LOW, [2e-3] * 8, [1.0] * 8),
         ("too few flips", LOW, LOW, [1e-3] + [0.0] * 7, [0.1] * 8),
         # few flips, but nothing left to do
         ("healthy", HIGH, LEVEL, [1e-3] + [0.0] * 7, [0.1] * 8),
@@ -60,6 +61,12 @@ def test_what_it_says_to_try_helps():
         name = trained(gamma, threshold, course).diagnosis.name
         if name == "too few flips":
             other = (gamma, THRESHOLDS[THRESHOLDS.index(threshold) - 1], course)
+        elif name == "γ and τ too high":
+            other = (
+                GAMMAS[GAMMAS.index(gamma) - 1],
+                THRESHOLDS[THRESHOLDS.index(threshold) - 1],
+                course,
+            )
         elif name != "healthy" and course != FALLS:
             other = (gamma, threshold, FALLS)
         else:
@@ -68,7 +75,7 @@ def test_what_it_says_to_try_helps():
             trained(*run).run.accuracy[-3:].mean() for run in ((gamma, threshold, course), other)
         )
         gains.setdefault(name, []).append(after - before)
-    assert len(gains) == 5
+    assert len(gains) == 6
     for name, values in gains.items():
         assert np.mean(np.array(values) > 0) >= 0.9, name
         assert np.mean(values) > 0.01, name
