@@ -35,7 +35,7 @@ def explore(name: str):
     Raises:
         ValueError: there is no such picture.
     """
-    scene = pictures.scene(name)
+    scene = pictures.get(name)
     return Page(scene) if style.in_page() else Live(scene)
 
 

@@ -90,7 +90,7 @@ def test_the_page_is_well_formed():
 
 @pytest.mark.parametrize("page", [False, True])
 def test_explore_shows_what_the_place_needs(monkeypatch, page):
-    monkeypatch.setattr(pictures, "scene", lambda name: SMALL)
+    monkeypatch.setattr(pictures, "get", lambda name: SMALL)
     if page:
         monkeypatch.setenv("BOPKIT_PAGE", "1")
     else:

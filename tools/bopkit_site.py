@@ -40,12 +40,19 @@ def skip_fields(app, what, name, obj, skip, options):
     return True if str(getattr(obj, "__doc__", "")).startswith("Alias for field") else None
 
 
-def lighten(app, exception):
-    """Take the icons' script out of the pages."""
+# A name for screen readers that hides the one to be seen, and a list that holds more than items.
+MISLEADING = re.compile(
+    r' aria-label="Toggle hidden content"| role="list"(?= class="citation-list")'
+)
+
+
+def tidy(app, exception):
+    """Take out of the pages what weighs too much or misleads."""
     if exception is None and app.builder.format == "html":
         for page in Path(app.outdir).rglob("*.html"):
             text = page.read_text(encoding="utf-8")
-            page.write_text(ICONS_TWICE.sub("", text), encoding="utf-8")
+            text = MISLEADING.sub("", ICONS_TWICE.sub("", text))
+            page.write_text(text, encoding="utf-8")
 
 
 def setup(app):
@@ -53,5 +60,5 @@ def setup(app):
     app.connect("html-page-context", drop_thebe, priority=900)
     app.connect("missing-reference", find_by_last_name)
     app.connect("autodoc-skip-member", skip_fields)
-    app.connect("build-finished", lighten)
+    app.connect("build-finished", tidy)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

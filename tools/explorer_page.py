@@ -23,7 +23,7 @@ class ExplorerDirective(SphinxDirective):
     def run(self):
         """The picture as raw HTML."""
         try:
-            html = widgets.page_html(pictures.scene(self.arguments[0]))
+            html = widgets.page_html(pictures.get(self.arguments[0]))
         except ValueError as error:
             raise self.error(str(error)) from error
         return [nodes.raw("", html, format="html")]

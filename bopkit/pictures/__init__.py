@@ -25,10 +25,10 @@ NAMES = (
     "edge",
 )
 
-__all__ = ["NAMES", "Scene", "scene"]
+__all__ = ["NAMES", "Scene", "get"]
 
 
-def scene(name: str) -> Scene:
+def get(name: str) -> Scene:
     """The scene of that name.
 
     Raises:

@@ -85,9 +85,17 @@ def draw(
     times = "once" if len(flips) == 1 else f"{len(flips)} times" if flips else "never"
     figure.description = (
         f"With γ = {number(gamma)} and τ = {number(threshold)} the weight flips {times} in "
-        f"{len(steps)} steps; the gradient's mean changes sign twice, at steps 100 and 200."
+        f"{len(steps)} steps{_when(flips)}."
     )
     return figure
+
+
+def _when(flips) -> str:
+    """The steps of the flips in words, if they are few."""
+    if not 0 < len(flips) <= 5:
+        return ""
+    *most, last = (str(step) for step in flips)
+    return f": at step{'s' if most else ''} {', '.join(most)}{' and ' if most else ''}{last}"
 
 
 def _play(gamma: float, threshold: float) -> Figure:
@@ -102,9 +110,9 @@ SCENE = Scene(
             "gamma",
             "adaptivity rate γ",
             (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0),
-            0.05,
+            0.5,
             log=True,
         ),
-        Slider("threshold", "threshold τ", (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0), 0.1),
+        Slider("threshold", "threshold τ", (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0), 0.05),
     ),
 )

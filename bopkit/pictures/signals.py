@@ -113,8 +113,9 @@ def draw(strength: float, noise: float, learning_rate: float) -> Figure:
             axis.step(steps, -np.sign(mean), where="post", color=FAINT, linewidth=4)
             axis.step(steps, course.weights, where="post", color=colour, linewidth=1.5)
             flips = "1 flip" if course.flips == 1 else f"{course.flips} flips"
+            how = f" (γ = {GAMMA}, τ = {THRESHOLD})" if name == "Bop" else ""
             axis.set_title(
-                f"{name}: {flips}, wrong {100 * course.wrong:.0f} % of the time",
+                f"{name}{how}: {flips}, wrong {100 * course.wrong:.0f} % of the time",
                 fontsize=9,
                 pad=4,
                 color=colour,

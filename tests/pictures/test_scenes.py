@@ -10,7 +10,7 @@ import pytest
 from bopkit import pictures, style
 from bopkit.pictures.scene import Slider, number
 
-SCENES = [pictures.scene(name) for name in pictures.NAMES]
+SCENES = [pictures.get(name) for name in pictures.NAMES]
 
 
 @pytest.fixture(params=SCENES, ids=lambda scene: scene.name)
@@ -56,20 +56,20 @@ def test_a_live_slider_between_two_values_is_drawn_too(scene):
 
 def test_the_book_has_its_widgets():
     assert len(SCENES) >= 6
-    main = pictures.scene("gamma_tau")
+    main = pictures.get("gamma_tau")
     assert all(len(s.values) >= 7 for s in main.sliders if s.name in ("gamma", "threshold"))
 
 
 def test_no_picture_loads_tensorflow():
     code = "import sys; from bopkit import pictures, widgets\n"
-    code += "[pictures.scene(name) for name in pictures.NAMES]\n"
+    code += "[pictures.get(name) for name in pictures.NAMES]\n"
     code += "sys.exit('tensorflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
 def test_an_unknown_picture_is_refused_by_name():
     with pytest.raises(ValueError, match="there is no picture 'gama_tau'; there are: one_weight"):
-        pictures.scene("gama_tau")
+        pictures.get("gama_tau")
 
 
 @pytest.mark.parametrize(
