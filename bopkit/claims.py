@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import statistics
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -114,7 +115,11 @@ def _deterioration(runs):
 
 
 def _mean(runs, key, part):
-    return statistics.fmean(row[key] for run in runs for row in run["epochs"][part])
+    return statistics.fmean(_value(row, key) for run in runs for row in run["epochs"][part])
+
+
+def _value(row, key):
+    return math.nan if row.get(key) is None else row[key]
 
 
 def _best_of_others(values):
@@ -122,7 +127,7 @@ def _best_of_others(values):
 
 
 def _noise(run):
-    values = [row["val_accuracy"] for row in run["epochs"]][len(run["epochs"]) // 2 :]
+    values = [_value(row, "val_accuracy") for row in run["epochs"]][len(run["epochs"]) // 2 :]
     changes = [abs(b - a) for a, b in itertools.pairwise(values)]
     return statistics.fmean(changes) if changes else 0.0
 

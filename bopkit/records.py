@@ -13,25 +13,10 @@ from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 
+from bopkit import schema
 from bopkit.errors import RecordError
 
 FILE_NAME = "run.json"
-STATUSES = ("running", "completed", "failed")
-
-# What a record must hold, and as what.
-SCHEMA = {
-    "experiment": str,
-    "config": dict,
-    "dataset": str,
-    "seed": int,
-    "command": str,
-    "git_commit": (str, type(None)),
-    "versions": dict,
-    "hardware": dict,
-    "status": str,
-    "epochs": list,
-    "final": (dict, type(None)),
-}
 
 
 def write(folder: str | os.PathLike, record: dict) -> Path:
@@ -76,25 +61,12 @@ def read(path: str | os.PathLike) -> dict:
         The record.
 
     Raises:
-        RecordError: the file is missing, is not JSON, or is no record.
+        RecordError: the file is missing, is not JSON, or is no record as `bopkit.schema` has it.
     """
     path = Path(path)
     if path.is_dir():
         path = path / FILE_NAME
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise RecordError(f"cannot read {path}: {error.strerror}.") from error
-    except ValueError as error:
-        raise RecordError(f"{path} is not a run record: it is not JSON ({error}).") from error
-    if not isinstance(record, dict):
-        raise RecordError(f"{path} is not a run record: it holds a {type(record).__name__}.")
-    for key, kind in SCHEMA.items():
-        if not isinstance(record.get(key, ...), kind):
-            raise RecordError(f"{path} is not a run record: {key} is missing or of another type.")
-    if record["status"] not in STATUSES:
-        raise RecordError(f"{path}: status must be one of {', '.join(STATUSES)}.")
-    return record
+    return schema.check(schema.read_json(path), path)
 
 
 def collect(folder: str | os.PathLike) -> list[dict]:

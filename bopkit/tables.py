@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -67,6 +68,28 @@ def schedule(config: dict, key: str) -> str:
     return f"{start:g}"
 
 
+def escape(text: str) -> str:
+    """Text from a record as Markdown that shows it as it is: no markup, no HTML, one line.
+
+    Args:
+        text: anything; a record may come from anyone.
+    """
+    text = "".join(c if c.isprintable() else " " for c in " ".join(str(text).split()))
+    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    text = re.sub(r"([\\`*\[\]{}|$~])", r"\\\1", text)
+    text = re.sub(r"^([#+=-])|^(\d+)([.)])(?=\s|$)", r"\2\\\1\3", text)  # headings and lists
+    # Within a word an underscore is no markup; and an address that is not a link gets no colon.
+    text = re.sub(r"(?<![^\W_])_|_(?![^\W_])", r"\\_", text)
+    return re.sub(r"(?<=[A-Za-z]):(?=\S)|@", lambda m: f"&#{ord(m[0])};", text)
+
+
+def code_block(text: str, language: str = "console") -> str:
+    """Text from a record as a Markdown block of code, which it cannot end."""
+    longest = max(map(len, re.findall("`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}{language}\n{text}\n{fence}"
+
+
 def markdown_table(runs: Iterable[dict], columns: Iterable[str] = COLUMNS) -> str:
     """The rows of some records as a Markdown table.
 
@@ -79,7 +102,7 @@ def markdown_table(runs: Iterable[dict], columns: Iterable[str] = COLUMNS) -> st
     """
     columns = list(columns)
     lines = [columns, ["---"] * len(columns)]
-    lines += [[row[column] for column in columns] for row in rows(runs)]
+    lines += [[escape(row[column]) for column in columns] for row in rows(runs)]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
@@ -140,7 +163,7 @@ def _measured(group, keys):
     tops = (
         mean_and_deviation(100 * records.final(record, key) for record in group) for key in keys
     )
-    return [" / ".join(tops), row["n"], f"{row['data']}, {images:,} images", row["epochs"]]
+    return [" / ".join(tops), row["n"], f"{escape(row['data'])}, {images:,} images", row["epochs"]]
 
 
 def is_paper_run(record: dict) -> bool:

@@ -4,7 +4,7 @@ import json
 import os
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bopkit import experiments, records
@@ -13,6 +13,7 @@ from bopkit.errors import RecordError
 
 def record(seed=0, accuracies=(0.5, 0.75), **changes):
     config = vars(experiments.get("binarynet/bop")) | {"seed": seed, "holdout": 0, "epochs": 2}
+    config |= {"train_examples": 1437, "validation_examples": 360}
     rows = [{"epoch": i + 1, "seconds": 10.0, "val_accuracy": a} for i, a in enumerate(accuracies)]
     return {
         "experiment": "binarynet/bop",
@@ -35,6 +36,7 @@ def test_write_and_read(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["run.json"]
 
 
+@settings(deadline=None)  # a disk has its moods
 @given(loss=st.floats(allow_nan=True, allow_infinity=True))
 def test_any_number_makes_valid_json(loss, tmp_path_factory):
     folder = tmp_path_factory.mktemp("r")
@@ -65,9 +67,9 @@ def test_a_failed_write_leaves_the_old_record_and_nothing_else(tmp_path, monkeyp
         ("", "not JSON"),
         ('{"experiment": "x"', "not JSON"),
         ("[]", "it holds a list"),
-        ("{}", "experiment is missing"),
+        ("{}", "must contain .*'experiment'"),
         (json.dumps(record(status="done")), "status must be one of"),
-        (json.dumps(record(epochs={})), "epochs is missing or of another type"),
+        (json.dumps(record(epochs={})), "epochs must be array"),
     ],
 )
 def test_damaged_records_are_named(tmp_path, text, message):
