@@ -18,6 +18,7 @@ __version__ = "0.1.0"
 
 _LAZY = {
     "Bop": "optimizers",
+    "load_model": "loading",
     "RandomSign": "initializers",
     "train": "training",
 }
@@ -29,6 +30,7 @@ _MODULES = (
     "experiments",
     "figures",
     "initializers",
+    "loading",
     "models",
     "notebooks",
     "optimizers",
@@ -37,6 +39,7 @@ _MODULES = (
     "records",
     "rules",
     "samples",
+    "schema",
     "style",
     "tables",
     "toy",
@@ -49,6 +52,7 @@ __all__ = ["__version__", *_LAZY, *_MODULES]
 
 def __getattr__(name):
     if name in _LAZY:
+        importlib.import_module(f"{__name__}.keras2")  # says what is missing, or imported too early
         return getattr(importlib.import_module(f"{__name__}.{_LAZY[name]}"), name)
     if name in _MODULES:
         return importlib.import_module(f"{__name__}.{name}")

@@ -17,5 +17,9 @@ class RecordError(BopkitError, ValueError):
     """A record that cannot be read or written."""
 
 
+class SetupError(BopkitError, ImportError):
+    """What training needs is not installed, or was imported in another version."""
+
+
 class TrainingError(BopkitError, RuntimeError):
     """Training that cannot go on."""

@@ -4,10 +4,22 @@ import os
 
 os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 
-import tensorflow as tf
+from bopkit.errors import SetupError
 
-if not tf.keras.optimizers.Optimizer.__module__.startswith("tf_keras"):
-    raise ImportError(
+try:
+    import tensorflow as tf
+
+    _keras = tf.keras.optimizers.Optimizer.__module__
+except ImportError as error:
+    # TensorFlow's own words for a missing Keras 2 are a paragraph.
+    raise SetupError(
+        "training needs TensorFlow with Keras 2, which cannot be imported: "
+        "pip install -r requirements.txt, or 'tensorflow>=2.18,<2.22' and 'tf-keras>=2.18,<2.22' "
+        f"({' '.join(str(error).split())[:160]})."
+    ) from error
+
+if not _keras.startswith("tf_keras"):
+    raise SetupError(
         "bopkit needs Keras 2 (larq does), but TensorFlow was imported with Keras 3: set "
         "TF_USE_LEGACY_KERAS=1 in the environment, or import bopkit before tensorflow."
     )

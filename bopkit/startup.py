@@ -7,12 +7,14 @@ import os
 import sys
 import tempfile
 
+from bopkit.errors import SetupError
+
 
 def load_tensorflow() -> None:
     """Import what trains, quietly: what TensorFlow says is shown only if the import fails.
 
     Raises:
-        ImportError: TensorFlow is missing, or Keras 3 was loaded before bopkit.
+        SetupError: TensorFlow is missing, or Keras 3 was loaded before bopkit.
     """
     # Later messages: warnings and errors alone.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -21,8 +23,11 @@ def load_tensorflow() -> None:
     with tempfile.TemporaryFile() as notes:
         os.dup2(notes.fileno(), 2)
         try:
+            importlib.import_module("bopkit.keras2")
             # Listing the devices is what makes TensorFlow look for a GPU, and talk about it.
             importlib.import_module("bopkit.training").list_devices()
+        except SetupError:
+            raise
         except BaseException:
             notes.seek(0)
             os.write(stderr, notes.read())
