@@ -90,8 +90,7 @@ def check(archive: Archive, path: Path) -> str:
         with tarfile.open(path, "r:") as file:
             for member in file:
                 name = os.path.normpath(member.name)
-                # TFDS passes over both: folders, and what macOS adds (._NAME).
-                if member.isdir() or os.path.basename(name).startswith("."):
+                if passed_over(member):
                     continue
                 if name in names or not member.isreg():
                     raise DataError(f"{path} holds {name!r} twice, or as a link: pack it again.")
@@ -116,6 +115,11 @@ def check(archive: Archive, path: Path) -> str:
         raise DataError(f"{path} holds no images.")
     full = "the size of the full one" if size == archive.full_size else "not the full ImageNet"
     return f"{len(names):,} {'classes' if archive.split == 'train' else 'images'}, {full}"
+
+
+def passed_over(member: tarfile.TarInfo) -> bool:
+    """Whether a member is no image, and none was meant: a folder, or what macOS adds (._NAME)."""
+    return member.isdir() or os.path.basename(os.path.normpath(member.name)).startswith(".")
 
 
 def _check_class(path, file, member, name, known):

@@ -34,6 +34,14 @@ def prepare(
             metavar="DIR",
         ),
     ] = None,
+    skip_damaged: Annotated[
+        bool,
+        typer.Option(
+            "--skip-damaged",
+            help="For imagenet2012: leave out images that cannot be decoded; they are counted and "
+            "named. Without it the first one ends the preparation.",
+        ),
+    ] = False,
 ) -> None:
     """Check, prepare and describe a dataset.
 
@@ -42,7 +50,10 @@ def prepare(
     # A scheduler's polite stop, too, removes what is half done: for ImageNet that is 150 GB.
     signal.signal(signal.SIGTERM, _stop)
     try:
-        print(preparing.prepare(name, manual_dir=manual_dir, data_dir=data_dir))
+        summary = preparing.prepare(
+            name, manual_dir=manual_dir, data_dir=data_dir, skip_damaged=skip_damaged
+        )
+        print(summary)
     except (KeyboardInterrupt, SystemExit) as error:
         print("bopkit: interrupted; the same command starts over.", file=sys.stderr)
         raise typer.Exit(130 if isinstance(error, KeyboardInterrupt) else error.code) from error

@@ -19,7 +19,7 @@ import tensorflow as tf
 from bopkit import sources
 from bopkit.errors import DataError
 
-DATASETS = ("digits", "fashion_mnist", "cifar10", "imagenet2012")
+DATASETS = sources.DATASETS
 PREPROCESS = ("default", "resize_and_flip")
 
 
@@ -56,10 +56,10 @@ class Data:
         Raises:
             DataError: if the training set does not fill one batch.
         """
-        if not 1 <= batch_size <= self.train_examples:
+        if not (_is_whole(batch_size) and 1 <= batch_size <= self.train_examples):
             raise DataError(
                 f"batch_size must be between 1 and the {self.train_examples} training examples "
-                f"of {self.name}, not {batch_size}."
+                f"of {self.name}, not {batch_size!r}."
             )
         return self.train_examples // batch_size
 
@@ -119,6 +119,18 @@ class Data:
         index, count = _check_shard(shard, batch_size)
         return _finish(self._validation(batch_size, index, count))
 
+    def find_damaged(self, *where: int) -> str | None:
+        """Which image cannot be decoded, once TensorFlow has said that one cannot.
+
+        Args:
+            *where: batch_size, seed, epoch and step, to look at the training images from there to
+                the end of the epoch; none of them, to look at the validation images.
+
+        Returns:
+            A sentence with the image's name and what to do; None where none is found.
+        """
+        return None  # arrays were decoded when they were read
+
     def _train(
         self,
         batch_size: int,
@@ -147,6 +159,10 @@ class InMemory(Data):
         channels: int | None,
         preprocess: str,
     ):
+        for labels in (train[1], validation[1]):
+            if labels.min(initial=0) < 0 or labels.max(initial=0) > 9:
+                wrong = labels[(labels < 0) | (labels > 9)][0]
+                raise DataError(f"{name} holds the label {wrong}; they must lie from 0 to 9.")
         height, width, native_channels = train[0].shape[1:]
         if channels not in (None, native_channels) and (native_channels, channels) != (1, 3):
             raise DataError(
@@ -277,14 +293,17 @@ def load(
     Raises:
         DataError: if the data or an argument is not as it must be.
     """
-    if name not in DATASETS:
-        near = difflib.get_close_matches(str(name).lower(), DATASETS, n=1, cutoff=0.5)
-        hint = f"; did you mean {near[0]!r}?" if near else "."
-        raise DataError(f"there is no dataset {name!r}: choose one of {', '.join(DATASETS)}{hint}")
+    sources.check_name(name)
     if preprocess not in PREPROCESS:
-        raise DataError(f"preprocess must be one of {', '.join(PREPROCESS)}, not {preprocess!r}.")
-    if image_size is not None and image_size < 1:
-        raise DataError(f"image_size must be at least 1 pixel, not {image_size}.")
+        near = difflib.get_close_matches(str(preprocess), PREPROCESS, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else "."
+        raise DataError(
+            f"preprocess must be one of {', '.join(PREPROCESS)}, not {preprocess!r}{hint}"
+        )
+    if image_size is not None and not (_is_whole(image_size) and image_size >= 1):
+        raise DataError(f"image_size must be a whole number of at least 1 pixel, not {image_size}.")
+    if data_dir is not None and not isinstance(data_dir, str | os.PathLike):
+        raise DataError(f"data_dir must name a folder, not {data_dir!r}.")
     if name == "imagenet2012":
         from bopkit import imagenet
 
@@ -321,27 +340,31 @@ def check_examples(argument: str, wanted: int | None, available: int) -> int:
     """How many examples to take: all, or as many as wanted if there are so many."""
     if wanted is None:
         return available
-    if not 1 <= wanted <= available:
+    if not (_is_whole(wanted) and 1 <= wanted <= available):
         raise DataError(
-            f"{argument} must be between 1 and the {available} there are, not {wanted}."
+            f"{argument} must be between 1 and the {available} there are, not {wanted!r}."
         )
     return wanted
 
 
 def check_holdout(name: str, holdout: int, available: int) -> None:
     """Refuses to hold out more training examples than leave one to train on."""
-    if not 0 <= holdout < available:
+    if not (_is_whole(holdout) and 0 <= holdout < available):
         raise DataError(
             f"holdout must be at least 0 and below the {available} training examples of {name}, "
-            f"not {holdout}."
+            f"not {holdout!r}."
         )
+
+
+def _is_whole(value) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
 def _check_shard(shard: tuple[int, int], batch_size: int) -> tuple[int, int]:
     index, count = shard
     if not 0 <= index < count:
         raise DataError(f"shard must be (index, count) with 0 <= index < count, not {shard}.")
-    if batch_size < 1 or batch_size % count:
+    if not _is_whole(batch_size) or batch_size < 1 or batch_size % count:
         raise DataError(
             f"batch_size must be at least 1 and a multiple of the {count} workers that share "
             f"each batch, not {batch_size}."

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from bopkit import data, sources
+from bopkit import data, jpegs, sources, tfrecords
 from bopkit.errors import DataError
 
 NUM_CLASSES = 1000
@@ -111,6 +111,7 @@ def _split_counts(prepared: Path) -> dict[str, int]:
                 f"{missing[0]} is missing, with {len(missing) - 1} other files of the "
                 f"{split.name} split: prepare imagenet2012 again, or copy it whole."
             )
+    tfrecords.check(prepared)
     counts = {name: split.num_examples for name, split in builder.info.splits.items()}
     for name in ("train", "validation"):
         if not counts.get(name):
@@ -145,8 +146,40 @@ class ImageNet(data.Data):
         self._train_files = _file_parts(splits[train_split])
         self._validation_files = _file_parts(splits[validation_split])
 
-    def _train(self, batch_size, steps, seed, epochs, start_step, index, count):
-        part = batch_size // count
+    def find_damaged(self, *where):
+        """As `bopkit.data.Data.find_damaged`, which this overrides."""
+        if where:
+            batch_size, seed, epoch, step = where
+            steps, epochs = self.steps_per_epoch(batch_size), range(epoch, epoch + 1)
+            found = self._train_records(batch_size, steps, seed, epochs, step, 0, 1)
+            found = found.map(lambda epoch, position, record: record)
+        else:
+            found = _read(tf.data.Dataset.from_tensor_slices(self._validation_files))
+        advice = "prepare imagenet2012 again, with --skip-damaged if it shall be left out."
+        try:
+            for record in found:
+                features = dict.fromkeys(
+                    ("image", "file_name"), tf.io.FixedLenFeature((), tf.string)
+                )
+                example = tf.io.parse_single_example(record, features)
+                if what := jpegs.problem(example["image"].numpy()):
+                    return f"the image {example['file_name'].numpy().decode()} {what}: {advice}"
+        except tf.errors.OpError:
+            files = (self._train_files if where else self._validation_files)[0]
+            for file in files.numpy():
+                try:
+                    for _ in tf.data.TFRecordDataset(file):
+                        pass
+                except tf.errors.OpError as error:
+                    reason = sources.one_line(error).rpartition("}} ")[2].partition(" [Op")[0]
+                    return (
+                        f"{file.decode()} is damaged ({reason}): copy it again, or prepare "
+                        "imagenet2012 again."
+                    )
+        return None
+
+    def _train_records(self, batch_size, steps, seed, epochs, start_step, index, count):
+        """(epoch, position in it, record) of this worker's training images, in their order."""
 
         def records_of(epoch):
             # `shuffle` mixes its seed with the graph's, which is the global `tf.random.set_seed`
@@ -166,27 +199,29 @@ class ImageNet(data.Data):
             records = records.take(steps * batch_size).shard(count, index).enumerate()
             return records.map(lambda number, record: (epoch, number * count + index, record))
 
+        records = tf.data.Dataset.range(epochs.start, epochs.stop).flat_map(records_of)
+        return records.skip(start_step * (batch_size // count))
+
+    def _train(self, batch_size, steps, seed, epochs, start_step, index, count):
         def decode(epoch, position, record):
             jpeg, label = _parse(record)
             # Two seeds of its own for each image of each epoch: for the window and for the flip.
             number = 2 * (epoch * 2**32 + position)
             window = random_window(tf.io.extract_jpeg_shape(jpeg)[:2], tf.stack([seed, number]))
-            image = self._crop(jpeg, window)
+            image = self._normalize(self._crop(jpeg, window))
             flip = tf.random.stateless_uniform((), tf.stack([seed, number + 1]), alg="philox") < 0.5
-            return tf.cond(flip, lambda: tf.reverse(image, [1]), lambda: image), label
+            image = tf.cond(flip, lambda: tf.reverse(image, [1]), lambda: image)
+            return image, tf.one_hot(label, NUM_CLASSES)
 
-        records = tf.data.Dataset.range(epochs.start, epochs.stop).flat_map(records_of)
-        return (
-            records.skip(start_step * part)
-            .map(decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-            .batch(part, drop_remainder=True)
-            .map(self._normalize, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-        )
+        records = self._train_records(batch_size, steps, seed, epochs, start_step, index, count)
+        examples = records.map(decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        return examples.batch(batch_size // count, drop_remainder=True)
 
     def _validation(self, batch_size, index, count):
         def decode(record):
             jpeg, label = _parse(record)
-            return self._crop(jpeg, centre_window(tf.io.extract_jpeg_shape(jpeg)[:2])), label
+            window = centre_window(tf.io.extract_jpeg_shape(jpeg)[:2])
+            return self._normalize(self._crop(jpeg, window)), tf.one_hot(label, NUM_CLASSES)
 
         examples = (
             _read(tf.data.Dataset.from_tensor_slices(self._validation_files))
@@ -199,12 +234,9 @@ class ImageNet(data.Data):
         if math.ceil(mine / (batch_size // count)) < steps:
             batches = batches.concatenate(
                 tf.data.Dataset.from_tensors(
-                    (tf.zeros((0, *self.image_shape)), tf.zeros((0,), tf.int64))
+                    (tf.zeros((0, *self.image_shape)), tf.zeros((0, NUM_CLASSES)))
                 )
             )
-        batches = batches.map(
-            self._normalize, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
-        )
         return batches.apply(tf.data.experimental.assert_cardinality(steps))
 
     def _crop(self, jpeg: tf.Tensor, window: tf.Tensor) -> tf.Tensor:
@@ -214,15 +246,15 @@ class ImageNet(data.Data):
             images=image[None], size=self.image_shape[:2], half_pixel_centers=False
         )[0]
 
-    def _normalize(self, images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def _normalize(self, image: tf.Tensor) -> tf.Tensor:
         height, width, _ = self.image_shape
-        # On whole rows: a broadcast over three channels is eight times slower.
-        rows = tf.reshape(images, (-1, height, width * 3))
+        # An image at a time, while it is in the cache, and on whole rows: a broadcast over three
+        # channels is eight times slower.
+        rows = tf.reshape(image, (height, width * 3))
         rows = rows * np.tile(1 / STANDARD_DEVIATION, width) - np.tile(
             MEAN / STANDARD_DEVIATION, width
         )
-        images = tf.reshape(rows, tf.shape(images))
-        return tf.ensure_shape(images, (None, *self.image_shape)), tf.one_hot(labels, NUM_CLASSES)
+        return tf.reshape(rows, self.image_shape)
 
 
 def random_window(size: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:

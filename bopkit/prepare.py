@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import difflib
-import io
 import json
 import os
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
-from unittest import mock
 
-from bopkit import archives, sources
+from bopkit import archives, imagenet_build, sources, tfrecords
 from bopkit.errors import ConfigError, DataError
 from bopkit.locks import only_one
 from bopkit.progress import in_bytes, watch_folder
@@ -25,6 +23,7 @@ from bopkit.progress import in_bytes, watch_folder
 DATASETS = ("digits", "fashion_mnist", "cifar10", "imagenet2012")
 # TFDS writes each byte twice, but removes the first copy bit by bit while it writes the second.
 SPACE_NEEDED = 1.05
+LEFT_OUT = "left_out.txt"
 CIFAR10_SPACE = 700_000_000  # the download, what is unpacked from it, and the prepared files
 
 
@@ -64,6 +63,7 @@ def prepare(
     *,
     manual_dir: str | os.PathLike | None = None,
     data_dir: str | os.PathLike | None = None,
+    skip_damaged: bool = False,
     progress: bool = True,
 ) -> Summary:
     """Prepares a dataset if it is not there yet; may be interrupted, and called again.
@@ -74,6 +74,8 @@ def prepare(
             `ILSVRC2012_img_val.tar`, or with smaller archives of that form.
         data_dir: the folder to prepare in; None: the first of the usual ones, which are
             `$BOPKIT_DATA_DIR` and TFDS's own folder.
+        skip_damaged: for imagenet2012, leave out images that cannot be decoded; they are counted,
+            and named in the file `LEFT_OUT` beside the others. Else the first one is an error.
         progress: whether to print what is being done.
 
     Returns:
@@ -88,7 +90,7 @@ def prepare(
         hint = f"; did you mean {near[0]}?" if near else "."
         raise ConfigError(f"unknown dataset {name!r}: choose one of {', '.join(DATASETS)}{hint}")
     if name == "imagenet2012":
-        return _imagenet(manual_dir, data_dir, progress)
+        return _imagenet(manual_dir, data_dir, skip_damaged, progress)
     if manual_dir is not None:
         raise ConfigError(f"{name} takes no --manual-dir: that is for imagenet2012 alone.")
     return {"digits": _digits, "fashion_mnist": _fashion_mnist, "cifar10": _cifar10}[name](data_dir)
@@ -119,7 +121,7 @@ def _cifar10(data_dir):
     return summarize(prepared)
 
 
-def _imagenet(manual_dir, data_dir, progress):
+def _imagenet(manual_dir, data_dir, skip_damaged, progress):
     folders = sources.tfds_folders(data_dir)
     prepared = sources.find_prepared("imagenet2012", folders)
     if prepared is not None:
@@ -154,10 +156,16 @@ def _imagenet(manual_dir, data_dir, progress):
         for archive, path in found.items():
             say(f"checking {path} ({in_bytes(path.stat().st_size)})")
             say(f"  {archives.check(archive, path)}")
+        images = imagenet_build.Images(skip_damaged)
         try:
             with watch_folder(work, 2 * total) if progress else contextlib.nullcontext():
-                built = _build(work, found)
-            _check_counts(found, summarize(built))
+                built = _build(work, found, images)
+            for line in images.skipped:
+                say(f"left out: {line}")
+            if images.skipped:
+                (built / LEFT_OUT).write_text("\n".join(images.skipped) + "\n", encoding="utf8")
+            else:
+                _check_counts(found, summarize(built))
             prepared = folder / "imagenet2012" / built.name
             prepared.parent.mkdir(exist_ok=True)
             built.rename(prepared)
@@ -199,6 +207,7 @@ def summarize(prepared: Path) -> Summary:
                 f"{prepared} has {len(files):,} of the {len(shards):,} files of its {split} split: "
                 "remove it, and run the same command again."
             )
+    tfrecords.check(prepared)
     examples = {split: sum(shards) for split, shards in lengths.items()}
     note = ""
     if name == "imagenet2012":
@@ -208,7 +217,10 @@ def summarize(prepared: Path) -> Summary:
                     f"{prepared} has no {archive.split} images: remove it, and run the same "
                     f"command again with {archive.name} in the manual folder."
                 )
-        if any(examples[archive.split] != archive.full_images for archive in archives.ARCHIVES):
+        if (prepared / LEFT_OUT).exists():
+            lines = len((prepared / LEFT_OUT).read_text(encoding="utf8").splitlines())
+            note = f"damaged and left out: {lines:,}, named in {prepared / LEFT_OUT}"
+        elif any(examples[archive.split] != archive.full_images for archive in archives.ARCHIVES):
             full = " and ".join(f"{archive.full_images:,}" for archive in archives.ARCHIVES)
             note = f"not the full ImageNet, which has {full} images"
     return Summary(name, prepared, examples, {s: len(n) for s, n in lengths.items()}, size, note)
@@ -235,42 +247,5 @@ def _check_counts(found, summary):
             )
 
 
-def _build(work: Path, found: dict[archives.Archive, Path]) -> Path:
-    """Has TFDS prepare ImageNet below `work`; returns the folder with the files."""
-    manual_dir = work / "manual"
-    manual_dir.mkdir(parents=True)
-    for path in found.values():
-        # A folder with these two alone: TFDS would also prepare a test archive, without labels.
-        (manual_dir / path.name).symlink_to(path.resolve())
-
-    def validation_labels(_):
-        labels = archives.imagenet_list("validation_labels.txt")
-        return {f"ILSVRC2012_val_{n:08d}.JPEG": label for n, label in enumerate(labels, 1)}
-
-    from bopkit.startup import load_tensorflow
-
-    load_tensorflow()
-    import tensorflow_datasets as tfds
-    from tensorflow_datasets.datasets.imagenet2012 import imagenet_common
-
-    silence = io.StringIO()
-    try:
-        # TFDS labels the validation images by their place in the archive: right if it begins with
-        # ImageNet's first and leaves none out, silently wrong for any other part. By name, the
-        # former come out the same and the latter right.
-        with (
-            mock.patch.object(imagenet_common, "get_validation_labels", validation_labels),
-            contextlib.redirect_stdout(silence),
-            contextlib.redirect_stderr(silence),
-        ):
-            builder = tfds.builder("imagenet2012", data_dir=work)
-            builder.download_and_prepare(
-                download_dir=work / "downloads",
-                download_config=tfds.download.DownloadConfig(manual_dir=manual_dir),
-            )
-    except (
-        Exception
-    ) as error:  # TFDS raises what its many parts raise, the reason in the last line.
-        reason = sources.one_line(RuntimeError(str(error).strip().rpartition("\n")[2]))
-        raise DataError(f"imagenet2012 could not be prepared: {reason}.") from error
-    return Path(builder.data_dir)
+def _build(work, found, images):
+    return imagenet_build.build(work, found, images)

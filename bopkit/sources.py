@@ -7,6 +7,7 @@ returns uint8 images (n, height, width, channels) and int64 labels (n,) in a fix
 from __future__ import annotations
 
 import contextlib
+import difflib
 import gzip
 import math
 import os
@@ -19,10 +20,22 @@ from pathlib import Path
 
 import numpy as np
 
+from bopkit import tfrecords
 from bopkit.errors import DataError
 
+DATASETS = ("digits", "fashion_mnist", "cifar10", "imagenet2012")
+
 DEBIAN_FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
+MOST_BYTES = 2**30  # that a file of Fashion-MNIST may inflate to; its largest holds 47 million
 CIFAR10_URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
+
+
+def check_name(name: str) -> None:
+    """Refuses a dataset that there is not, with the nearest one that there is."""
+    if name not in DATASETS:
+        near = difflib.get_close_matches(str(name).lower(), DATASETS, n=1, cutoff=0.5)
+        hint = f"; did you mean {near[0]!r}?" if near else "."
+        raise DataError(f"there is no dataset {name!r}: choose one of {', '.join(DATASETS)}{hint}")
 
 
 def one_line(error: BaseException) -> str:
@@ -115,26 +128,36 @@ def _read_idx_pair(images_path: Path, labels_path: Path) -> tuple[np.ndarray, np
 
 def _read_idx(path: Path, dimensions: int) -> np.ndarray:
     """Reads a gzipped IDX file of unsigned bytes (yann.lecun.com/exdb/mnist), checked."""
+    # Two zero bytes, the type (8: unsigned byte), the number of dimensions; then their lengths.
+    size = 4 + 4 * dimensions
     try:
-        content = gzip.decompress(path.read_bytes())
+        with gzip.open(path) as file:
+            header = file.read(size)
+            if header[:4] != bytes((0, 0, 8, dimensions)) or len(header) < size:
+                raise DataError(
+                    f"{path} is not the IDX file it should be: it begins with "
+                    f"{header[:4].hex() or 'nothing'}, not with 000008{dimensions:02x}."
+                )
+            shape = struct.unpack(f">{dimensions}I", header[4:])
+            announced = math.prod(shape)
+            if not 0 < announced <= MOST_BYTES:
+                raise DataError(
+                    f"{path} announces {announced:,} bytes, and not 1 to {MOST_BYTES:,}: it is "
+                    "damaged, get it again."
+                )
+            # A file may be made to inflate without end: no more is read than it announced.
+            content = file.read(announced + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(
             f"{path} cannot be read ({one_line(error)}): it is damaged or cut short, get it again."
         ) from error
-    # Two zero bytes, the type (8: unsigned byte), the number of dimensions; then their lengths.
-    header = 4 + 4 * dimensions
-    if content[:4] != bytes((0, 0, 8, dimensions)) or len(content) < header:
+    if len(content) != announced:
+        held = "more" if len(content) > announced else f"{len(content):,}"
         raise DataError(
-            f"{path} is not the IDX file it should be: it begins with {content[:4].hex()}, "
-            f"not with 000008{dimensions:02x}."
-        )
-    shape = struct.unpack(f">{dimensions}I", content[4:header])
-    if len(content) - header != math.prod(shape):
-        raise DataError(
-            f"{path} announces {math.prod(shape):,} bytes but holds {len(content) - header:,}: "
+            f"{path} announces {announced:,} bytes but holds {held}: "
             "it is damaged or cut short, get it again."
         )
-    return np.frombuffer(content, np.uint8, offset=header).reshape(shape)
+    return np.frombuffer(content, np.uint8).reshape(shape)
 
 
 def cifar10(split: str, data_dir: str | os.PathLike | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -144,8 +167,11 @@ def cifar10(split: str, data_dir: str | os.PathLike | None = None) -> tuple[np.n
     import tensorflow_datasets as tfds
 
     try:
+        tfrecords.check(prepared)
         builder = tfds.builder_from_directory(prepared)
         arrays = tfds.as_numpy(builder.as_dataset(split=split, batch_size=-1))
+    except DataError:
+        raise
     except Exception as error:  # TFDS raises what its many parts raise.
         raise DataError(
             f"{prepared} cannot be read ({one_line(error)}): remove that folder and try again."
@@ -176,7 +202,10 @@ def prepare_cifar10(folders: list[Path]) -> Path:
 def tfds_folders(data_dir: str | os.PathLike | None) -> list[Path]:
     """Where TFDS's prepared sets may stand: `data_dir` alone, else the two usual places."""
     if data_dir is not None:
-        return [Path(data_dir).expanduser()]
+        folder = Path(data_dir).expanduser()
+        if folder.exists() and not folder.is_dir():
+            raise DataError(f"{folder} is a file; data_dir must name a folder.")
+        return [folder]
     usual = os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")
     return [Path(p).expanduser() for p in (os.environ.get("BOPKIT_DATA_DIR"), usual) if p]
 
