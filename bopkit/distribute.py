@@ -87,13 +87,14 @@ def find_cluster(batch_size: int) -> Cluster:
 
 
 def _find() -> Cluster:
-    resolver = None
+    find_workers = None
     if os.environ.get("TF_CONFIG"):
-        resolver = tf.distribute.cluster_resolver.TFConfigClusterResolver()
-    elif int(os.environ.get("SLURM_STEP_NUM_TASKS", "1")) > 1:
-        resolver = tf.distribute.cluster_resolver.SlurmClusterResolver()
-    if resolver is not None:
+        find_workers = tf.distribute.cluster_resolver.TFConfigClusterResolver
+    elif os.environ.get("SLURM_STEP_NUM_TASKS", "1") not in ("", "0", "1"):
+        find_workers = tf.distribute.cluster_resolver.SlurmClusterResolver
+    if find_workers is not None:
         try:
+            resolver = find_workers()
             workers = len(resolver.cluster_spec().as_dict()["worker"])
             strategy = tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
         except (KeyError, TypeError, ValueError, RuntimeError) as error:

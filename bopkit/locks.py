@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,6 +31,13 @@ def only_one(path: Path, busy: BopkitError) -> Iterator[None]:
 
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
+            except (BlockingIOError, PermissionError):
                 raise busy from None
+            except OSError as error:
+                # Some network file systems have no locks, which is no reason not to work there.
+                print(
+                    f"bopkit: {path.parent} cannot be locked ({error.strerror}): see to it that no "
+                    "other process works there.",
+                    file=sys.stderr,
+                )
         yield

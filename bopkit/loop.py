@@ -7,19 +7,25 @@ and the data's order depends on (seed, epoch, step) alone.
 
 from __future__ import annotations
 
+import contextlib
+import math
 import tempfile
 import time
+from pathlib import Path
 
 import tensorflow as tf
 
-from bopkit import models
-from bopkit.errors import TrainingError
+from bopkit import checkpoints, models
+from bopkit.builders import build_model, build_optimizer, compiles
+from bopkit.errors import DataError, RecordError, TrainingError
+from bopkit.faults import REMOVED
 from bopkit.optimizers import Bop
 from bopkit.progress import Progress
 
 # A chunk of steps runs inside one call of a compiled function, about this long, so that
 # Python's share of a small step is small and a bar still moves.
 CHUNK_SECONDS = 0.5
+CURE = "a lower learning rate is the usual cure. The last good checkpoint is kept."
 
 
 class Loop:
@@ -31,12 +37,16 @@ class Loop:
         seed: of the weights, of the order of the data and of its augmentation.
         cluster: a `bopkit.distribute.Cluster`.
         folder: where the checkpoints go.
+        jit_compile: compile the whole step with XLA; None: where that is fast, see `compiles`.
     """
 
-    def __init__(self, experiment, data, seed, cluster, folder):
+    def __init__(self, experiment, data, seed, cluster, folder, *, jit_compile=None):
         self.experiment, self.data, self.seed, self.cluster = experiment, data, seed, cluster
         self.strategy = strategy = cluster.strategy
         self.steps = data.steps_per_epoch(experiment.batch_size)
+        self._run_step = self._train_step
+        if compiles(cluster, jit_compile):
+            self._run_step = tf.function(self._train_step, jit_compile=True)
         with strategy.scope():
             self.model = build_model(experiment, data)
             self.optimizer = build_optimizer(experiment, data.train_examples)
@@ -68,6 +78,7 @@ class Loop:
         )
         self.manager = tf.train.CheckpointManager(self.checkpoint, str(folder), max_to_keep=2)
         self.saved_at = time.monotonic()
+        self.chunk = 1  # steps of the next call; kept between epochs, some of which are short
 
     def restore(self, progress: Progress) -> bool:
         """Go back to the newest checkpoint that is whole; False where there is none.
@@ -75,16 +86,22 @@ class Loop:
         Args:
             progress: where to name the checkpoints that are damaged.
         """
-        for path in reversed(self.manager.checkpoints):
-            if _is_whole(path):
+        paths = checkpoints.find(Path(self.manager.directory))
+        for path in paths:
+            if checkpoints.is_whole(path):
                 self.checkpoint.restore(path).assert_existing_objects_matched()
                 return True
             progress.note(f"{path} is cut short or damaged: going back to the one before it.")
+        if paths:
+            progress.note("no checkpoint is whole: beginning again with the first epoch.")
         return False
 
     def save(self) -> None:
         """Write a checkpoint; on several machines every worker must call this."""
         if self.cluster.chief:
+            folder = Path(self.manager.directory).parent
+            if not folder.is_dir():  # TensorFlow would make it anew
+                raise RecordError(REMOVED.format(folder))
             self.manager.save()
         else:
             # Saving reads variables that are averaged over the workers, so that all take part.
@@ -120,37 +137,43 @@ class Loop:
             The epoch's row of the record.
 
         Raises:
-            TrainingError: the loss is NaN or infinite.
+            TrainingError: the loss, a weight or one of Bop's averages is NaN or infinite.
+            DataError: an image cannot be decoded.
         """
         epoch = int(self.epoch)
         progress.start(epoch + 1, int(self.step))
-        chunk = 1
         while (step := int(self.step)) < self.steps:
             started = time.perf_counter()
-            count = min(self.cluster.agree(chunk), self.steps - step)
-            self._train_chunk(iterator, tf.constant(count, tf.int64))
+            count = min(self.cluster.agree(self.chunk), self.steps - step)
+            with self._damaged_images_named(training=True):
+                self._train_chunk(iterator, tf.constant(count, tf.int64))
             loss = float(self.train_metrics["loss"].result())
             if not tf.math.is_finite(loss):
                 raise TrainingError(
-                    f"the loss became {loss} in epoch {epoch + 1}, step {step + count}; a lower "
-                    "learning rate is the usual cure. The last good checkpoint is kept."
+                    f"the loss became {loss} in epoch {epoch + 1}, step {step + count}; {CURE}"
                 )
             self.step.assign_add(count)
             took = time.perf_counter() - started
             self.seconds.assign_add(took)
             progress.advance(count, loss, float(self.train_metrics["accuracy"].result()))
             # The first call of all compiles, and would make the estimate far too small.
-            if step > 0 or chunk > 1:
-                chunk = max(1, min(2 * chunk, int(CHUNK_SECONDS * count / took)))
+            if step > 0 or self.chunk > 1:
+                self.chunk = max(1, min(2 * self.chunk, int(CHUNK_SECONDS * count / took)))
             else:
-                chunk = 2
+                self.chunk = 2
             due = time.monotonic() - self.saved_at > checkpoint_seconds
             if int(self.step) < self.steps and self.cluster.agree(due):
+                self._require_finite()
                 self.save()
+        self._require_finite()
         row = {"epoch": epoch + 1, "seconds": round(float(self.seconds), 3)}
         row |= {name: float(m.result()) for name, m in self.train_metrics.items()}
         row |= {f"val_{name}": value for name, value in self.validate().items()}
         row |= self._optimizer_state()
+        if not math.isfinite(row["val_loss"]):
+            raise TrainingError(
+                f"the validation loss became {row['val_loss']} in epoch {epoch + 1}; {CURE}"
+            )
         for metric in self.train_metrics.values():
             metric.reset_state()
         self.epoch.assign_add(1)
@@ -168,9 +191,40 @@ class Loop:
                 self.experiment.batch_size, shard=(self.cluster.worker, self.cluster.workers)
             )
             self._validation = self.cluster.batches(batches, self._per_replica)
-        for images, labels in self._validation:
-            self._validate_batch(images, labels)
+        with self._damaged_images_named(training=False):
+            for images, labels in self._validation:
+                self._validate_batch(images, labels)
         return {name: float(m.result()) for name, m in self.validation_metrics.items()}
+
+    def largest_average(self) -> float:
+        """The largest |m| of all binary weights; only with Bop."""
+        return max(self.optimizer.largest_averages().values())
+
+    def _require_finite(self):
+        # Before a checkpoint takes the place of a good one. A gradient may be NaN while the loss
+        # is not; a weight of Bop's then keeps its sign for ever, and nothing else would tell.
+        kept = {f"the weights {v.name}": v for v in self.model.trainable_variables}
+        broken = [what for what, v in kept.items() if not _is_finite(v)]
+        if isinstance(self.optimizer, Bop):
+            averages = self.optimizer.largest_averages()
+            broken += [f"the averages m of {k}" for k, v in averages.items() if math.isinf(v)]
+        if broken:
+            raise TrainingError(
+                f"{broken[0]} became NaN or infinite in epoch {int(self.epoch) + 1}, at or before "
+                f"step {int(self.step)}, from a gradient that was, though the loss was not; {CURE}"
+            )
+
+    @contextlib.contextmanager
+    def _damaged_images_named(self, training):
+        # TensorFlow's error does not say which image it could not decode.
+        try:
+            yield
+        except (tf.errors.InvalidArgumentError, tf.errors.DataLossError) as error:
+            where = (self.experiment.batch_size, self.seed, int(self.epoch), int(self.step))
+            damaged = self.data.find_damaged(*(where if training else ()))
+            if damaged is None:
+                raise
+            raise DataError(damaged) from error
 
     def _optimizer_state(self):
         flips = self._flips() - int(self.flips_before)
@@ -189,7 +243,7 @@ class Loop:
     @tf.function
     def _train_chunk(self, iterator, count):
         for _ in tf.range(count):
-            self.strategy.run(self._train_step, args=next(iterator))
+            self.strategy.run(self._run_step, args=next(iterator))
 
     def _train_step(self, images, labels):
         with tf.GradientTape() as tape:
@@ -221,65 +275,8 @@ class Loop:
         _update(self.validation_metrics, losses + penalty, labels, probabilities)
 
 
-def build_model(experiment, data) -> tf.keras.Model:
-    """The experiment's network, sized for the data, in the experiment's precision."""
-    build = models.NETWORKS[experiment.network]
-    sizes = {"filters": experiment.filters, "dense_units": experiment.dense_units}
-    sizes = {key: value for key, value in sizes.items() if value is not None}
-    policy = tf.keras.mixed_precision.global_policy()
-    tf.keras.mixed_precision.set_global_policy(experiment.precision)
-    try:
-        return build(data.image_shape, data.num_classes, method=experiment.method, **sizes)
-    finally:
-        tf.keras.mixed_precision.set_global_policy(policy)
-
-
-def build_optimizer(experiment, train_examples: int) -> tf.keras.optimizers.Optimizer:
-    """Adam for latent weights; Bop for binary ones, and Adam for everything else.
-
-    Args:
-        experiment: a `bopkit.experiments.Experiment`.
-        train_examples: size of the training set: schedules count steps, experiments epochs.
-
-    Returns:
-        An optimizer, with schedules where the experiment has them.
-    """
-
-    def steps(epochs):
-        # Fractions of a step included, as in the released code.
-        return epochs * train_examples // experiment.batch_size
-
-    schedules = tf.keras.optimizers.schedules
-
-    def linear(start, end):
-        return (
-            start
-            if end is None
-            else schedules.PolynomialDecay(start, steps(experiment.epochs), end)
-        )
-
-    adam = tf.keras.optimizers.Adam(linear(experiment.learning_rate, experiment.learning_rate_end))
-    if experiment.method == "latent":
-        return adam
-    gamma = linear(experiment.gamma, experiment.gamma_end)
-    if experiment.gamma_decay_rate is not None:
-        every = steps(experiment.gamma_decay_epochs)
-        gamma = schedules.ExponentialDecay(
-            experiment.gamma, every, experiment.gamma_decay_rate, staircase=True
-        )
-    return Bop(adam, threshold=experiment.threshold, gamma=gamma)
-
-
-def _is_whole(path: str) -> bool:
-    # Before anything is restored, so that no half of a bad checkpoint is: TensorFlow checks a
-    # sum over every tensor that it reads.
-    try:
-        reader = tf.train.load_checkpoint(path)
-        for name in reader.get_variable_to_shape_map():
-            reader.get_tensor(name)
-    except Exception:  # OpError, IndexError, RuntimeError, ValueError: it depends on the damage
-        return False
-    return True
+def _is_finite(variable) -> bool:
+    return bool(tf.reduce_all(tf.math.is_finite(tf.convert_to_tensor(variable))))
 
 
 def _metrics(num_classes):

@@ -7,11 +7,12 @@ ordinary optimizer, given as `fp_optimizer`.
 
 from __future__ import annotations
 
+import difflib
 import platform
 
 import numpy as np
 
-from bopkit import rules
+from bopkit import initializers, rules  # noqa: F401 -- a saved model names RandomSign
 from bopkit.keras2 import tf
 
 _Schedule = tf.keras.optimizers.schedules.LearningRateSchedule
@@ -93,7 +94,7 @@ class Bop(tf.keras.optimizers.Optimizer):
     def __init__(self, fp_optimizer, threshold=1e-8, gamma=1e-4, *, jit_compile=None, name="Bop"):
         super().__init__(name=name, weight_decay=None, jit_compile=False)
         if isinstance(fp_optimizer, str):
-            fp_optimizer = tf.keras.optimizers.get(fp_optimizer)
+            fp_optimizer = _find_optimizer(fp_optimizer)
         if not isinstance(fp_optimizer, tf.keras.optimizers.Optimizer):
             raise TypeError(
                 "fp_optimizer must be a tf.keras.optimizers.Optimizer (not a legacy one), "
@@ -115,10 +116,9 @@ class Bop(tf.keras.optimizers.Optimizer):
         if isinstance(value, _Schedule):
             check(float(value(0)), f"{name} at step 0")
             return value
-        value = float(value) if np.ndim(value) == 0 and not isinstance(value, str) else value
         check(value, name)
         with tf.init_scope():
-            return tf.Variable(value, name=name, dtype=tf.float32, trainable=False)
+            return tf.Variable(float(value), name=name, dtype=tf.float32, trainable=False)
 
     def _current(self, hyper):
         value = hyper(self.iterations) if isinstance(hyper, _Schedule) else hyper
@@ -179,7 +179,24 @@ class Bop(tf.keras.optimizers.Optimizer):
             The name of each binary variable, with its flips so far.
         """
         names = getattr(self, "_binary_names", ())
-        return {name: int(count.numpy()) for name, count in zip(names, self._flips, strict=True)}
+        flips = getattr(self, "_flips", ())  # none before the first model
+        return {name: int(count.numpy()) for name, count in zip(names, flips, strict=True)}
+
+    def largest_averages(self) -> dict[str, float]:
+        """The largest |m| among the weights of each binary variable, now.
+
+        Where it is not above the threshold, none of them can flip.
+
+        Returns:
+            The name of each binary variable, with its largest |m|: infinity if one is infinite or
+            NaN, which m stays for ever after a single gradient that was.
+        """
+        names = getattr(self, "_binary_names", ())
+        largest = (
+            tf.reduce_max(tf.where(tf.math.is_finite(m), tf.abs(m), np.inf))
+            for m in map(tf.convert_to_tensor, getattr(self, "_momentums", ()))
+        )
+        return {name: float(value) for name, value in zip(names, largest, strict=True)}
 
     def build(self, var_list):
         """Create m and the flip counts for the binary variables, the rest for the others.
@@ -288,6 +305,20 @@ def _unwrap(variable):
     for wrapped in ("latent_variable", "_variable"):
         variable = getattr(variable, wrapped, variable)
     return variable
+
+
+def _find_optimizer(name):
+    optimizer = tf.keras.optimizers.Optimizer
+    kinds = vars(tf.keras.optimizers).values()
+    names = {k.__name__.lower() for k in kinds if isinstance(k, type) and issubclass(k, optimizer)}
+    names -= {"optimizer"}
+    if name.lower() not in names:
+        near = difflib.get_close_matches(name.lower(), names, n=1)
+        hint = f"did you mean {near[0]}? " if near else ""
+        raise ValueError(
+            f"there is no optimizer {name!r}: {hint}there are: {', '.join(sorted(names))}."
+        )
+    return tf.keras.optimizers.get(name)
 
 
 def _can_compile() -> bool:

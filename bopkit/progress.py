@@ -50,8 +50,11 @@ class Progress:
     def note(self, text: str) -> None:
         """Print a line that is not an epoch's."""
         if not self.silent:
-            self.close()
-            print(text, flush=True)
+            try:
+                self.close()
+                print(text, flush=True)
+            except OSError:  # the terminal is gone, or its log's disk is full: the run goes on
+                self.silent = True
 
     def finish(self, row: dict) -> None:
         """Print the line of a finished epoch."""

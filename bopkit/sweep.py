@@ -36,23 +36,35 @@ def vary(
     """
     settings = {}
     for field, values in lines.items():
+        if not isinstance(values, list | tuple | set | range) or not values:
+            raise ConfigError(
+                f"{field} must be a list of values, such as [0.01, 0.001]; got {values!r}."
+            )
         for value in values:
             changed = experiments.override(experiment, {field: value})
-            settings["_".join(f"{key}-{getattr(changed, key):g}" for key in lines)] = changed
+            settings["_".join(f"{key}-{_text(getattr(changed, key))}" for key in lines)] = changed
     return {f"{name}_seed{s}": (e, s) for name, e in settings.items() for s in seeds}
+
+
+def _text(value):
+    """A value as a part of a folder's name."""
+    return f"{value:g}" if isinstance(value, int | float) else str(value).lower()
 
 
 def parse_lines(texts: Iterable[str] | None) -> dict[str, list[str]]:
     """Reads ``K=V,V,V`` as often as the command line gives it.
 
     Raises:
-        ConfigError: a text has no ``=`` or no value.
+        ConfigError: a text has no ``=`` or no value, or a key comes twice.
     """
     lines = {}
     for text in texts or ():
         key, _, values = text.partition("=")
-        lines[key.strip()] = [value.strip() for value in values.split(",") if value.strip()]
-        if not lines[key.strip()]:
+        key = key.strip()
+        if key in lines:
+            raise ConfigError(f"--vary names {key} twice; give its values in one, as K=V,V,V.")
+        lines[key] = [value.strip() for value in values.split(",") if value.strip()]
+        if not (key and lines[key]):
             raise ConfigError(f"--vary takes K=V,V,V, such as gamma=1e-2,1e-3; got {text!r}.")
     return lines
 
@@ -101,10 +113,12 @@ def sweep(
                 for name, (experiment, seed) in waiting.items()
             ]
             try:
-                for name, accuracy, error, hopeless in parallel(calls):
+                for name, record, error, hopeless in parallel(calls):
                     if error is None:
                         waiting.pop(name)
-                        report(f"{name}: validation top-1 {accuracy:.2%}")
+                        report(f"{name}: validation top-1 {record['final']['val_accuracy']:.2%}")
+                        for warning in record.get("warnings", ()):
+                            report(f"{name}: warning: {warning['message']}")
                         continue
                     failures[name] = error
                     report(f"{name}: failed ({error})")
@@ -128,7 +142,7 @@ def sweep(
 
 
 def _run(name, experiment, seed, output_dir, threads, options):
-    """One run, in a process of its own: name, accuracy, error, and whether to try it again."""
+    """One run, in a process of its own: name, record, error, and whether to try it again."""
     # TensorFlow reads these when it is imported, which in a new worker is now.
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(threads))
     from bopkit.startup import load_tensorflow
@@ -139,7 +153,7 @@ def _run(name, experiment, seed, output_dir, threads, options):
     try:
         folder = Path(output_dir) / name
         record = train(experiment, seed=seed, output_dir=folder, progress=False, **options)
-        return name, record["final"]["val_accuracy"], None, False
+        return name, record, None, False
     except Exception as error:
         # A setting or data that is wrong once is wrong again.
         hopeless = isinstance(error, BopkitError) and not isinstance(error, TrainingError)

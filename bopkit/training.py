@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import functools
 import os
 import shlex
-import signal
 import tempfile
-import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
+from bopkit import alarms, checkpoints, experiments, faults, models, records, rules
 from bopkit import data as bopdata
-from bopkit import experiments, models, records, rules
+from bopkit.builders import compiles
 from bopkit.distribute import find_cluster
 from bopkit.errors import ConfigError, RecordError
 from bopkit.experiments import Experiment
@@ -41,6 +39,7 @@ def train(
     tensorboard: bool = True,
     progress: bool = True,
     checkpoint_minutes: float = 10,
+    jit_compile: bool | None = None,
 ) -> dict:
     """Train one network and leave its record; go on where an earlier call stopped.
 
@@ -66,6 +65,9 @@ def train(
         progress: show the epochs (and a bar, in a terminal).
         checkpoint_minutes: save a checkpoint within an epoch where the last is older; one is
             saved after every epoch.
+        jit_compile: compile the whole step with XLA, or not; `None` does on one GPU, and not on
+            processors, where that is slower. It changes rounding, so give a run that is resumed
+            what it began with; the record's `hardware` says what it was.
 
     Returns:
         The run's record, as in ``run.json``: see `bopkit.records`.
@@ -75,11 +77,12 @@ def train(
             another run.
         bopkit.errors.DataError: the data is missing or damaged.
         bopkit.errors.RecordError: the folder cannot be written, or its record not read.
-        bopkit.errors.TrainingError: the loss became NaN or infinite; the record says
-            "failed".
+        bopkit.errors.TrainingError: the loss, a weight or an average became NaN or infinite,
+            the memory was too small, or another worker is gone; the record says "failed".
     """
     experiment = _resolve(experiment, dataset or "digits", preprocess, hparams or {})
     experiments.check_seed(seed)
+    _check_arguments(output_dir, checkpoint_minutes)
     tf.get_logger().setLevel("ERROR")  # AutoGraph warns about larq's own code
     cluster = find_cluster(experiment.batch_size)
     size, channels = _image_format(experiment)
@@ -93,6 +96,7 @@ def train(
         validation_examples=validation_examples,
         holdout=holdout,
     )
+    models.check_input(experiment.network, data.image_shape, data.num_classes)
     steps = data.steps_per_epoch(experiment.batch_size)
     config = dataclasses.asdict(experiment) | {
         "image_shape": list(data.image_shape),
@@ -108,17 +112,26 @@ def train(
     )
     with only_one(folder / ".lock", busy) if cluster.chief else contextlib.nullcontext():
         record = _open(folder, experiment, config)
-        record["hardware"] |= {"replicas": cluster.strategy.num_replicas_in_sync}
+        record["hardware"] |= {
+            "replicas": cluster.strategy.num_replicas_in_sync,
+            "jit_compile": compiles(cluster, jit_compile),
+        }
         show = Progress(experiment.epochs, steps, silent=not (progress and cluster.chief))
         if record["status"] == "completed":
             show.note(f"{folder} holds this run, complete: nothing to do.")
             return record
         record["command"] = _command(experiment, config, train_examples, validation_examples)
         # One worker writes; the others keep the same record in memory.
-        write = functools.partial(records.write, folder) if cluster.chief else _discard
+        write = faults.writer(folder) if cluster.chief else _discard
         tf.keras.utils.set_random_seed(seed)
-        with _recorded(record, write), _terminable():
-            loop = Loop(experiment, data, seed, cluster, folder / "checkpoints")
+        # From the outside in: a signal must not cut short the writing of why the run stopped.
+        with (
+            faults.terminable(),
+            faults.recorded(record, write),
+            faults.explained(folder, cluster.workers),
+        ):
+            where = folder / "checkpoints"
+            loop = Loop(experiment, data, seed, cluster, where, jit_compile=jit_compile)
             logs = folder / "tensorboard" if tensorboard and cluster.chief else None
             _run(loop, record, write, show, logs, 60 * checkpoint_minutes)
             _save_model(loop.model, folder / "model.keras", cluster.chief)
@@ -130,26 +143,45 @@ def _run(loop, record, write, show, logs, checkpoint_seconds):
     record["config"] |= {"parameters": parameters, "binary_weights": binary}
     if loop.restore(show):
         show.note(f"resuming after epoch {int(loop.epoch)}, step {int(loop.step)}.")
+    done = int(loop.epoch)
+    if done > len(record["epochs"]):
+        raise RecordError(
+            f"the checkpoints are {done} epochs far and the record beside them only "
+            f"{len(record['epochs'])}: they are not of the same run; choose another folder."
+        )
     # Rows are written before the checkpoint of their epoch: what is newer is done again.
-    record["epochs"] = record["epochs"][: int(loop.epoch)]
+    record["epochs"] = record["epochs"][:done]
+    record["warnings"] = [w for w in record.get("warnings", ()) if w["epoch"] <= done]
     write(record)
     iterator = loop.batches()
     for _ in range(int(loop.epoch), loop.experiment.epochs):
         row = loop.train_epoch(iterator, show, checkpoint_seconds)
         record["epochs"].append(row)
+        warning = alarms.find(
+            record["epochs"],
+            threshold=loop.experiment.threshold if loop.experiment.method == "bop" else None,
+            largest_average=loop.largest_average,
+        )
+        if warning:
+            record["warnings"].append({"epoch": row["epoch"], "message": warning})
         write(record)
         loop.save()
         if logs:
             _log(logs, row)
         show.finish(row)
+        if warning:
+            show.note(f"warning: {warning}")
     record["final"] = {k: v for k, v in record["epochs"][-1].items() if k != "seconds"}
 
 
 def _save_model(model, path, chief):
     # Every worker saves, because some variables are averaged over the workers as they are read;
-    # only the chief's file is kept.
-    with tempfile.TemporaryDirectory() as scratch:
-        model.save(path if chief else Path(scratch) / path.name)
+    # only the chief's file is kept. It gets its name when it is complete.
+    with tempfile.TemporaryDirectory() as elsewhere:
+        unfinished = path.with_name(f".{path.name}") if chief else Path(elsewhere) / path.name
+        model.save(unfinished)
+        if chief:
+            os.replace(unfinished, path)
 
 
 def _discard(record):
@@ -159,10 +191,27 @@ def _discard(record):
 def _resolve(experiment, dataset, preprocess, hparams) -> Experiment:
     if isinstance(experiment, str):
         experiment = experiments.get(experiment)
+    if not isinstance(experiment, Experiment):
+        raise ConfigError(
+            "experiment must be a name, such as binarynet/bop, or an Experiment; "
+            f"got {experiment!r}."
+        )
+    if not isinstance(hparams, Mapping):
+        raise ConfigError(f"hparams must be a dict, such as {{'epochs': 3}}; got {hparams!r}.")
     if dataset != experiment.dataset and preprocess is None:
         preprocess = "default"  # augmentation is the paper's for its own data set
     experiment = experiments.override(experiment, {"preprocess": preprocess, **hparams})
     return dataclasses.replace(experiment, dataset=dataset)
+
+
+def _check_arguments(output_dir, checkpoint_minutes):
+    if not isinstance(output_dir, str | os.PathLike) or not os.fspath(output_dir):
+        raise ConfigError(f"output_dir must name a folder; got {output_dir!r}.")
+    number = isinstance(checkpoint_minutes, int | float)
+    if not number or not checkpoint_minutes >= 0:  # NaN neither
+        raise ConfigError(
+            f"checkpoint_minutes must be a number of at least 0; got {checkpoint_minutes!r}."
+        )
 
 
 def _image_format(experiment):
@@ -200,6 +249,11 @@ def _open(folder, experiment, config) -> dict:
                 "output folder, or remove this one."
             )
         return record
+    if checkpoints.find(folder / "checkpoints"):
+        raise ConfigError(
+            f"{folder} holds the checkpoints of a run whose {records.FILE_NAME} is gone; put it "
+            "back, or choose another output folder."
+        )
     return {
         "experiment": experiment.name,
         "config": config,
@@ -212,6 +266,7 @@ def _open(folder, experiment, config) -> dict:
         "status": "running",
         "epochs": [],
         "final": None,
+        "warnings": [],
     }
 
 
@@ -240,41 +295,6 @@ def _command(experiment, config, train_examples, validation_examples) -> str:
     ):
         words += [flag, str(value)] if value is not None else []
     return shlex.join(words)
-
-
-@contextlib.contextmanager
-def _recorded(record, write) -> Iterator[None]:
-    """Keep the record's status true: running, then completed, or failed with the reason."""
-    record["status"] = "running"
-    record.pop("error", None)
-    try:
-        yield
-    except BaseException as error:
-        interrupted = isinstance(error, KeyboardInterrupt | SystemExit)
-        record["status"] = "failed"
-        record["error"] = "interrupted" if interrupted else f"{type(error).__name__}: {error}"
-        with contextlib.suppress(RecordError):  # the first error is the one to show
-            write(record)
-        raise
-    record["status"] = "completed"
-    write(record)
-
-
-@contextlib.contextmanager
-def _terminable() -> Iterator[None]:
-    """Let SIGTERM, a scheduler's polite stop, end the run as Ctrl-C does."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(signum, frame):
-        raise SystemExit(128 + signum)
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _log(folder, row):

@@ -1,0 +1,71 @@
+"""What a finished epoch's flips say of settings that cannot work. No TensorFlow here.
+
+A network whose binary weights never flip still learns a little, with its batch normalization alone,
+and one whose weights flip at random does too: neither shows in the loss as an error would.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+# Of all binary weights, in a step, on average over an epoch. In the runs of this book it is 3 % at
+# the most, with the highest gamma; a half is what random gradients flip at gamma 1, threshold 0.
+TOO_MANY = 0.1
+
+
+def find(
+    rows: Sequence[Mapping[str, float]],
+    *,
+    threshold: float | None,
+    largest_average: Callable[[], float],
+) -> str | None:
+    """Looks at the last epoch; says what is wrong when it begins, not again in every epoch.
+
+    Args:
+        rows: the epochs' rows of a run's record so far, at least one.
+        threshold: Bop's τ; None for a run with latent weights.
+        largest_average: returns the size of the largest m of all binary weights; called only if
+            there is something to say, and never for latent weights.
+
+    Returns:
+        One line with the numbers and the likely cause, or None.
+    """
+    row = rows[-1]
+    found = _kind(row)
+    if found is None or (len(rows) > 1 and _kind(rows[-2]) == found):
+        return None
+    epoch, latent = row["epoch"], threshold is None
+    if found == "many":
+        share = f"{row['flip_ratio']:.0%} of the binary weights flipped in a step of epoch {epoch}"
+        cause = (
+            f"the learning rate {row['learning_rate']:.2g} is too high"
+            if latent
+            else f"gamma {row['gamma']:.2g} is too high, or the threshold {threshold:.2g} too low "
+            f"for averages up to |m| = {largest_average():.1e}"
+        )
+        return f"{share}, on average: that is noise, not learning; {cause}."
+    if latent:
+        return (
+            f"no latent weight changed its sign in epoch {epoch}: the learning rate "
+            f"{row['learning_rate']:.2g} is too low, or the weights have settled."
+        )
+    nothing = f"no binary weight flipped in epoch {epoch}"
+    largest = largest_average()
+    if largest == 0:
+        return f"{nothing}: all their gradients are zero, so nothing of the loss reaches them."
+    if largest <= threshold:
+        return (
+            f"{nothing}: the threshold {threshold:.2g} is above the largest |m| "
+            f"({largest:.1e}); try one well below that, such as {largest / 10:.0e}."
+        )
+    return (
+        f"{nothing}, though the largest |m| ({largest:.1e}) is above the threshold "
+        f"{threshold:.2g}: they have settled; if that is too early, keep gamma, now "
+        f"{row['gamma']:.2g}, higher for longer."
+    )
+
+
+def _kind(row):
+    if row["flip_ratio"] == 0:
+        return "none"
+    return "many" if row["flip_ratio"] > TOO_MANY else None

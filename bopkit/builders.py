@@ -1,0 +1,74 @@
+"""An experiment's network and optimizer, made from its settings, and how its step is compiled."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from bopkit import models
+from bopkit.optimizers import Bop
+
+
+def build_model(experiment, data) -> tf.keras.Model:
+    """The experiment's network, sized for the data, in the experiment's precision."""
+    build = models.NETWORKS[experiment.network]
+    sizes = {"filters": experiment.filters, "dense_units": experiment.dense_units}
+    sizes = {key: value for key, value in sizes.items() if value is not None}
+    policy = tf.keras.mixed_precision.global_policy()
+    tf.keras.mixed_precision.set_global_policy(experiment.precision)
+    try:
+        return build(data.image_shape, data.num_classes, method=experiment.method, **sizes)
+    finally:
+        tf.keras.mixed_precision.set_global_policy(policy)
+
+
+def build_optimizer(experiment, train_examples: int) -> tf.keras.optimizers.Optimizer:
+    """Adam for latent weights; Bop for binary ones, and Adam for everything else.
+
+    Args:
+        experiment: a `bopkit.experiments.Experiment`.
+        train_examples: size of the training set: schedules count steps, experiments epochs.
+
+    Returns:
+        An optimizer, with schedules where the experiment has them.
+    """
+
+    def steps(epochs):
+        # Fractions of a step included, as in the released code.
+        return epochs * train_examples // experiment.batch_size
+
+    schedules = tf.keras.optimizers.schedules
+
+    def linear(start, end):
+        return (
+            start
+            if end is None
+            else schedules.PolynomialDecay(start, steps(experiment.epochs), end)
+        )
+
+    adam = tf.keras.optimizers.Adam(linear(experiment.learning_rate, experiment.learning_rate_end))
+    if experiment.method == "latent":
+        return adam
+    gamma = linear(experiment.gamma, experiment.gamma_end)
+    if experiment.gamma_decay_rate is not None:
+        every = steps(experiment.gamma_decay_epochs)
+        gamma = schedules.ExponentialDecay(
+            experiment.gamma, every, experiment.gamma_decay_rate, staircase=True
+        )
+    return Bop(adam, threshold=experiment.threshold, gamma=gamma)
+
+
+def compiles(cluster, jit_compile: bool | None = None) -> bool:
+    """Whether the whole training step is compiled with XLA.
+
+    Unless it is asked for: on one GPU, where small operations cost more to launch than to compute;
+    not on processors, where XLA's convolutions are slower than the library's (the book's page on
+    speed has by how much); not over several devices, where nobody has tried.
+
+    Args:
+        cluster: a `bopkit.distribute.Cluster`.
+        jit_compile: what was asked for; None: nothing.
+    """
+    if jit_compile is not None:
+        return jit_compile
+    gpus = len(tf.config.list_physical_devices("GPU"))
+    return gpus == 1 and cluster.strategy.num_replicas_in_sync == 1
