@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -10,9 +11,10 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 import bopkit
-from bopkit import cli_data, experiments, records, sweep, tables
+from bopkit import cli_data, experiments, records, sources, sweep, tables
 from bopkit.errors import BopkitError
 from bopkit.startup import load_tensorflow
 
@@ -24,14 +26,33 @@ app = typer.Typer(
 )
 app.add_typer(cli_data.app, name="data")
 
+_UsageError = typer.BadParameter.__base__  # click's, or the one of typer's own copy of click
+
 
 def main() -> None:
     """Run the command line; what is the user's to mend ends in one line and exit code 2."""
     try:
-        app()
+        sys.exit(app(standalone_mode=False, prog_name="bopkit"))
     except BopkitError as error:
-        print(f"bopkit: {error}", file=sys.stderr)
-        sys.exit(2)
+        _fail(str(error))
+    except _UsageError as error:
+        if type(error).__name__ == "NoArgsIsHelpError":
+            error.show()
+            sys.exit(2)
+        command = error.ctx.command_path if error.ctx else "bopkit"
+        _fail(f"{error.format_message().rstrip('.')}; see `{command} --help`.")
+    except BrokenPipeError:  # `bopkit results | head -1`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
+        _fail(f"{error.filename or 'the system'}: {error.strerror or error}.")
+
+
+def _fail(message):
+    # Whatever the message quotes, it is one line, and moves no terminal's cursor.
+    line = "".join(c if c.isprintable() else " " for c in " ".join(message.split()))
+    print(f"bopkit: {line}", file=sys.stderr)
+    sys.exit(2)
 
 
 @contextlib.contextmanager
@@ -81,6 +102,13 @@ def train(
         int, typer.Option(help="Validate on so many training images, not on the test set.")
     ] = 0,
     tensorboard: Annotated[bool, typer.Option(help="Write TensorBoard logs.")] = True,
+    jit_compile: Annotated[
+        bool | None,
+        typer.Option(
+            "--jit-compile/--no-jit-compile",
+            help="Compile the whole step with XLA; by default on one GPU alone.",
+        ),
+    ] = None,
 ) -> None:
     """Train one network and leave its record, run.json.
 
@@ -88,7 +116,10 @@ def train(
     """
     experiment = experiments.get(network, hparams_set)
     overrides = experiments.parse_hparams(hparams)
-    experiments.override(experiment, overrides)  # a typing error shows before TensorFlow loads
+    # A typing error shows before TensorFlow loads.
+    experiments.override(experiment, overrides)
+    experiments.check_seed(seed)
+    sources.check_name(dataset)
     if output_dir is None:
         output_dir = Path("runs") / f"{experiment.network}_{hparams_set}_{dataset}_seed{seed}"
     load_tensorflow()
@@ -105,6 +136,7 @@ def train(
             holdout=holdout,
             hparams=overrides,
             tensorboard=tensorboard,
+            jit_compile=jit_compile,
         )
     print(f"validation top-1 {record['final']['val_accuracy']:.2%}; the record is in {output_dir}.")
 
@@ -148,6 +180,7 @@ def run_sweep(
     base = experiments.override(
         experiments.get(network, hparams_set), experiments.parse_hparams(hparams)
     )
+    sources.check_name(dataset)
     runs = sweep.vary(base, sweep.parse_lines(lines) or sweep.SECTION_51, range(seeds))
     with _resumable():
         sweep.sweep(
@@ -200,7 +233,7 @@ def _print_table(header, rows):
     for index, title in enumerate(header):
         table.add_column(title, no_wrap=index == 0)
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(Text, row))  # not rich's markup: a name may hold a bracket
     Console(width=None if sys.stdout.isatty() else 200).print(table)
 
 

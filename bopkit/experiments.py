@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import math
 import types
 import typing
 from collections.abc import Iterable, Mapping
@@ -52,10 +51,14 @@ class Experiment:
             value = getattr(self, field)
             if value is not None and value < 1:
                 raise ConfigError(f"{field} must be at least 1; got {value}.")
+            if value is not None and value >= 2**31:
+                raise ConfigError(f"{field} must be below 2147483648; got {value:g}.")
         for field in ("learning_rate", "learning_rate_end"):
             value = getattr(self, field)
-            if value is not None and not 0 < value < math.inf:
-                raise ConfigError(f"{field} must be a positive number; got {value}.")
+            if value is not None and not rules.SMALLEST <= value < rules.LARGEST:
+                raise ConfigError(
+                    f"{field} must be a positive number that float32 can hold; got {value}."
+                )
         if self.precision not in PRECISIONS:
             hint = (
                 " (float16 cannot hold τ = 1e-8)" if "float16" in self.precision.split("_") else ""
@@ -273,7 +276,7 @@ def parse_hparams(text: str) -> dict[str, str]:
 def _coerce(field, value, hint):
     """`value` as the type of its field; 'none' where the field may be empty."""
     types_ = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
-    if value == "none" and types.NoneType in types_:
+    if isinstance(value, str) and value == "none" and types.NoneType in types_:
         return None
     kind = next(t for t in types_ if t is not types.NoneType)
     try:

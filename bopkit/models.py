@@ -8,9 +8,10 @@ layer, is the same for both.
 
 from __future__ import annotations
 
+from bopkit.keras2 import tf  # isort: skip  (before larq, which fails under Keras 3 at length)
 import larq as lq
-import tensorflow as tf
 
+from bopkit.errors import ConfigError
 from bopkit.initializers import RandomSign
 
 layers = tf.keras.layers
@@ -35,12 +36,13 @@ def binarynet(input_shape, num_classes, *, method="bop", filters=128, dense_unit
         them binary.
 
     Raises:
-        ValueError: the method is unknown, or the input is too small for the pools.
+        ConfigError: the method is unknown, a number wrong, or the input too small for the pools.
 
     Source:
         Hubara et al. 2016; section 5.2 of arXiv:1906.02107.
     """
-    _require_input("binarynet", input_shape)
+    check_input("binarynet", input_shape, num_classes)
+    _require_sizes(filters=(filters, 1), dense_units=(dense_units, 1))
     kernel = _binary_kernel(method)
     inner = {"input_quantizer": "ste_sign", "padding": "same", **kernel}
     dense = {"input_quantizer": "ste_sign", **kernel}
@@ -77,12 +79,12 @@ def binary_alexnet(input_shape, num_classes, *, method="bop"):
         them binary.
 
     Raises:
-        ValueError: the method is unknown, or the input is too small for the pools.
+        ConfigError: the method is unknown, a number wrong, or the input too small for the pools.
 
     Source:
         Hubara et al. 2016; section 5.3 of arXiv:1906.02107.
     """
-    _require_input("binary_alexnet", input_shape)
+    check_input("binary_alexnet", input_shape, num_classes)
     kernel = _binary_kernel(method)
     inner = {"input_quantizer": "ste_sign", **kernel}
 
@@ -119,12 +121,12 @@ def xnornet(input_shape, num_classes, *, method="bop"):
         them binary. The first and last kernels carry an L2 penalty of 5e-7.
 
     Raises:
-        ValueError: the method is unknown, or the input is too small for the layers.
+        ConfigError: the method is unknown, a number wrong, or the input too small for the layers.
 
     Source:
         Rastegari et al. 2016; section 5.3 of arXiv:1906.02107.
     """
-    _require_input("xnornet", input_shape)
+    check_input("xnornet", input_shape, num_classes)
     binary = {"input_quantizer": "ste_sign", **_binary_kernel(method)}
     penalty = tf.keras.regularizers.l2(5e-7)
 
@@ -170,12 +172,12 @@ def birealnet(input_shape, num_classes, *, method="bop"):
         binary.
 
     Raises:
-        ValueError: the method is unknown, or the input is too small.
+        ConfigError: the method is unknown, a number out of range, or the input too small.
 
     Source:
         Liu et al. 2018; section 5.3 of arXiv:1906.02107.
     """
-    _require_input("birealnet", input_shape)
+    check_input("birealnet", input_shape, num_classes)
     kernel = {
         "input_quantizer": "approx_sign",
         "padding": "same",
@@ -247,7 +249,7 @@ def _binary_kernel(method, latent_initializer="glorot_uniform"):
             "kernel_initializer": latent_initializer,
             "use_bias": False,
         }
-    raise ValueError(f"unknown method {method!r}; choose one of: {', '.join(METHODS)}.")
+    raise ConfigError(f"unknown method {method!r}; choose one of: {', '.join(METHODS)}.")
 
 
 def _batch_norm(**kwargs):
@@ -262,10 +264,29 @@ def _softmax():
     return layers.Activation("softmax", dtype="float32")
 
 
-def _require_input(network, input_shape):
+def _require_sizes(**sizes):
+    for name, (value, least) in sizes.items():
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise ConfigError(f"{name} must be a whole number of at least {least}; got {value!r}.")
+
+
+def check_input(network, input_shape, num_classes):
+    """Refuse images that a network's pools would leave nothing of.
+
+    Args:
+        network: a name of `NETWORKS`.
+        input_shape: (height, width, channels).
+        num_classes: the number of classes.
+
+    Raises:
+        ConfigError: the images are too small or of another form, or there are too few classes.
+    """
+    _require_sizes(num_classes=(num_classes, 2))
     size = MINIMUM_SIZE[network]
-    if len(input_shape) != 3 or min(input_shape[:2]) < size:
-        raise ValueError(
+    shape = tuple(input_shape) if isinstance(input_shape, list | tuple) else ()
+    whole = all(isinstance(n, int) and n >= 1 for n in shape)
+    if len(shape) != 3 or not whole or min(shape[:2]) < size:
+        raise ConfigError(
             f"{network} needs images of (height, width, channels) with at least {size} by "
-            f"{size} pixels; got {tuple(input_shape)}."
+            f"{size} pixels; got {input_shape!r}."
         )

@@ -9,13 +9,14 @@ from __future__ import annotations
 import atexit
 import dataclasses
 import difflib
+import os
 import shutil
 import tempfile
 import types
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from bopkit import experiments, presets, samples
+from bopkit import experiments, presets, samples, sources
 from bopkit.errors import ConfigError
 
 # Where and how large; everything else that a notebook's parameters name is a hyperparameter.
@@ -147,8 +148,13 @@ def settings(
             hint = f"; did you mean {near[0]}?" if near else "."
             raise ConfigError(f"this notebook has no parameter {key!r}{hint}")
     preset = given.get("preset", "smoke")
-    if preset not in presets.PRESETS:
-        raise ConfigError(f"preset must be one of: {', '.join(presets.PRESETS)}; got {preset!r}.")
+    if not isinstance(preset, str) or preset not in presets.PRESETS:
+        near = difflib.get_close_matches(str(preset), presets.PRESETS, n=1)
+        hint = f"; did you mean {near[0]}?" if near else "."
+        raise ConfigError(
+            f"preset must be one of: {', '.join(presets.PRESETS)}; got {preset!r}{hint}"
+        )
+    _check_types(given)
     network = experiments.check_network(given.get("network", networks[0]), networks)
     stands_for = experiments.get(f"{network}/bop").dataset
     data = presets.PRESETS[preset].get(stands_for, {}).get("data", {})
@@ -173,9 +179,20 @@ def settings(
         output_dir=Path(output_dir or f"runs/{name}-{preset}"),
         seed=experiments.check_seed(given.get("seed", 0)),
         **examples,
-        allow_cpu=bool(given.get("allow_cpu")),
+        allow_cpu=given.get("allow_cpu") or False,
         hparams={key: given[key] for key in hparams if given.get(key) is not None},
     )
+
+
+def _check_types(given):
+    for key in ("dataset", "data_dir", "output_dir", "network"):
+        if not isinstance(given.get(key), str | os.PathLike | None):
+            raise ConfigError(f"{key} must be text; got {given[key]!r}.")
+    if given.get("dataset") is not None:
+        sources.check_name(given["dataset"])
+    if not isinstance(given.get("allow_cpu"), bool | None):
+        # The text "false" of a YAML file would count as yes.
+        raise ConfigError(f"allow_cpu must be true or false; got {given['allow_cpu']!r}.")
 
 
 def _require_gpu():

@@ -33,15 +33,21 @@ class AdamMoments(NamedTuple):
     step: int
 
 
+# Networks compute in float32, which holds nothing between 0 and the one, or above the other.
+SMALLEST = float(np.finfo(np.float32).tiny)
+LARGEST = float(np.finfo(np.float32).max)
+
+
 def check_gamma(gamma: float, name: str = "gamma") -> None:
     """Refuse an adaptivity rate outside (0, 1].
 
     Raises:
         ValueError: `gamma` is not a number in (0, 1]; NaN included.
     """
-    if not _is_number(gamma) or not 0 < gamma <= 1:
+    if not _is_number(gamma) or not SMALLEST <= gamma <= 1:
         raise ValueError(
-            f"{name}, the adaptivity rate, must be a number in (0, 1], such as 1e-4; got {gamma!r}."
+            f"{name}, the adaptivity rate, must be a number in (0, 1], such as 1e-4"
+            f"{_too_small(gamma)}; got {gamma!r}."
         )
 
 
@@ -51,14 +57,22 @@ def check_threshold(threshold: float, name: str = "threshold") -> None:
     Raises:
         ValueError: `threshold` is not a finite number of at least 0.
     """
-    if not _is_number(threshold) or not 0 <= threshold < np.inf:
+    possible = _is_number(threshold) and (threshold == 0 or SMALLEST <= threshold < LARGEST)
+    if not possible:
         raise ValueError(
-            f"{name} must be a finite number of at least 0, such as 1e-8; got {threshold!r}."
+            f"{name} must be a finite number of at least 0, such as 1e-8"
+            f"{_too_small(threshold)}; got {threshold!r}."
         )
 
 
+def _too_small(value) -> str:
+    if _is_number(value) and 0 < value < SMALLEST:
+        return f", and what is below {SMALLEST:.2g} is 0 in float32"
+    return ""
+
+
 def _is_number(value) -> bool:
-    return np.ndim(value) == 0 and np.issubdtype(np.asarray(value).dtype, np.number)
+    return np.ndim(value) == 0 and np.asarray(value).dtype.kind in "fiu"
 
 
 def bop_step(
@@ -111,8 +125,9 @@ def bop_step(
         )
     if not np.all(np.abs(weights) == 1):
         raise ValueError("weights must all be -1 or +1; take np.where(w >= 0, 1.0, -1.0) first.")
-    if not np.all(np.isfinite(gradient)):
-        raise ValueError("gradient holds NaN or infinity; the step before this one diverged.")
+    for name, array in (("gradient", gradient), ("momentum", momentum)):
+        if not np.all(np.isfinite(array)):
+            raise ValueError(f"{name} holds NaN or infinity; the step before this one diverged.")
     # m_t = (1 - γ) m_{t-1} + γ g_t, written with one product
     momentum = momentum + gamma * (gradient - momentum)
     # flip where w·m > τ, strictly
