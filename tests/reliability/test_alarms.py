@@ -1,0 +1,157 @@
+"""Training that goes wrong: said in one line with the numbers, and the last good state kept."""
+
+import math
+
+import pytest
+import tensorflow as tf
+from small_runs import rows, run, state
+
+from bopkit import alarms, loop, optimizers, records
+from bopkit.errors import TrainingError
+
+TWO = {"epochs": 2, "filters": 8, "dense_units": 32, "batch_size": 20}
+STEPS = 1437 // 20
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("undisturbed")
+    run(folder, hparams=TWO)
+    return folder
+
+
+def row(epoch=1, flip_ratio=0.0, gamma=1e-3, learning_rate=1e-2):
+    return {
+        "epoch": epoch, "flip_ratio": flip_ratio, "gamma": gamma, "learning_rate": learning_rate
+    }  # fmt: skip
+
+
+def say(*found, threshold=0.1, largest=2e-4):
+    return alarms.find(found, threshold=threshold, largest_average=lambda: largest)
+
+
+@pytest.mark.parametrize(
+    ("found", "settings", "line"),
+    [
+        (row(3), {}, "the threshold 0.1 is above the largest |m| (2.0e-04)"),
+        (row(3), {"largest": 0.0}, "all their gradients are zero"),
+        (row(3), {"threshold": 1e-6}, "have settled; if that is too early, keep gamma, now 0.001"),
+        (row(3), {"threshold": None}, "no latent weight changed its sign in epoch 3"),
+        (row(3, 0.5), {"threshold": 0.0}, "50% of the binary weights flipped in a step of epoch 3"),
+        (row(3, 1.0), {}, "100% of the binary weights flipped"),
+        (row(3, 0.5), {"threshold": None}, "the learning rate 0.01 is too high"),
+    ],
+)
+def test_what_is_wrong_is_one_line_with_numbers(found, settings, line):
+    text = say(found, **settings)
+    assert line in text and "\n" not in text and "epoch 3" in text
+
+
+@pytest.mark.parametrize("ratio", [1e-9, 7.6e-5, 0.0304])
+def test_what_the_books_own_runs_show_is_no_alarm(ratio):
+    assert say(row(1, ratio)) is None
+
+
+def test_an_alarm_is_given_when_it_begins_and_when_it_comes_back():
+    story = [row(1, 0.0), row(2, 0.0), row(3, 1e-4), row(4, 0.0), row(5, 0.5)]
+    said = [bool(say(*story[:n])) for n in range(1, 6)]
+    assert said == [True, False, False, True, True]
+
+
+def test_a_threshold_above_the_gradients_scale_is_noticed(tmp_path, capsys):
+    record = run(tmp_path, hparams=TWO | {"threshold": 0.1}, progress=True)
+    (warning,) = record["warnings"]
+    assert warning["epoch"] == 1
+    assert "no binary weight flipped in epoch 1: the threshold 0.1 is above" in warning["message"]
+    assert f"warning: {warning['message']}" in capsys.readouterr().out.splitlines()
+    assert records.read(tmp_path)["warnings"] == [warning]
+    # What it advises is of the gradient's scale: with it, weights flip.
+    advice = float(warning["message"].rpartition("such as ")[2].rstrip("."))
+    better = run(tmp_path / "better", hparams=TWO | {"threshold": advice, "epochs": 1})
+    assert better["epochs"][0]["flip_ratio"] > 0 and better["warnings"] == []
+
+
+def test_weights_that_flip_all_the_time_are_noticed_and_the_warning_survives_a_restart(
+    tmp_path, monkeypatch
+):
+    # The most that the rule can do with gradients of no direction: γ 1, τ 0.
+    wild = TWO | {"gamma": 1.0, "threshold": 0.0}
+    with monkeypatch.context() as patch:
+        patch.setattr(loop.Loop, "validate", _stop_in_epoch(2, loop.Loop.validate))
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path, hparams=wild)
+    record = run(tmp_path, hparams=wild)
+    (warning,) = record["warnings"]
+    assert "of the binary weights flipped in a step of epoch 1" in warning["message"]
+    assert "gamma 1 is too high, or the threshold 0 too low" in warning["message"]
+
+
+def _stop_in_epoch(epoch, validate):
+    def stop(self):
+        if int(self.epoch) + 1 == epoch:
+            raise KeyboardInterrupt
+        return validate(self)
+
+    return stop
+
+
+@pytest.mark.parametrize(("value", "binary"), [(math.nan, True), (math.inf, False)])
+def test_a_gradient_that_is_not_finite_while_the_loss_is(
+    tmp_path, monkeypatch, undisturbed, value, binary
+):
+    """In the last step of epoch 2: nothing but a look at what is kept would notice."""
+    apply = optimizers.Bop.apply_gradients
+
+    def poisoned(self, pairs, **kwargs):
+        last = tf.equal(self.iterations, 2 * STEPS - 1)
+        found = []
+        for gradient, variable in pairs:
+            if optimizers.is_binary_variable(variable) == binary:
+                gradient += tf.where(last, value, 0.0)
+            found.append((gradient, variable))
+        return apply(self, found, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(optimizers.Bop, "apply_gradients", poisoned)
+        # Saving all the time: what is broken must not take the place of what is good.
+        with pytest.raises(TrainingError, match="became NaN or infinite in epoch 2") as caught:
+            run(tmp_path, hparams=TWO, checkpoint_minutes=0)
+    assert ("averages m of" if binary else "the weights") in str(caught.value)
+    record = records.read(tmp_path)
+    assert record["status"] == "failed" and "became NaN or infinite" in record["error"]
+    assert len(record["epochs"]) == 1
+    # The last good state is there: without the poison it goes on to the undisturbed end.
+    assert rows(run(tmp_path, hparams=TWO)) == rows(records.read(undisturbed))
+    assert state(tmp_path) == state(undisturbed)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_validation_loss_that_is_not_finite_is_not_saved_as_good(tmp_path, monkeypatch, value):
+    def broken(self):
+        return {"loss": value if int(self.epoch) else 1.0, "accuracy": 0.1}
+
+    monkeypatch.setattr(loop.Loop, "_train_chunk", lambda *_: None)
+    monkeypatch.setattr(loop.Loop, "validate", broken)
+    with pytest.raises(TrainingError, match=f"the validation loss became {value} in epoch 2"):
+        run(tmp_path, hparams=TWO)
+    record = records.read(tmp_path)
+    assert (record["status"], len(record["epochs"])) == ("failed", 1)
+    reader = tf.train.load_checkpoint(str(tmp_path / "checkpoints"))
+    assert reader.get_tensor("epoch/.ATTRIBUTES/VARIABLE_VALUE") == 1
+
+
+def test_the_largest_average_is_the_largest_and_tells_what_is_not_finite():
+    variable = tf.Variable([1.0, -1.0, 1.0], name="kernel")
+    variable.precision = 1
+    bop = optimizers.Bop("adam", threshold=1e-8, gamma=0.5)
+    for gradient, largest in (([0.1, -0.4, 0.0], 0.2), ([0.0, math.nan, 0.0], math.inf)):
+        bop.apply_gradients([(tf.constant(gradient), variable)])
+        assert list(bop.largest_averages().values()) == [pytest.approx(largest)]
+
+
+def test_records_from_before_there_were_warnings_are_read_and_resumed(undisturbed, tmp_path):
+    record = records.read(undisturbed)
+    assert record.pop("warnings") == []
+    records.write(tmp_path, record)
+    assert records.read(tmp_path) == record
+    assert run(tmp_path, hparams=TWO)["status"] == "completed"

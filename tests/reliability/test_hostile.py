@@ -1,0 +1,331 @@
+"""Hostile files: what is loaded is data; nothing in it runs, and a page shows it as text."""
+
+from __future__ import annotations
+
+import ast
+import io
+import json
+import pickle
+import zipfile
+from pathlib import Path
+
+import pytest
+import yaml
+
+from bopkit import experiments, loading, notebooks, records, schema, tables
+from bopkit.errors import BopkitError, DataError, RecordError
+
+ROOT = Path(__file__).parents[2]
+SCRIPT = "<script>document.title='pwned'</script>"
+LINK = "[x](javascript:document.title='pwned')"
+
+
+class Touch:
+    """A pickle that leaves a file when it is read."""
+
+    def __init__(self, path):
+        self.path = str(path)
+
+    def __reduce__(self):
+        return open, (self.path, "w")
+
+
+def record(**changes):
+    config = vars(experiments.get("binarynet/bop")) | {"seed": 0, "holdout": 0, "epochs": 1}
+    config |= {"train_examples": 1437, "validation_examples": 360}
+    return {
+        "experiment": "binarynet/bop", "config": config, "dataset": "digits", "seed": 0,
+        "command": "bopkit train binarynet", "git_commit": None, "versions": {}, "hardware": {},
+        "status": "completed", "epochs": [{"epoch": 1, "seconds": 1.0, "val_accuracy": 0.5}],
+        "final": {},
+    } | changes  # fmt: skip
+
+
+def text(**changes):
+    return json.dumps(record(**changes))
+
+
+RECORDS = {
+    "nested 100,000 deep": "[" * 100_000,
+    "nested 900 deep, where it is let": text(extra=json.loads("[" * 900 + "]" * 900)),
+    "NaN": text(epochs=[{"epoch": 1, "seconds": float("nan")}]),
+    "infinity": text(config=record()["config"] | {"gamma": float("inf")}),
+    "a number above every float": text().replace('"seconds": 1.0', '"seconds": 1e999'),
+    "a number of 5,000 digits": text().replace('"seed": 0', '"seed": ' + "9" * 5000),
+    "a number of 400 digits": text(seed=10**400),
+    "a key twice": text()[:-1] + ', "seed": 1}',
+    "an unknown status": text(status="done"),
+    "a seed that is text": text(seed="0"),
+    "a seed that is true": text(seed=True),
+    "epochs that are an object": text(epochs={}),
+    "a row that is text": text(epochs=["x"]),
+    "a row without seconds": text(epochs=[{"epoch": 1}]),
+    "an accuracy that is text": text(epochs=[{"epoch": 1, "seconds": 1, "val_accuracy": "90"}]),
+    "an accuracy that is an object": text(epochs=[{"epoch": 1, "seconds": 1, "loss": {}}]),
+    "a method that is not one": text(config=record()["config"] | {"method": "magic"}),
+    "no τ": text(config={k: v for k, v in record()["config"].items() if k != "threshold"}),
+    "a name of two lines": text(experiment="binarynet/bop\n# A heading"),
+    "a name that clears the terminal": text(experiment="\x1b[2Jbinarynet/bop"),
+    "a name of a million letters": text(experiment="x" * 10**6),
+    "half a character": text(command="\ud800"),
+    "another encoding": text().encode("utf-16"),
+    "a pickle": pickle.dumps(record()),
+    "an archive": b"PK\x03\x04" + bytes(100),
+    "nothing": "",
+    "null": "null",
+    "a list": "[]",
+}
+
+
+@pytest.mark.parametrize("name", RECORDS)
+def test_a_record_that_is_none_is_refused_in_one_line(name, tmp_path):
+    content = RECORDS[name]
+    (tmp_path / "run.json").write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(RecordError) as caught:
+        records.read(tmp_path)
+    message = str(caught.value)
+    assert str(tmp_path) in message and len(message) < 500 + len(str(tmp_path))
+    assert message.removeprefix(str(tmp_path)).isprintable()
+
+
+def test_a_record_that_is_no_ordinary_file_is_not_waited_for(tmp_path):
+    (tmp_path / "run.json").symlink_to("/dev/zero")
+    with pytest.raises(RecordError, match="it is not a file"):
+        records.read(tmp_path)
+    (tmp_path / "run.json").unlink()
+    with open(tmp_path / "run.json", "wb") as file:
+        file.truncate(schema.LARGEST + 1)
+    with pytest.raises(RecordError, match="is too large"):
+        records.read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        SCRIPT,
+        LINK,
+        "a | b",
+        "`x`",
+        "[/bold]",
+        "<img src=x>",
+        "$x$",
+        "{{ 7 * 7 }}",
+        "{eval}`1`",
+        "https://evil.example",
+        "# x",
+        "&lt;",
+        "a_b_ _c_",
+        "\\\\| x",
+    ],
+)
+def test_pages_show_what_a_record_says_and_do_not_obey_it(hostile, tmp_path, capsys, monkeypatch):
+    (tmp_path / "run.json").write_text(text(experiment=hostile, dataset=hostile, command=hostile))
+    found = records.collect(tmp_path)
+    paper = {"bop": (91.3,)}
+    for table in (tables.markdown_table(found), tables.results_table(found, paper, "CIFAR-10")):
+        html = render(table)
+        assert html.count("<td") == table.splitlines()[0].count(" | ") + 1  # no column more
+        assert not any(f"<{tag}" in html for tag in ("script", "img", "a ", "code", "em", "span"))
+    assert unescape(render(tables.escape(hostile))) == hostile
+    block = render(tables.code_block(f"```\n{hostile}"))
+    assert block.count("<pre>") == 1 and block.rstrip().endswith("</code></pre>")
+    from bopkit import cli
+
+    monkeypatch.setattr("sys.argv", ["bopkit", "results", str(tmp_path)])
+    with pytest.raises(SystemExit) as stopped:
+        cli.main()
+    assert not stopped.value.code and hostile in capsys.readouterr().out
+
+
+def render(markdown):
+    """As the book does: MyST with the extensions of _config.yml."""
+    from markdown_it.renderer import RendererHTML
+    from myst_parser.config.main import MdParserConfig
+    from myst_parser.parsers.mdit import create_md_parser
+
+    config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf8"))
+    extensions = set(config["parse"]["myst_enable_extensions"])
+    parser = create_md_parser(MdParserConfig(enable_extensions=extensions), RendererHTML)
+    return parser.render(markdown)
+
+
+def unescape(html):
+    import html as library
+
+    return library.unescape(html.strip().removeprefix("<p>").removesuffix("</p>"))
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """A small honest network with Bop, saved."""
+    from bopkit.keras2 import tf  # isort: skip
+    import larq as lq
+
+    from bopkit import Bop, RandomSign
+
+    quantizer = lq.quantizers.NoOp(precision=1)
+    network = tf.keras.Sequential(
+        [
+            tf.keras.layers.Input((3,)),
+            lq.layers.QuantDense(
+                4, kernel_quantizer=quantizer, kernel_initializer=RandomSign(), use_bias=False
+            ),
+            tf.keras.layers.Activation("softmax"),
+        ]
+    )
+    network.compile(Bop("adam", gamma=1e-3), "mse")
+    path = tmp_path_factory.mktemp("model") / "model.keras"
+    network.save(path)
+    return path
+
+
+def test_an_honest_network_loads_with_its_optimizer(saved):
+    network = loading.load_model(saved)
+    assert type(network.optimizer).__name__ == "Bop"
+    assert float(network.optimizer.gamma) == pytest.approx(1e-3)
+
+
+def with_layer(config, layer):
+    config["config"]["layers"][-1] = {"registered_name": None, **layer}
+
+
+def lambda_layer(config):
+    with_layer(config, {"module": "keras.layers", "class_name": "Lambda", "config": {}})
+
+
+def operation(config):
+    with_layer(config, {"module": "keras.layers", "class_name": "TFOpLambda", "config": {
+        "name": "x", "function": "io.write_file"}})  # fmt: skip
+
+
+def foreign_module(config):
+    with_layer(config, {"module": "evil", "class_name": "Dense", "config": {"units": 1}})
+
+
+def foreign_class(config):
+    with_layer(config, {"module": "keras.layers", "class_name": "Evil", "config": {}})
+
+
+def called_function(config):
+    activation = {"module": "evil", "class_name": "function", "config": "run",
+                  "registered_name": "function"}  # fmt: skip
+    config["config"]["layers"][-1]["config"]["activation"] = activation
+
+
+def hidden_in_the_optimizer(config):
+    config["compile_config"]["optimizer"]["config"]["gamma"] = {
+        "module": "evil", "class_name": "run", "config": {}, "registered_name": None,
+    }  # fmt: skip
+
+
+def file_as_vocabulary(config):
+    with_layer(config, {"module": "keras.layers", "class_name": "StringLookup", "config": {
+        "vocabulary": "/etc/passwd"}})  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "change",
+    [lambda_layer, operation, foreign_module, foreign_class, called_function,
+     hidden_in_the_optimizer, file_as_vocabulary],
+)  # fmt: skip
+def test_a_network_that_names_code_is_refused_and_runs_none(change, saved, tmp_path, monkeypatch):
+    proof = tmp_path / "proof"
+    (tmp_path / "evil.py").write_text(
+        f"open({str(proof)!r}, 'w').close()\ndef run(*a, **k): open({str(proof)!r}, 'w').close()\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    path = rewrite(saved, tmp_path / "model.keras", change)
+    with pytest.raises(DataError, match=r"could run code"):
+        loading.load_model(path)
+    assert not proof.exists()
+
+
+def rewrite(source, target, change=lambda config: None, **more):
+    with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w") as new:
+        config = json.loads(old.read("config.json"))
+        change(config)
+        parts = {name: old.read(name) for name in old.namelist()}
+        parts |= {"config.json": json.dumps(config), **more}
+        for name, content in parts.items():
+            new.writestr(name, content)
+    return target
+
+
+def test_other_files_are_refused(saved, tmp_path):
+    import h5py
+
+    from bopkit.keras2 import tf
+
+    proof = tmp_path / "proof"
+    pickled = pickle.dumps(Touch(proof))
+    hostile = {"pickle.keras": pickled, "text.keras": b"import os", "empty.keras": b""}
+    for name, content in hostile.items():
+        (tmp_path / name).write_bytes(content)
+    (tmp_path / "folder.keras").mkdir()
+    # An .h5 with a Lambda runs as Keras loads it; bopkit does not load .h5 at all.
+    layers = [tf.keras.layers.Input((3,)), tf.keras.layers.Lambda(lambda x: x)]
+    tf.keras.Sequential(layers).save(tmp_path / "lambda.h5", save_format="h5")
+    rewrite(saved, tmp_path / "more.keras", **{"assets/../../evil.py": "x"})
+    rewrite(saved, tmp_path / "weights.keras", **{"model.weights.h5": pickled})
+    for name, link in (
+        ("soft.keras", h5py.SoftLink("/x")), ("external.keras", h5py.ExternalLink("/etc/x", "/")),
+    ):  # fmt: skip
+        buffer = io.BytesIO()
+        with h5py.File(buffer, "w") as file:
+            file["layers"] = link
+        rewrite(saved, tmp_path / name, **{"model.weights.h5": buffer.getvalue()})
+    paths = [*tmp_path.glob("*.keras"), *tmp_path.glob("*.h5"), tmp_path / "nowhere.keras"]
+    assert len(paths) == 10
+    for path in paths:
+        with pytest.raises(DataError) as caught:
+            loading.load_model(path)
+        assert len(str(caught.value).splitlines()) == 1
+    assert not proof.exists()
+
+
+def test_a_pickle_in_place_of_a_checkpoint_is_named_and_not_read(tmp_path, capsys):
+    import bopkit
+
+    hparams = {"epochs": 1, "filters": 8, "dense_units": 32, "batch_size": 20}
+    options = {"hparams": hparams, "train_examples": 40, "validation_examples": 20}
+    bopkit.train("binarynet/bop", output_dir=tmp_path, tensorboard=False, **options)
+    proof = tmp_path / "proof"
+    for path in (tmp_path / "checkpoints").glob("ckpt-*"):
+        path.write_bytes(pickle.dumps(Touch(proof)))
+    (tmp_path / "checkpoints" / "checkpoint").write_text('model_checkpoint_path: "/etc/passwd"\n')
+    there = records.read(tmp_path)
+    records.write(tmp_path, there | {"status": "failed", "final": None})
+    run = bopkit.train("binarynet/bop", output_dir=tmp_path, tensorboard=False, **options)
+    assert "is cut short or damaged" in capsys.readouterr().out
+    assert run["status"] == "completed" and not proof.exists()
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["__import__('os').system('touch proof')", "{{ 1 }}", "'); import os; ('", "\n!touch proof\n",
+     "$(touch proof)", "!!python/object/apply:os.system ['touch proof']"],
+)  # fmt: skip
+def test_a_notebooks_parameters_stay_text(value, tmp_path, monkeypatch):
+    from papermill.translators import PythonTranslator
+
+    monkeypatch.chdir(tmp_path)
+    # What papermill writes into the notebook is a literal, and reads back as the same text.
+    cell = PythonTranslator.codify({"dataset": value})
+    (assignment,) = ast.parse(cell).body
+    assert ast.literal_eval(assignment.value) == value
+    for key in ("dataset", "preset", "gamma", "precision", "epochs", "seed"):
+        with pytest.raises(BopkitError):
+            notebooks.settings({key: value}, "cifar10").experiment("binarynet/bop")
+    assert list(Path(tmp_path).iterdir()) == []
+
+
+def test_nothing_of_bopkit_unpickles_or_evaluates():
+    found = []
+    for path in sorted((ROOT / "bopkit").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf8"))):
+            name = getattr(node, "id", None) or getattr(node, "attr", None)
+            imported = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            bad = {"eval", "exec", "pickle", "marshal", "allow_pickle", "yaml", "unsafe_load"}
+            if bad & {name, *imported, getattr(node, "arg", None)}:
+                found.append(f"{path.name}:{node.lineno}")
+    assert found == []
