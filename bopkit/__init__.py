@@ -36,6 +36,7 @@ _MODULES = (
     "optimizers",
     "pictures",
     "presets",
+    "quantizers",
     "records",
     "rules",
     "samples",

@@ -1,6 +1,7 @@
 """TensorFlow with Keras 2, which larq is written for: `from bopkit.keras2 import tf`."""
 
 import os
+import platform
 
 os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 
@@ -23,3 +24,8 @@ if not _keras.startswith("tf_keras"):
         "bopkit needs Keras 2 (larq does), but TensorFlow was imported with Keras 3: set "
         "TF_USE_LEGACY_KERAS=1 in the environment, or import bopkit before tensorflow."
     )
+
+
+def can_compile() -> bool:
+    """Whether this TensorFlow has XLA: every one but that for Apple's own processors."""
+    return not (platform.system() == "Darwin" and platform.machine() == "arm64")

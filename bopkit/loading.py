@@ -21,6 +21,7 @@ import larq as lq
 from bopkit.errors import DataError
 from bopkit.initializers import RandomSign
 from bopkit.optimizers import Bop
+from bopkit.quantizers import ApproxSign, SteSign
 
 # The members of a .keras file; vocabularies and other assets would be more.
 _MEMBERS = {"metadata.json", "config.json", "model.weights.h5"}
@@ -55,8 +56,10 @@ _KNOWN = {
     ),
     *_classes(_KERAS.optimizers, _KERAS.optimizers.schedules),
     *_classes(lq.layers, lq.quantizers, lq.constraints, lq.metrics),
-    *("Bop", "RandomSign", "Policy", "TensorShape"),
+    *("Bop", "RandomSign", "SteSign", "ApproxSign", "Policy", "TensorShape"),
 }
+# By their registered names: larq has a SteSign too.
+_OURS = {f"bopkit>{c.__name__}": c for c in (Bop, RandomSign, SteSign, ApproxSign)}
 _MODULES = ("keras", "tf_keras.src", "larq", "bopkit")
 
 
@@ -92,9 +95,8 @@ def load_model(path: str | os.PathLike) -> tf.keras.Model:
             "model.save('NAME.keras')."
         ) from e
     _check_config(path, config)
-    custom = {"Bop": Bop, "RandomSign": RandomSign}
     try:
-        return tf.keras.models.load_model(path, custom_objects=custom, safe_mode=True)
+        return tf.keras.models.load_model(path, custom_objects=_OURS, safe_mode=True)
     except Exception as error:  # Keras raises what its many parts raise.
         reason = " ".join(str(error).split())[:200]
         raise DataError(f"{path} cannot be loaded ({reason}).") from error

@@ -13,6 +13,7 @@ import larq as lq
 
 from bopkit.errors import ConfigError
 from bopkit.initializers import RandomSign
+from bopkit.quantizers import ApproxSign, SteSign
 
 layers = tf.keras.layers
 
@@ -44,8 +45,8 @@ def binarynet(input_shape, num_classes, *, method="bop", filters=128, dense_unit
     check_input("binarynet", input_shape, num_classes)
     _require_sizes(filters=(filters, 1), dense_units=(dense_units, 1))
     kernel = _binary_kernel(method)
-    inner = {"input_quantizer": "ste_sign", "padding": "same", **kernel}
-    dense = {"input_quantizer": "ste_sign", **kernel}
+    inner = {"input_quantizer": SteSign(), "padding": "same", **kernel}
+    dense = {"input_quantizer": SteSign(), **kernel}
 
     def norm():
         return _batch_norm(scale=False)
@@ -86,7 +87,7 @@ def binary_alexnet(input_shape, num_classes, *, method="bop"):
     """
     check_input("binary_alexnet", input_shape, num_classes)
     kernel = _binary_kernel(method)
-    inner = {"input_quantizer": "ste_sign", **kernel}
+    inner = {"input_quantizer": SteSign(), **kernel}
 
     def norm():
         return _batch_norm(momentum=0.9)
@@ -127,7 +128,7 @@ def xnornet(input_shape, num_classes, *, method="bop"):
         Rastegari et al. 2016; section 5.3 of arXiv:1906.02107.
     """
     check_input("xnornet", input_shape, num_classes)
-    binary = {"input_quantizer": "ste_sign", **_binary_kernel(method)}
+    binary = {"input_quantizer": SteSign(), **_binary_kernel(method)}
     penalty = tf.keras.regularizers.l2(5e-7)
 
     def norm(epsilon=1e-4):
@@ -179,7 +180,7 @@ def birealnet(input_shape, num_classes, *, method="bop"):
     """
     check_input("birealnet", input_shape, num_classes)
     kernel = {
-        "input_quantizer": "approx_sign",
+        "input_quantizer": ApproxSign(),
         "padding": "same",
         **_binary_kernel(method, "glorot_normal"),
     }
@@ -244,7 +245,7 @@ def _binary_kernel(method, latent_initializer="glorot_uniform"):
         }
     if method == "latent":
         return {
-            "kernel_quantizer": "ste_sign",
+            "kernel_quantizer": SteSign(),
             "kernel_constraint": "weight_clip",
             "kernel_initializer": latent_initializer,
             "use_bias": False,

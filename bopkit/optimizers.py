@@ -8,12 +8,11 @@ ordinary optimizer, given as `fp_optimizer`.
 from __future__ import annotations
 
 import difflib
-import platform
 
 import numpy as np
 
-from bopkit import initializers, rules  # noqa: F401 -- a saved model names RandomSign
-from bopkit.keras2 import tf
+from bopkit import initializers, quantizers, rules  # noqa: F401 -- saved models name them
+from bopkit.keras2 import can_compile, tf
 
 _Schedule = tf.keras.optimizers.schedules.LearningRateSchedule
 
@@ -41,11 +40,11 @@ def _average(momentum, gradient, gamma):
 
 
 def _count(momentum, variable, threshold):
-    # Sums over rows, written out: XLA runs a sum of slices on every core and in vectors,
-    # a reduction on one core.
+    # Sums over rows, written out: XLA runs a sum of slices on every core and in vectors, a
+    # reduction on one core. In bytes, because what is left over has to be written and read again.
     flips = tf.reshape(variable * momentum, [-1]) > threshold
-    rows = next(k for k in (8, 4, 2, 1) if flips.shape[0] % k == 0)
-    return tf.add_n(tf.unstack(tf.cast(tf.reshape(flips, [rows, -1]), tf.float32)))
+    rows = next(k for k in (16, 8, 4, 2, 1) if flips.shape[0] % k == 0)
+    return tf.add_n(tf.unstack(tf.cast(tf.reshape(flips, [rows, -1]), tf.int8)))
 
 
 def _flip(momentum, variable, threshold):
@@ -106,7 +105,7 @@ class Bop(tf.keras.optimizers.Optimizer):
         self._gamma = self._build_hyper(gamma, rules.check_gamma, "gamma")
         self._compile = jit_compile
         # Compiled for each optimizer anew: traces hold on to larq's variables by identity.
-        compiled = jit_compile or (jit_compile is None and _can_compile())
+        compiled = jit_compile or (jit_compile is None and can_compile())
         self._parts = self._no_dependency(
             [tf.function(part, jit_compile=True) for part in _PARTS] if compiled else list(_PARTS)
         )
@@ -319,11 +318,6 @@ def _find_optimizer(name):
             f"there is no optimizer {name!r}: {hint}there are: {', '.join(sorted(names))}."
         )
     return tf.keras.optimizers.get(name)
-
-
-def _can_compile() -> bool:
-    # XLA is in every TensorFlow but the one for Apple's own processors.
-    return not (platform.system() == "Darwin" and platform.machine() == "arm64")
 
 
 def _require_signs(variable):
