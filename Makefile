@@ -18,7 +18,7 @@ CELL_TIMEOUT := 600
 book test: export IPYTHONDIR := $(CURDIR)/tools/ipython
 book test: export TF_CPP_MIN_LOG_LEVEL := 3
 
-.PHONY: help book test lab lint clean
+.PHONY: help book test lab bench lint clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
@@ -44,6 +44,13 @@ lab: $(VENV)/.stamp  ## Open the notebooks in JupyterLab, at the chapter on γ a
 	. $(VENV)/bin/activate && jupyter lab book --ServerApp.ip=127.0.0.1 \
 	    --LabApp.default_url=/lab$(FIRST_CHAPTER:book%=/tree%) \
 	    $(if $(filter 0,$(shell id -u)),--allow-root) $(LAB_OPTIONS)
+
+# On a quiet machine. SECTIONS="update step" measures some again and keeps the rest; OPTIONS=--missing
+# goes on with what an interrupted run has not measured.
+bench: $(VENV)/.stamp  ## Measure speed against larq and the machine: results/benchmarks.json
+	$(VENV)/bin/python -c 'import simplejpeg' 2>/dev/null || \
+	    $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[bench]'
+	$(VENV)/bin/python -m benchmarks $(SECTIONS) $(OPTIONS)
 
 lint: $(VENV)/.stamp  ## Check style and formatting, notebooks too
 	$(VENV)/bin/ruff check

@@ -1,0 +1,1 @@
+"""How fast bopkit is, as ratios of two things measured in turn: `make bench`."""

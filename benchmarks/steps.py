@@ -1,0 +1,107 @@
+"""Training steps to compare: bopkit's own loop, with its optimizer or with larq's."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from unittest import mock
+
+from bopkit.keras2 import tf  # isort: skip  (before larq)
+import larq as lq
+import numpy as np
+
+from bopkit import experiments, models
+from bopkit.data import InMemory
+from bopkit.distribute import find_cluster
+from bopkit.loop import Loop
+
+# More epochs than any measurement takes: one pipeline serves it all.
+EPOCHS = 100_000
+
+
+def noise(
+    shape: tuple[int, int, int] = (32, 32, 3),
+    preprocess: str = "resize_and_flip",
+    count: int = 4096,
+) -> InMemory:
+    """A set of the form of CIFAR-10 whose images are noise, which costs as much to train on.
+
+    Args:
+        shape: height, width, channels.
+        preprocess: as in `bopkit.data.load`.
+        count: training images.
+
+    Returns:
+        The set.
+    """
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (count, *shape), np.uint8)
+    halves = (images, random.integers(0, 10, count)), (images[:256], random.integers(0, 10, 256))
+    return InMemory("noise", *halves, None, None, preprocess)
+
+
+def make_loop(
+    data: InMemory, *, method: str = "bop", jit_compile: bool | None = None, **hparams
+) -> Loop:
+    """The training loop of bopkit around BinaryNet, the network of section 5.2.
+
+    Args:
+        data: what to train on.
+        method: "bop"; "latent", weights with Adam; or "larq", the network of "bop" with larq's own
+            quantizers, under its `CaseOptimizer` of its `Bop` and Adam. All else is the same for
+            all three. Only with "bop" are flips counted: the others are not charged for it.
+        jit_compile: as in `bopkit.train`.
+        hparams: fields of the experiment.
+
+    Returns:
+        The loop.
+    """
+    name = "binarynet/default" if method == "latent" else "binarynet/bop_sec52"
+    experiment = experiments.override(experiments.get(name), {"epochs": EPOCHS, **hparams})
+    cluster = find_cluster(experiment.batch_size)
+    # The folder would hold checkpoints; none is written.
+    quantizer = lq.quantizers.SteSign if method == "larq" else models.SteSign
+    with mock.patch.object(models, "SteSign", quantizer):
+        loop = Loop(experiment, data, 0, cluster, tempfile.gettempdir(), jit_compile=jit_compile)
+    loop.latent = []
+    if method == "larq":
+        adam = tf.keras.optimizers.legacy.Adam(experiment.learning_rate)
+        bop = lq.optimizers.Bop(threshold=experiment.threshold, gamma=experiment.gamma)
+        pair = (lq.optimizers.Bop.is_binary_variable, bop)
+        loop.optimizer = lq.optimizers.CaseOptimizer(pair, default_optimizer=adam)
+    return loop
+
+
+def stepper(loop: Loop, steps: int = 1) -> Callable[[], None]:
+    """A function that trains for so many steps, with data and metrics, and waits for the end."""
+    iterator, count = loop.batches(), tf.constant(steps, tf.int64)
+
+    def run():
+        loop._train_chunk(iterator, count)
+        float(loop.train_metrics["loss"].result())
+
+    return run
+
+
+def batch_of(loop: Loop) -> tuple[tf.Tensor, tf.Tensor]:
+    """One batch, for what is measured without a pipeline."""
+    return next(iter(loop.data.train_batches(loop.experiment.batch_size, seed=0, epochs=1)))
+
+
+def forward_backward(loop: Loop) -> Callable[[], None]:
+    """A function that computes the gradients of one batch, and nothing else."""
+    images, labels = batch_of(loop)
+
+    @tf.function
+    def gradients(images, labels):
+        with tf.GradientTape() as tape:
+            probabilities = loop.model(images, training=True)
+            losses = tf.keras.losses.categorical_crossentropy(labels, probabilities)
+            loss = tf.reduce_mean(losses)
+        # Returned, or TensorFlow would not compute them.
+        return tape.gradient(loss, loop.model.trainable_variables)
+
+    def run():
+        gradients(images, labels)
+
+    return run
