@@ -14,7 +14,7 @@ SIDE = 2048  # of the square matrices whose product stands for the peak
 
 
 def run(smoke: bool) -> dict:
-    """Measure in both precisions.
+    """Measure in each precision that the processor has.
 
     Args:
         smoke: small and few, to see that it works.
@@ -25,7 +25,8 @@ def run(smoke: bool) -> dict:
     size = {"filters": 8, "dense_units": 16} if smoke else {}
     data = steps.noise()
     times, ratios, settings = {}, {}, {}
-    for precision, dtype in (("float32", tf.float32), ("mixed_bfloat16", tf.bfloat16)):
+    for precision in steps.precisions():
+        dtype = {"float32": tf.float32, "mixed_bfloat16": tf.bfloat16}[precision]
         loop = steps.make_loop(data, batch_size=BATCH, precision=precision, **size)
         products, flops = make_products(loop.model, BATCH, dtype)
         matrix = tf.cast(tf.random.normal((SIDE, SIDE)), dtype)

@@ -9,7 +9,7 @@ from benchmarks.timing import in_turn, ratio, summary
 
 # Form and preparation of the images, batch, and the network that trains on them fastest.
 SETS = {
-    "CIFAR-10": ((32, 32, 3), "resize_and_flip", 50, {"precision": "mixed_bfloat16"}),
+    "CIFAR-10": ((32, 32, 3), "resize_and_flip", 50, {"precision": steps.precisions()[-1]}),
     "Fashion-MNIST": ((28, 28, 1), "default", 100, {"filters": 32, "dense_units": 256}),
 }
 

@@ -27,7 +27,7 @@ SHOWN = 12
 
 
 def run(smoke: bool) -> dict:
-    """Profile one step in both precisions, one operation at a time, so that none hides another.
+    """Profile one step in each precision, one operation at a time, so that none hides another.
 
     Args:
         smoke: small and few, to see that it works.
@@ -42,7 +42,7 @@ def run(smoke: bool) -> dict:
         precision: steps.stepper(
             steps.make_loop(data, batch_size=BATCH, precision=precision, **size)
         )
-        for precision in ("float32", "mixed_bfloat16")
+        for precision in steps.precisions()
     }
     rounds = 2 if smoke else 5
     seconds = in_turn(trains, rounds)

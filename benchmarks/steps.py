@@ -10,13 +10,21 @@ from bopkit.keras2 import tf  # isort: skip  (before larq)
 import larq as lq
 import numpy as np
 
-from bopkit import experiments, models
+from bopkit import experiments, models, records
 from bopkit.data import InMemory
 from bopkit.distribute import find_cluster
 from bopkit.loop import Loop
 
 # More epochs than any measurement takes: one pipeline serves it all.
 EPOCHS = 100_000
+
+
+def precisions() -> list[str]:
+    """What networks are trained in here: float32, and bfloat16 where the processor computes in it.
+
+    Elsewhere bfloat16 is emulated, at a tenth of float32's speed: of no use, and measured once only.
+    """
+    return ["float32", *(["mixed_bfloat16"] if records.hardware()["bfloat16"] else [])]
 
 
 def noise(
