@@ -20,9 +20,9 @@ EPOCHS = 100_000
 
 
 def precisions() -> list[str]:
-    """What networks are trained in here: float32, and bfloat16 where the processor computes in it.
+    """The precisions of training: float32, and bfloat16 where the processor computes in it.
 
-    Elsewhere bfloat16 is emulated, at a tenth of float32's speed: of no use, and measured once only.
+    Elsewhere it is emulated, at a tenth of float32's speed: of no use, and measured once only.
     """
     return ["float32", *(["mixed_bfloat16"] if records.hardware()["bfloat16"] else [])]
 

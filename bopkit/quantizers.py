@@ -1,7 +1,9 @@
-"""larq's quantizers of activations, each direction compiled into one pass.
+"""larq's quantizers of activations in fewer passes over the numbers, which are the same.
 
-Op by op, larq's `sign(sign(x) + 0.1)` and its gradient read and write all activations of a layer
-seven times: an eighth of BinaryNet's step in bfloat16. The numbers are the same.
+larq's `sign(sign(x) + 0.1)` and its gradient read and write all activations of a layer seven
+times. Here a sign is one comparison and one choice. In bfloat16 each direction is compiled into
+one pass besides: that took 7 % off BinaryNet's step on a processor with AVX512-BF16. In float32 it
+is not: on one with AVX2 alone, the compiled pass made the step 5 to 8 % longer.
 """
 
 from __future__ import annotations
@@ -13,13 +15,14 @@ import larq as lq
 
 
 def _one_pass(function):
-    """The function, compiled with XLA where it is a part of a graph."""
+    """The function, compiled with XLA where it is a part of a graph in bfloat16."""
     compiled = tf.function(function, jit_compile=True, autograph=False)
 
     @functools.wraps(function)
-    def run(*arguments):
+    def run(x, *arguments):
         # Eagerly, each new shape would be compiled for a single use.
-        return (compiled if can_compile() and not tf.executing_eagerly() else function)(*arguments)
+        worth = x.dtype == tf.bfloat16 and can_compile() and not tf.executing_eagerly()
+        return (compiled if worth else function)(x, *arguments)
 
     return run
 
