@@ -5,10 +5,10 @@ from __future__ import annotations
 import datetime
 import json
 import os
-import tempfile
 from pathlib import Path
 
 from bopkit import records
+from bopkit.files import whole_file
 
 PATH = Path("results/benchmarks.json")
 
@@ -60,12 +60,5 @@ def write(path: Path, name: str, section: dict) -> None:
     whole = read(path)
     whole["sections"][name] = section
     text = json.dumps(whole, indent=1, allow_nan=False) + "\n"
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".benchmarks-", suffix=".json")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with whole_file(path) as file:
+        file.write(text.encode())

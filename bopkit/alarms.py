@@ -1,4 +1,4 @@
-"""What a finished epoch's flips say of settings that cannot work. No TensorFlow here.
+"""What settings and flips say of a run that cannot work, or not well. No TensorFlow here.
 
 A network whose binary weights never flip still learns a little, with its batch normalization alone,
 and one whose weights flip at random does too: neither shows in the loss as an error would.
@@ -13,19 +13,41 @@ from collections.abc import Callable, Mapping, Sequence
 TOO_MANY = 0.1
 
 
+def before(precision: str, hardware: Mapping[str, object]) -> str | None:
+    """Looks at the machine before a run; says what it is not made for.
+
+    Args:
+        precision: the run's.
+        hardware: as in a run's record.
+
+    Returns:
+        One line with what to do, or None.
+    """
+    x86 = hardware.get("machine") in ("x86_64", "AMD64")
+    lacking = x86 and not hardware.get("gpus") and hardware.get("bfloat16") == []
+    if precision == "mixed_bfloat16" and lacking:
+        return (
+            "this processor does not compute in bfloat16 and emulates it, many times slower than "
+            "float32: precision=float32 is for it."
+        )
+    return None
+
+
 def find(
     rows: Sequence[Mapping[str, float]],
     *,
     threshold: float | None,
-    largest_average: Callable[[], float],
+    largest_signal: Callable[[], float],
+    signal: str = "|m|",
 ) -> str | None:
     """Looks at the last epoch; says what is wrong when it begins, not again in every epoch.
 
     Args:
         rows: the epochs' rows of a run's record so far, at least one.
-        threshold: Bop's τ; None for a run with latent weights.
-        largest_average: returns the size of the largest m of all binary weights; called only if
-            there is something to say, and never for latent weights.
+        threshold: τ at the end of the epoch; None for a run with latent weights.
+        largest_signal: returns the size of the largest signal (Bop's m) of all binary weights;
+            called only if there is something to say, and never for latent weights.
+        signal: what that size is called.
 
     Returns:
         One line with the numbers and the likely cause, or None.
@@ -41,7 +63,7 @@ def find(
             f"the learning rate {row['learning_rate']:.2g} is too high"
             if latent
             else f"gamma {row['gamma']:.2g} is too high, or the threshold {threshold:.2g} too low "
-            f"for averages up to |m| = {largest_average():.1e}"
+            f"for {signal} up to {largest_signal():.1e}"
         )
         return f"{share}, on average: that is noise, not learning; {cause}."
     if latent:
@@ -50,16 +72,16 @@ def find(
             f"{row['learning_rate']:.2g} is too low, or the weights have settled."
         )
     nothing = f"no binary weight flipped in epoch {epoch}"
-    largest = largest_average()
+    largest = largest_signal()
     if largest == 0:
         return f"{nothing}: all their gradients are zero, so nothing of the loss reaches them."
     if largest <= threshold:
         return (
-            f"{nothing}: the threshold {threshold:.2g} is above the largest |m| "
+            f"{nothing}: the threshold {threshold:.2g} is above the largest {signal} "
             f"({largest:.1e}); try one well below that, such as {largest / 10:.0e}."
         )
     return (
-        f"{nothing}, though the largest |m| ({largest:.1e}) is above the threshold "
+        f"{nothing}, though the largest {signal} ({largest:.1e}) is above the threshold "
         f"{threshold:.2g}: they have settled; if that is too early, keep gamma, now "
         f"{row['gamma']:.2g}, higher for longer."
     )

@@ -8,6 +8,7 @@ ordinary layers is made of, before Keras sees it.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import zipfile
@@ -20,7 +21,7 @@ import larq as lq
 
 from bopkit.errors import DataError
 from bopkit.initializers import RandomSign
-from bopkit.optimizers import Bop
+from bopkit.optimizers import Bop, Bop2ndOrder
 from bopkit.quantizers import ApproxSign, SteSign
 
 # The members of a .keras file; vocabularies and other assets would be more.
@@ -56,10 +57,10 @@ _KNOWN = {
     ),
     *_classes(_KERAS.optimizers, _KERAS.optimizers.schedules),
     *_classes(lq.layers, lq.quantizers, lq.constraints, lq.metrics),
-    *("Bop", "RandomSign", "SteSign", "ApproxSign", "Policy", "TensorShape"),
+    *("Bop", "Bop2ndOrder", "RandomSign", "SteSign", "ApproxSign", "Policy", "TensorShape"),
 }
 # By their registered names: larq has a SteSign too.
-_OURS = {f"bopkit>{c.__name__}": c for c in (Bop, RandomSign, SteSign, ApproxSign)}
+_OURS = {f"bopkit>{c.__name__}": c for c in (Bop, Bop2ndOrder, RandomSign, SteSign, ApproxSign)}
 _MODULES = ("keras", "tf_keras.src", "larq", "bopkit")
 
 
@@ -94,9 +95,33 @@ def load_model(path: str | os.PathLike) -> tf.keras.Model:
             f"{path} is not a .keras file, or is damaged: save the network again with "
             "model.save('NAME.keras')."
         ) from e
-    _check_config(path, config)
-    try:
+    check_config(path, config)
+    with _explained(path):
         return tf.keras.models.load_model(path, custom_objects=_OURS, safe_mode=True)
+
+
+def build(path: str | os.PathLike, network: dict) -> tf.keras.Model:
+    """Builds a network from its layers as Keras writes them, its weights not yet set.
+
+    Args:
+        path: the file that the layers were read from, for messages.
+        network: what ``json.loads(model.to_json())`` gives.
+
+    Returns:
+        The model, not compiled.
+
+    Raises:
+        DataError: the layers are not those of an ordinary network.
+    """
+    check_config(path, network)
+    with _explained(path):
+        return tf.keras.models.model_from_json(json.dumps(network), custom_objects=_OURS)
+
+
+@contextlib.contextmanager
+def _explained(path):
+    try:
+        yield
     except Exception as error:  # Keras raises what its many parts raise.
         reason = " ".join(str(error).split())[:200]
         raise DataError(f"{path} cannot be loaded ({reason}).") from error
@@ -127,8 +152,16 @@ def _check_weights(path, group):
             raise DataError(f"{path} takes weights ({name!r}) from another file.")
 
 
-def _check_config(path, config):
-    """Refuses classes and modules that an ordinary network does not name."""
+def check_config(path: str | os.PathLike, config: object) -> None:
+    """Refuses classes and modules that an ordinary network does not name.
+
+    Args:
+        path: where it is from, for messages.
+        config: a configuration of Keras', as JSON gives it.
+
+    Raises:
+        DataError: it names something else.
+    """
     waiting = [config]
     while waiting:
         value = waiting.pop()

@@ -19,7 +19,7 @@ from bopkit import checkpoints, models
 from bopkit.builders import build_model, build_optimizer, compiles
 from bopkit.errors import DataError, RecordError, TrainingError
 from bopkit.faults import REMOVED
-from bopkit.optimizers import Bop
+from bopkit.flipping import FlipOptimizer
 from bopkit.progress import Progress
 
 # A chunk of steps runs inside one call of a compiled function, about this long, so that
@@ -54,7 +54,7 @@ class Loop:
             self.train_metrics = _metrics(data.num_classes)
             self.validation_metrics = _metrics(data.num_classes)
             first = tf.VariableAggregation.ONLY_FIRST_REPLICA
-            # Signs that changed among the latent weights; Bop counts its flips itself.
+            # Signs that changed among the latent weights; a flip rule counts its flips itself.
             self.latent_flips = tf.Variable(0, dtype=tf.int64, trainable=False, aggregation=first)
         self.latent = [
             v for v in self.model.trainable_variables if getattr(v, "precision", None) == 1
@@ -137,7 +137,7 @@ class Loop:
             The epoch's row of the record.
 
         Raises:
-            TrainingError: the loss, a weight or one of Bop's averages is NaN or infinite.
+            TrainingError: the loss, a weight or one of the rule's averages is NaN or infinite.
             DataError: an image cannot be decoded.
         """
         epoch = int(self.epoch)
@@ -196,18 +196,19 @@ class Loop:
                 self._validate_batch(images, labels)
         return {name: float(m.result()) for name, m in self.validation_metrics.items()}
 
-    def largest_average(self) -> float:
-        """The largest |m| of all binary weights; only with Bop."""
-        return max(self.optimizer.largest_averages().values())
+    def largest_signal(self) -> float:
+        """The largest signal of all binary weights; only with a flip rule."""
+        return max(self.optimizer.largest_signals().values())
 
     def _require_finite(self):
         # Before a checkpoint takes the place of a good one. A gradient may be NaN while the loss
         # is not; a weight of Bop's then keeps its sign for ever, and nothing else would tell.
         kept = {f"the weights {v.name}": v for v in self.model.trainable_variables}
         broken = [what for what, v in kept.items() if not _is_finite(v)]
-        if isinstance(self.optimizer, Bop):
-            averages = self.optimizer.largest_averages()
-            broken += [f"the averages m of {k}" for k, v in averages.items() if math.isinf(v)]
+        if isinstance(self.optimizer, FlipOptimizer):
+            names = ", ".join(self.optimizer.averages)
+            signals = self.optimizer.largest_signals()
+            broken += [f"the averages {names} of {k}" for k, v in signals.items() if math.isinf(v)]
         if broken:
             raise TrainingError(
                 f"{broken[0]} became NaN or infinite in epoch {int(self.epoch) + 1}, at or before "
@@ -228,15 +229,19 @@ class Loop:
 
     def _optimizer_state(self):
         flips = self._flips() - int(self.flips_before)
-        gamma = float(self.optimizer.gamma) if isinstance(self.optimizer, Bop) else None
+        rates = ("gamma", "threshold", "sigma")
         return {
             "flip_ratio": flips / (self.binary_weights * self.steps),
-            "gamma": gamma,
+            # Of the schedules, where they stand now; null for what the method does not have.
+            **{
+                r: float(getattr(self.optimizer, r)) if hasattr(self.optimizer, r) else None
+                for r in rates
+            },
             "learning_rate": float(tf.convert_to_tensor(self.optimizer.learning_rate)),
         }
 
     def _flips(self) -> int:
-        if isinstance(self.optimizer, Bop):
+        if isinstance(self.optimizer, FlipOptimizer):
             return sum(self.optimizer.flip_counts().values())
         return int(tf.convert_to_tensor(self.latent_flips))
 
@@ -255,7 +260,7 @@ class Loop:
             loss = share + penalty / self.strategy.num_replicas_in_sync
         variables = self.model.trainable_variables
         gradients = tape.gradient(loss, variables)
-        latent = [] if isinstance(self.optimizer, Bop) else self.latent
+        latent = [] if isinstance(self.optimizer, FlipOptimizer) else self.latent
         signs = [tf.identity(v >= 0) for v in latent]
         with tf.control_dependencies(signs):
             self.optimizer.apply_gradients(zip(gradients, variables, strict=True))

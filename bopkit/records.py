@@ -7,7 +7,6 @@ import math
 import os
 import platform
 import subprocess
-import tempfile
 from collections import defaultdict
 from collections.abc import Iterable
 from importlib import metadata
@@ -15,6 +14,7 @@ from pathlib import Path
 
 from bopkit import schema
 from bopkit.errors import RecordError
+from bopkit.files import whole_file
 
 FILE_NAME = "run.json"
 
@@ -35,17 +35,8 @@ def write(folder: str | os.PathLike, record: dict) -> Path:
     path = Path(folder) / FILE_NAME
     text = json.dumps(_finite(record), indent=1, allow_nan=False) + "\n"
     try:
-        handle, temporary = tempfile.mkstemp(dir=folder, prefix=".run-", suffix=".json")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        with whole_file(path) as file:
+            file.write(text.encode())
     except OSError as error:
         raise RecordError(f"cannot write {path}: {error.strerror}.") from error
     return path

@@ -16,6 +16,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from bopkit.ranges import check_gamma, check_sigma, check_threshold
+
 
 class BopUpdate(NamedTuple):
     """What one update of Bop gives back."""
@@ -25,54 +27,21 @@ class BopUpdate(NamedTuple):
     flips: np.ndarray
 
 
+class Bop2ndOrderUpdate(NamedTuple):
+    """What one update of Bop with a second moment gives back."""
+
+    weights: np.ndarray
+    momentum: np.ndarray
+    square: np.ndarray
+    flips: np.ndarray
+
+
 class AdamMoments(NamedTuple):
     """Adam's two moving averages and the number of updates they have seen."""
 
     mean: np.ndarray
     square: np.ndarray
     step: int
-
-
-# Networks compute in float32, which holds nothing between 0 and the one, or above the other.
-SMALLEST = float(np.finfo(np.float32).tiny)
-LARGEST = float(np.finfo(np.float32).max)
-
-
-def check_gamma(gamma: float, name: str = "gamma") -> None:
-    """Refuse an adaptivity rate outside (0, 1].
-
-    Raises:
-        ValueError: `gamma` is not a number in (0, 1]; NaN included.
-    """
-    if not _is_number(gamma) or not SMALLEST <= gamma <= 1:
-        raise ValueError(
-            f"{name}, the adaptivity rate, must be a number in (0, 1], such as 1e-4"
-            f"{_too_small(gamma)}; got {gamma!r}."
-        )
-
-
-def check_threshold(threshold: float, name: str = "threshold") -> None:
-    """Refuse a threshold that is negative, infinite or NaN.
-
-    Raises:
-        ValueError: `threshold` is not a finite number of at least 0.
-    """
-    possible = _is_number(threshold) and (threshold == 0 or SMALLEST <= threshold < LARGEST)
-    if not possible:
-        raise ValueError(
-            f"{name} must be a finite number of at least 0, such as 1e-8"
-            f"{_too_small(threshold)}; got {threshold!r}."
-        )
-
-
-def _too_small(value) -> str:
-    if _is_number(value) and 0 < value < SMALLEST:
-        return f", and what is below {SMALLEST:.2g} is 0 in float32"
-    return ""
-
-
-def _is_number(value) -> bool:
-    return np.ndim(value) == 0 and np.asarray(value).dtype.kind in "fiu"
 
 
 def bop_step(
@@ -117,22 +86,102 @@ def bop_step(
     """
     check_gamma(gamma)
     check_threshold(threshold)
-    weights, momentum, gradient = (np.asarray(a) for a in (weights, momentum, gradient))
-    if not weights.shape == momentum.shape == gradient.shape:
-        raise ValueError(
-            "weights, momentum and gradient must have one shape; got "
-            f"{weights.shape}, {momentum.shape} and {gradient.shape}."
-        )
-    if not np.all(np.abs(weights) == 1):
-        raise ValueError("weights must all be -1 or +1; take np.where(w >= 0, 1.0, -1.0) first.")
-    for name, array in (("gradient", gradient), ("momentum", momentum)):
-        if not np.all(np.isfinite(array)):
-            raise ValueError(f"{name} holds NaN or infinity; the step before this one diverged.")
+    weights, gradient, momentum = _check_arrays(weights, gradient, momentum=momentum)
     # m_t = (1 - γ) m_{t-1} + γ g_t, written with one product
     momentum = momentum + gamma * (gradient - momentum)
     # flip where w·m > τ, strictly
     flips = weights * momentum > threshold
     return BopUpdate(np.where(flips, -weights, weights), momentum, flips)
+
+
+# Keeps the quotient finite where no gradient was ever seen; of the rule, and no hyperparameter.
+EPSILON = 1e-10
+
+
+def bop2ndorder_step(
+    weights: np.ndarray,
+    momentum: np.ndarray,
+    square: np.ndarray,
+    gradient: np.ndarray,
+    *,
+    threshold: float,
+    gamma: float,
+    sigma: float,
+    step: int | None = None,
+) -> Bop2ndOrderUpdate:
+    r"""One update of Bop2ndOrder: the average, measured against the gradient's own size.
+
+    .. math::
+
+        m_t &= (1 - \gamma)\, m_{t-1} + \gamma\, g_t, \qquad
+        v_t = (1 - \sigma)\, v_{t-1} + \sigma\, g_t^2 \\
+        w_t &= \begin{cases} -w_{t-1} & \text{if } w_{t-1}\, m_t / (\sqrt{v_t} + 10^{-10}) > \tau \\
+                              \phantom{-}w_{t-1} & \text{otherwise} \end{cases}
+
+    With bias correction, :math:`m_t` and :math:`v_t` are divided by :math:`1 - (1 - \gamma)^t` and
+    :math:`1 - (1 - \sigma)^t` in the condition.
+
+    Args:
+        weights: binary weights, each -1 or +1; any shape.
+        momentum: :math:`m`, the average gradient before this update; zeros at the start.
+        square: :math:`v`, the average squared gradient before it; zeros at the start.
+        gradient: the gradient of the loss with respect to `weights`, the same shape.
+        threshold: :math:`\tau \ge 0`, without unit: a share of the gradient's usual size.
+        gamma: :math:`\gamma \in (0, 1]`, the adaptivity rate.
+        sigma: :math:`\sigma \in (0, 1]`, the rate of the second moment.
+        step: :math:`t`, the number of this update from 1, to correct the bias of the start at
+            zero; `None` for no correction.
+
+    Returns:
+        `Bop2ndOrderUpdate(weights, momentum, square, flips)`: the new weights and averages (never
+        corrected), and a boolean array that is true where a weight flipped.
+
+    Raises:
+        ValueError: a weight is not -1 or +1, the shapes differ, an array holds NaN or infinity, or
+            a hyperparameter is out of range.
+
+    Source:
+        Suarez-Ramirez et al. 2021, arXiv:2104.05124.
+    """
+    check_gamma(gamma)
+    check_sigma(sigma)
+    check_threshold(threshold)
+    if step is not None and not (isinstance(step, int | np.integer) and step >= 1):
+        raise ValueError(f"step counts updates from 1; got {step!r}.")
+    weights, gradient, momentum, square = _check_arrays(
+        weights, gradient, momentum=momentum, square=square
+    )
+    # m_t = (1 - γ) m_{t-1} + γ g_t;  v_t = (1 - σ) v_{t-1} + σ g_t²
+    momentum = momentum + gamma * (gradient - momentum)
+    square = square + sigma * (gradient**2 - square)
+    # 1 - (1 - γ)^t, by logarithms: a small γ would vanish beside 1
+    grown = [1.0 if step is None else _grown(rate, step) for rate in (gamma, sigma)]
+    # flip where w·m / (√v + 1e-10) > τ, strictly
+    signal = momentum / grown[0] / (np.sqrt(square / grown[1]) + EPSILON)
+    flips = weights * signal > threshold
+    return Bop2ndOrderUpdate(np.where(flips, -weights, weights), momentum, square, flips)
+
+
+def _grown(rate, step):
+    """How much of a constant an average that began at zero holds after so many updates."""
+    with np.errstate(divide="ignore"):  # a rate of 1 has grown at once
+        return -np.expm1(step * np.log1p(-rate))
+
+
+def _check_arrays(weights, gradient, **averages):
+    """Weights, gradient and averages as arrays, if they can be those of one update."""
+    arrays = {"weights": weights, "gradient": gradient, **averages}
+    arrays = {name: np.asarray(array) for name, array in arrays.items()}
+    shapes = {name: array.shape for name, array in arrays.items()}
+    if len(set(shapes.values())) > 1:
+        found = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
+        raise ValueError(f"{', '.join(arrays)} must have one shape; got {found}.")
+    if not np.all(np.abs(arrays["weights"]) == 1):
+        raise ValueError("weights must all be -1 or +1; take np.where(w >= 0, 1.0, -1.0) first.")
+    for name, array in arrays.items():
+        if not np.all(np.isfinite(array)):
+            raise ValueError(f"{name} holds NaN or infinity; the step before this one diverged.")
+    return arrays.values()
 
 
 def sign(values: np.ndarray) -> np.ndarray:

@@ -87,10 +87,48 @@ class Bop:
             self.momentum.get(layer, np.zeros_like(weights)),
             gradient,
             threshold=self.threshold,
-            gamma=float(self.gamma if np.ndim(self.gamma) == 0 else self.gamma[epoch]),
+            gamma=_at(self.gamma, epoch),
         )
         self.momentum[layer] = update.momentum
         return update.weights
+
+
+class Bop2ndOrder:
+    """Bop2ndOrder as `train` takes it: two averages a layer, moved by its rule in `bopkit.rules`.
+
+    Args:
+        threshold: τ, a share of the gradient's usual size.
+        gamma: γ; one number, or one for each epoch.
+        sigma: σ, the rate of the second moment.
+    """
+
+    def __init__(
+        self,
+        threshold: float = 0.1,
+        gamma: float | Sequence[float] = 1e-2,
+        sigma: float = 1e-2,
+    ):
+        self.threshold, self.gamma, self.sigma = threshold, gamma, sigma
+        self.averages: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+
+    def step(self, layer: int, weights, gradient, epoch: int):
+        """The new weights of one layer."""
+        zeros = np.zeros_like(weights)
+        update = rules.bop2ndorder_step(
+            weights,
+            *self.averages.get(layer, (zeros, zeros)),
+            gradient,
+            threshold=self.threshold,
+            gamma=_at(self.gamma, epoch),
+            sigma=self.sigma,
+        )
+        self.averages[layer] = update.momentum, update.square
+        return update.weights
+
+
+def _at(rate, epoch) -> float:
+    """A rate that is one number, or one for each epoch."""
+    return float(rate if np.ndim(rate) == 0 else rate[epoch])
 
 
 class LatentSGD:
@@ -129,7 +167,7 @@ def train(
     """Train the network on the digits.
 
     Args:
-        optimizer: what moves the weights: `Bop`, `LatentSGD`, or anything with their
+        optimizer: what moves the weights: `Bop`, `Bop2ndOrder`, `LatentSGD`, or anything with their
             `step(layer, weights, gradient, epoch)`.
         epochs: passes over the 1,437 training images; 14 steps each at the default batch.
         hidden: units of the hidden layer; the network has 74 binary weights for each.

@@ -120,6 +120,8 @@ def train(
         if record["status"] == "completed":
             show.note(f"{folder} holds this run, complete: nothing to do.")
             return record
+        if warning := alarms.before(experiment.precision, record["hardware"]):
+            show.note(f"warning: {warning}")
         record["command"] = _command(experiment, config, train_examples, validation_examples)
         # One worker writes; the others keep the same record in memory.
         write = faults.writer(folder) if cluster.chief else _discard
@@ -159,8 +161,9 @@ def _run(loop, record, write, show, logs, checkpoint_seconds):
         record["epochs"].append(row)
         warning = alarms.find(
             record["epochs"],
-            threshold=loop.experiment.threshold if loop.experiment.method == "bop" else None,
-            largest_average=loop.largest_average,
+            threshold=row["threshold"],
+            largest_signal=loop.largest_signal,
+            signal=getattr(loop.optimizer, "signal_name", ""),
         )
         if warning:
             record["warnings"].append({"epoch": row["epoch"], "message": warning})
@@ -237,7 +240,8 @@ def _open(folder, experiment, config) -> dict:
     """The folder's record if it is of this very run, a new one if it has none."""
     if (folder / records.FILE_NAME).exists():
         record = records.read(folder)
-        there = {k: v for k, v in record["config"].items() if k in config}
+        # A record of an older version lacks the fields that came later: they had no value.
+        there = {key: record["config"].get(key) for key in config}
         if there != config:
             what = "; ".join(
                 f"{key} {there.get(key)} there, {value} here"

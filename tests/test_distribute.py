@@ -40,7 +40,7 @@ tf.keras.utils.set_random_seed(0)
 run = loop.Loop(experiment, digits, 0, cluster, folder)
 run._train_chunk(run.batches(), tf.constant(4, tf.int64))
 arrays = {f"weights/{v.name}": v.numpy() for v in run.model.trainable_variables}
-arrays |= {f"m/{i}": m.numpy() for i, m in enumerate(run.optimizer._momentums)}
+arrays |= {f"m/{i}": m.numpy() for i, (m,) in enumerate(run.optimizer._averages)}
 arrays["loss"] = run.train_metrics["loss"].result().numpy()
 arrays["validated"] = run.validate()["accuracy"]
 np.savez(output, **arrays)

@@ -10,7 +10,7 @@ from larq.quantized_variable import QuantizedVariable
 
 from bopkit import rules
 from bopkit.initializers import RandomSign
-from bopkit.optimizers import Bop
+from bopkit.optimizers import Bop, Bop2ndOrder
 
 schedules = tf.keras.optimizers.schedules
 
@@ -51,9 +51,9 @@ def examples(count=96):
     return images.astype(np.float32), labels
 
 
-def compiled(model, **kwargs):
+def compiled(model, rule=Bop, **kwargs):
     kwargs = {"threshold": 1e-6, "gamma": 1e-2, **kwargs}
-    optimizer = Bop(tf.keras.optimizers.Adam(0.01), **kwargs)
+    optimizer = rule(tf.keras.optimizers.Adam(0.01), **kwargs)
     model.compile(optimizer, "sparse_categorical_crossentropy", ["accuracy"])
     return model
 
@@ -110,6 +110,42 @@ def test_parity_over_random_sequences(seed, shape, threshold, gamma, scale):
     assert set(np.unique(ours)) <= {-1.0, 1.0}
     if clear.all():
         assert sum(bop.flip_counts().values()) == flips
+
+
+@pytest.mark.parametrize("bias_correction", [False, True])
+@pytest.mark.parametrize(
+    ("threshold", "gamma", "sigma"), [(0.05, 1e-2, 1e-2), (1e-6, 1e-3, 1e-7), (0.3, 1.0, 1.0)]
+)
+def test_a_thousand_updates_of_the_second_order_rule(threshold, gamma, sigma, bias_correction):
+    """Against NumPy in double precision, which rounds no rate away."""
+    random = np.random.default_rng(1)
+    weights = rules.sign(random.normal(size=400))
+    momentum, square, flips = np.zeros(400), np.zeros(400), 0
+    variable = binary_variable(weights)
+    optimizer = Bop2ndOrder("sgd", threshold, gamma, sigma, bias_correction)
+    clear = np.ones(400, bool)
+    rates = {"threshold": threshold, "gamma": gamma, "sigma": sigma}
+    for step in range(1, 1001):
+        gradient = random.normal(size=400) * 1e-3
+        before = weights
+        weights, momentum, square, flipped = rules.bop2ndorder_step(
+            weights,
+            momentum,
+            square,
+            gradient,
+            step=step if bias_correction else None,
+            **rates,
+        )
+        optimizer.apply_gradients([(tf.constant(gradient, tf.float32), variable)])
+        grown = [-np.expm1(step * np.log1p(-r)) if r < 1 else 1.0 for r in (gamma, sigma)]
+        m, v = (momentum / grown[0], square / grown[1]) if bias_correction else (momentum, square)
+        signal = before * m / (np.sqrt(v) + 1e-10)
+        # What came within float32's rounding of the threshold may go either way.
+        clear &= np.abs(signal - threshold) > 2e-4 * (np.abs(signal) + 1e-3 * threshold)
+        flips += flipped.sum()
+    assert clear.mean() > 0.5
+    np.testing.assert_array_equal(variable.numpy()[clear], weights[clear])
+    assert sum(optimizer.flip_counts().values()) == pytest.approx(flips, rel=1e-3) and flips > 0
 
 
 def test_where_larq_differs_at_exact_equality():
@@ -237,8 +273,10 @@ def test_checkpoint_restores_m_the_step_and_the_inner_slots(tmp_path):
     assert int(fresh.optimizer.iterations) == 6
 
 
-def test_replicas_equal_one_device():
+@pytest.mark.parametrize("rule", [Bop, Bop2ndOrder])
+def test_replicas_equal_one_device(rule):
     """Gradients are summed over the replicas, and m and the flips are not counted twice."""
+    kwargs = {"threshold": 1e-3} if rule is Bop else {"threshold": 0.05, "sigma": 0.1}
     images, labels = examples(64)
     results = []
     for strategy in (
@@ -260,7 +298,7 @@ def test_replicas_equal_one_device():
                     tf.keras.layers.Activation("softmax"),
                 ]
             )
-            compiled(model, threshold=1e-3)
+            compiled(model, rule, **kwargs)
         model.fit(images, labels, batch_size=32, epochs=3, verbose=0, shuffle=False)
         results.append((model.get_weights(), sum(model.optimizer.flip_counts().values())))
     for one, other in zip(results[0][0], results[1][0], strict=True):
@@ -295,6 +333,22 @@ def test_hyperparameters_can_be_read_and_set():
 def test_refuses_hyperparameters(kwargs, message):
     with pytest.raises(ValueError, match=message):
         Bop("adam", **kwargs)
+
+
+def test_the_second_order_rule_refuses_its_own():
+    rates = {"threshold": 1e-6, "gamma": 1e-3, "sigma": 1e-2}
+    for wrong, message in (
+        ({"sigma": 0.0}, "sigma, the rate of the second moment"),
+        ({"sigma": schedules.PolynomialDecay(2.0, 10, 1.0)}, "sigma at step 0"),
+        ({"threshold": -1.0}, "threshold"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            Bop2ndOrder("adam", **(rates | wrong))
+    bop = Bop2ndOrder("adam", **rates)
+    bop.sigma = 0.25
+    assert float(bop.sigma) == 0.25
+    with pytest.raises(ValueError, match="sigma"):
+        bop.sigma = 2.0
 
 
 def test_refuses_an_optimizer_of_another_kind():

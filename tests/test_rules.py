@@ -110,6 +110,86 @@ def test_bop_step_refuses(change, message):
         )
 
 
+def test_bop2ndorder_by_hand():
+    # m = 0.9 m + 0.1 g = [0.3, 0.3, -0.4]; v = 0.75 v + 0.25 g² = [0.36, 3.96, 0.4225];
+    # w m / √v = 0.3 / 0.6 = 0.5; -0.3 / ... < 0; 0.4 / 0.65 = 0.615; flips above 0.5
+    weights = np.array([1.0, -1.0, -1.0, 1.0])
+    momentum, square = np.array([0.2, 0.2, -0.3, 0.0]), np.array([0.0, 4.8, 0.0, 0.0])
+    gradient = np.array([1.2, 1.2, -1.3, 0.0])
+    rates = {"gamma": 0.1, "sigma": 0.25}
+    new = rules.bop2ndorder_step(weights, momentum, square, gradient, threshold=0.5001, **rates)
+    np.testing.assert_allclose(new.momentum, [0.3, 0.3, -0.4, 0.0], atol=1e-15)
+    np.testing.assert_allclose(new.square, [0.36, 3.96, 0.4225, 0.0], atol=1e-15)
+    np.testing.assert_array_equal(new.flips, [False, False, True, False])
+    np.testing.assert_array_equal(new.weights, [1.0, -1.0, 1.0, 1.0])
+    lower = rules.bop2ndorder_step(weights, momentum, square, gradient, threshold=0.4999, **rates)
+    np.testing.assert_array_equal(lower.flips, [True, False, True, False])
+    # Step 2, corrected: m / 0.19, v / 0.4375; √v is divided by 0.6614, so that w m / √v grows 3.48
+    new = rules.bop2ndorder_step(
+        weights, momentum, square, gradient, threshold=1.7, step=2, **rates
+    )
+    np.testing.assert_array_equal(new.flips, [True, False, True, False])
+    new = rules.bop2ndorder_step(
+        weights, momentum, square, gradient, threshold=1.75, step=2, **rates
+    )
+    np.testing.assert_array_equal(new.flips, [False, False, True, False])
+    np.testing.assert_allclose(new.momentum, [0.3, 0.3, -0.4, 0.0], atol=1e-15)  # as without
+
+
+@pytest.mark.parametrize("rate", [1.0, 0.5, 1e-3, 1e-8, 1e-12])
+def test_a_corrected_average_of_one_gradient_is_that_gradient(rate):
+    """However small the rate: at the first step every signal is a sign."""
+    gradient = np.array([1e-6, -3.0, 250.0])
+    weights = np.sign(gradient)
+    zero = np.zeros(3)
+    for threshold, flips in ((0.99, True), (1.01, False)):
+        new = rules.bop2ndorder_step(
+            weights, zero, zero, gradient, threshold=threshold, gamma=rate, sigma=rate, step=1
+        )
+        assert np.all(new.flips == flips)
+
+
+@given(bop_inputs(), st.floats(1e-3, 1e3), st.sampled_from([1.0, 0.1, 1e-4]))
+def test_the_second_moment_takes_the_unit_from_the_threshold(inputs, scale, sigma):
+    """Gradients times anything change no flip, with τ as it was: Bop's unit is gone."""
+    weights, momentum, gradient, threshold, gamma = inputs
+    momentum, gradient = momentum.astype(float), gradient.astype(float)
+    square = momentum**2 + 0.5
+    rates = {"threshold": threshold, "gamma": gamma, "sigma": sigma}
+    one = rules.bop2ndorder_step(weights, momentum, square, gradient, **rates)
+    scaled = rules.bop2ndorder_step(
+        weights, scale * momentum, scale**2 * square, scale * gradient, **rates
+    )
+    signal = weights * one.momentum / (np.sqrt(one.square) + 1e-10)
+    clear = np.abs(signal - threshold) > 1e-6 * (1 + np.abs(signal))
+    clear &= one.square * min(1, scale**2) > 1e-12  # or 1e-10 weighs
+    np.testing.assert_array_equal(one.flips[clear], scaled.flips[clear])
+    assert np.all(np.abs(one.weights) == 1)
+    np.testing.assert_array_equal(one.weights != weights, one.flips)
+    assert np.all(one.square >= 0)
+    assert np.all(np.sign(one.momentum[one.flips]) == weights[one.flips])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"sigma": 0.0}, "sigma, the rate of the second moment, must be a number in"),
+        ({"gamma": 2.0}, "gamma, the adaptivity rate, must be a number in"),
+        ({"step": 0}, "step counts updates from 1; got 0"),
+        ({"step": 1.5}, "step counts updates from 1"),
+        ({"square": np.zeros(3)}, "weights, gradient, momentum, square must have one shape"),
+        ({"square": np.array([np.inf, 0.0])}, "square holds NaN or infinity"),
+    ],
+)
+def test_bop2ndorder_step_refuses(change, message):
+    names = ("weights", "momentum", "square", "gradient")
+    inputs = dict(zip(names, (np.ones(2), *np.zeros((3, 2))), strict=True))
+    inputs |= {"threshold": 1e-8, "gamma": 1e-4, "sigma": 1e-2} | change
+    arrays = [inputs.pop(name) for name in names]
+    with pytest.raises(ValueError, match=message):
+        rules.bop2ndorder_step(*arrays, **inputs)
+
+
 @given(
     hnp.arrays(np.float64, (4, 6), elements=st.floats(-1, 1)),
     st.floats(1e-3, 1e3),

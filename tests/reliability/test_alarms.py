@@ -7,6 +7,7 @@ import tensorflow as tf
 from small_runs import rows, run, state
 
 from bopkit import alarms, loop, optimizers, records
+from bopkit.binary import is_binary_variable
 from bopkit.errors import TrainingError
 
 TWO = {"epochs": 2, "filters": 8, "dense_units": 32, "batch_size": 20}
@@ -27,7 +28,7 @@ def row(epoch=1, flip_ratio=0.0, gamma=1e-3, learning_rate=1e-2):
 
 
 def say(*found, threshold=0.1, largest=2e-4):
-    return alarms.find(found, threshold=threshold, largest_average=lambda: largest)
+    return alarms.find(found, threshold=threshold, largest_signal=lambda: largest)
 
 
 @pytest.mark.parametrize(
@@ -86,6 +87,22 @@ def test_weights_that_flip_all_the_time_are_noticed_and_the_warning_survives_a_r
     assert "gamma 1 is too high, or the threshold 0 too low" in warning["message"]
 
 
+@pytest.mark.parametrize(
+    ("precision", "hardware", "warned"),
+    [
+        ("mixed_bfloat16", {"machine": "x86_64", "bfloat16": [], "gpus": []}, True),
+        ("float32", {"machine": "x86_64", "bfloat16": [], "gpus": []}, False),
+        ("mixed_bfloat16", {"machine": "x86_64", "bfloat16": ["avx512_bf16"]}, False),
+        ("mixed_bfloat16", {"machine": "x86_64", "bfloat16": [], "gpus": ["GPU:0"]}, False),
+        ("mixed_bfloat16", {"machine": "aarch64", "bfloat16": []}, False),
+        ("mixed_bfloat16", {"machine": "x86_64"}, False),
+    ],
+)
+def test_bfloat16_on_a_processor_without_it(precision, hardware, warned):
+    said = alarms.before(precision, hardware)
+    assert (said is not None and "precision=float32 is for it" in said) == warned
+
+
 def _stop_in_epoch(epoch, validate):
     def stop(self):
         if int(self.epoch) + 1 == epoch:
@@ -106,7 +123,7 @@ def test_a_gradient_that_is_not_finite_while_the_loss_is(
         last = tf.equal(self.iterations, 2 * STEPS - 1)
         found = []
         for gradient, variable in pairs:
-            if optimizers.is_binary_variable(variable) == binary:
+            if is_binary_variable(variable) == binary:
                 gradient += tf.where(last, value, 0.0)
             found.append((gradient, variable))
         return apply(self, found, **kwargs)
@@ -140,13 +157,13 @@ def test_a_validation_loss_that_is_not_finite_is_not_saved_as_good(tmp_path, mon
     assert reader.get_tensor("epoch/.ATTRIBUTES/VARIABLE_VALUE") == 1
 
 
-def test_the_largest_average_is_the_largest_and_tells_what_is_not_finite():
+def test_the_largest_signal_is_the_largest_and_tells_what_is_not_finite():
     variable = tf.Variable([1.0, -1.0, 1.0], name="kernel")
     variable.precision = 1
     bop = optimizers.Bop("adam", threshold=1e-8, gamma=0.5)
     for gradient, largest in (([0.1, -0.4, 0.0], 0.2), ([0.0, math.nan, 0.0], math.inf)):
         bop.apply_gradients([(tf.constant(gradient), variable)])
-        assert list(bop.largest_averages().values()) == [pytest.approx(largest)]
+        assert list(bop.largest_signals().values()) == [pytest.approx(largest)]
 
 
 def test_records_from_before_there_were_warnings_are_read_and_resumed(undisturbed, tmp_path):

@@ -18,7 +18,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bopkit import cli, experiments, notebooks, presets, records, rules, sweep, tables
+from bopkit import cli, experiments, notebooks, presets, ranges, records, rules, sweep, tables
 from bopkit.errors import BopkitError, ConfigError, RecordError
 
 LONG = os.environ.get("HYPOTHESIS_PROFILE") == "long"
@@ -32,8 +32,8 @@ def fuzz(test, examples=100):
     return profile(test)
 
 
-GAMMAS = st.floats(rules.SMALLEST, 1) | st.sampled_from([1.0, 0.5, 1e-4])
-THRESHOLDS = st.just(0.0) | st.floats(rules.SMALLEST, 1e6)
+GAMMAS = st.floats(ranges.SMALLEST, 1) | st.sampled_from([1.0, 0.5, 1e-4])
+THRESHOLDS = st.just(0.0) | st.floats(ranges.SMALLEST, 1e6)
 GRADIENTS = st.lists(
     st.lists(st.floats(-1e6, 1e6), min_size=4, max_size=4), min_size=1, max_size=12
 )
