@@ -5,7 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from bopkit import models
-from bopkit.optimizers import Bop
+from bopkit.optimizers import Bop, Bop2ndOrder
 
 
 def build_model(experiment, data) -> tf.keras.Model:
@@ -16,13 +16,13 @@ def build_model(experiment, data) -> tf.keras.Model:
     policy = tf.keras.mixed_precision.global_policy()
     tf.keras.mixed_precision.set_global_policy(experiment.precision)
     try:
-        return build(data.image_shape, data.num_classes, method=experiment.method, **sizes)
+        return build(data.image_shape, data.num_classes, method=experiment.kernels, **sizes)
     finally:
         tf.keras.mixed_precision.set_global_policy(policy)
 
 
 def build_optimizer(experiment, train_examples: int) -> tf.keras.optimizers.Optimizer:
-    """Adam for latent weights; Bop for binary ones, and Adam for everything else.
+    """Adam for latent weights; a flip rule for binary ones, and Adam for everything else.
 
     Args:
         experiment: a `bopkit.experiments.Experiment`.
@@ -54,7 +54,16 @@ def build_optimizer(experiment, train_examples: int) -> tf.keras.optimizers.Opti
         gamma = schedules.ExponentialDecay(
             experiment.gamma, every, experiment.gamma_decay_rate, staircase=True
         )
-    return Bop(adam, threshold=experiment.threshold, gamma=gamma)
+    threshold = linear(experiment.threshold, experiment.threshold_end)
+    if experiment.method == "bop":
+        return Bop(adam, threshold=threshold, gamma=gamma)
+    return Bop2ndOrder(
+        adam,
+        threshold=threshold,
+        gamma=gamma,
+        sigma=linear(experiment.sigma, experiment.sigma_end),
+        bias_correction=experiment.bias_correction or False,
+    )
 
 
 def compiles(cluster, jit_compile: bool | None = None) -> bool:

@@ -1,4 +1,4 @@
-"""The command line: `bopkit train`, `bopkit experiments`, `bopkit results`."""
+"""The command line: `bopkit train`, `bopkit results`, `bopkit export` and others."""
 
 from __future__ import annotations
 
@@ -225,6 +225,42 @@ def results(
         print(tables.markdown_table(found))
     else:
         _print_table(tables.COLUMNS, [list(row.values()) for row in tables.rows(found)])
+
+
+@app.command()
+def export(
+    run: Annotated[Path, typer.Argument(help="A completed run's folder.", metavar="RUN")],
+    form: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            help="packed (one bit a binary weight, for bopkit.load_packed) or tflite (for Larq's "
+            "Compute Engine).",
+        ),
+    ] = "packed",
+    output: Annotated[
+        Path | None,
+        typer.Option(help="The file; by default model.npz or model.tflite in RUN.", metavar="FILE"),
+    ] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="As for train.", metavar="DIR")] = None,
+    validation_examples: Annotated[
+        int | None, typer.Option(help="Compare on so many images only.", metavar="N", min=1)
+    ] = None,
+    min_agreement: Annotated[
+        float, typer.Option(help="Least share of images of one class.", min=0, max=1)
+    ] = 0.999,
+) -> None:
+    """Write a run's network to one small file, once that is seen to predict the same."""
+    load_tensorflow()
+    report = bopkit.export(
+        run,
+        format=form,
+        output=output,
+        data_dir=data_dir,
+        validation_examples=validation_examples,
+        min_agreement=min_agreement,
+    )
+    print(report)
 
 
 def _print_table(header, rows):

@@ -11,10 +11,10 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from bopkit import rules
-from bopkit.style import BOP, LATENT, SEQUENCE, STYLE, new_figure
+from bopkit.style import BOP, LATENT, SEQUENCE, STYLE, THIRD, new_figure
 from bopkit.tables import METHOD_NAMES
 
-METHOD_COLOURS = {"bop": BOP, "latent": LATENT}
+METHOD_COLOURS = {"bop": BOP, "bop2ndorder": THIRD, "latent": LATENT}
 
 
 def training_curves(runs: Iterable[dict], *, top_5: bool = False) -> Figure:

@@ -16,7 +16,7 @@ import types
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from bopkit import experiments, presets, samples, sources
+from bopkit import experiments, fields, presets, samples, sources
 from bopkit.errors import ConfigError
 
 # Where and how large; everything else that a notebook's parameters name is a hyperparameter.
@@ -34,6 +34,7 @@ class Settings:
     Attributes:
         preset: "smoke", "laptop" or "paper".
         network: a name of `bopkit.experiments.NETWORKS`.
+        method: a name of `bopkit.fields.METHODS`: what trains the binary weights.
         dataset: a name of `bopkit.data.DATASETS`; None for each experiment's own.
         data_dir: where to look for the data; None for the usual places.
         output_dir: the folder that the runs go below.
@@ -45,6 +46,7 @@ class Settings:
 
     preset: str
     network: str
+    method: str
     dataset: str | None
     data_dir: str | None
     output_dir: Path
@@ -70,16 +72,14 @@ class Settings:
             name: as `bopkit.experiments.get` takes it.
 
         Returns:
-            The experiment; what only Bop has (γ, τ) is left out for latent weights.
+            The experiment; what its method does not have (γ, τ, σ for latent weights) is left out.
 
         Raises:
             ConfigError: a hyperparameter is out of range.
         """
         experiment = experiments.get(name)
         own = {
-            key: value
-            for key, value in self.hparams.items()
-            if experiment.method == "bop" or not key.startswith(("gamma", "threshold"))
+            key: value for key, value in self.hparams.items() if fields.has(experiment.method, key)
         }
         return presets.resize(experiment, self.preset, own)
 
@@ -116,6 +116,7 @@ def settings(
     name: str,
     *,
     networks: Sequence[str] = ("binarynet",),
+    methods: Sequence[str] = ("bop",),
     extra: Sequence[str] = (),
 ) -> Settings:
     """Read the parameters of a notebook.
@@ -124,6 +125,7 @@ def settings(
         parameters: the notebook's `globals()`, right after the cell of parameters.
         name: the notebook's, for the folder of its runs.
         networks: what its parameter `network` may be; with one alone it has no such parameter.
+        methods: what its parameter `method` may be, likewise.
         extra: parameters of this notebook alone, which it reads itself.
 
     Returns:
@@ -139,25 +141,27 @@ def settings(
         and key not in _IPYTHON
         and not isinstance(value, types.ModuleType | types.FunctionType | type)
     }
-    fields = [field.name for field in dataclasses.fields(experiments.Experiment)]
-    hparams = [field for field in fields if field not in experiments.FIXED]
-    known = [*COMMON, *hparams, *extra, *(["network"] if len(networks) > 1 else [])]
+    every = [field.name for field in dataclasses.fields(experiments.Experiment)]
+    hparams = [field for field in every if field not in experiments.FIXED]
+    known = [*COMMON, *hparams, *extra]
+    known += [name for name, of in (("network", networks), ("method", methods)) if len(of) > 1]
     for key in given:
         if key not in known:
             near = difflib.get_close_matches(key, known, n=1)
             hint = f"; did you mean {near[0]}?" if near else "."
             raise ConfigError(f"this notebook has no parameter {key!r}{hint}")
-    preset = given.get("preset", "smoke")
-    if not isinstance(preset, str) or preset not in presets.PRESETS:
-        near = difflib.get_close_matches(str(preset), presets.PRESETS, n=1)
-        hint = f"; did you mean {near[0]}?" if near else "."
-        raise ConfigError(
-            f"preset must be one of: {', '.join(presets.PRESETS)}; got {preset!r}{hint}"
-        )
+    preset = _choose("preset", given.get("preset", "smoke"), presets.PRESETS)
+    method = _choose("method", given.get("method", methods[0]), methods)
     _check_types(given)
     network = experiments.check_network(given.get("network", networks[0]), networks)
     stands_for = experiments.get(f"{network}/bop").dataset
     data = presets.PRESETS[preset].get(stands_for, {}).get("data", {})
+    for key in hparams:
+        if given.get(key) is not None and not fields.has(method, key):
+            raise ConfigError(
+                f"{key} is a hyperparameter of bop2ndorder, and method is {method}: give both, or "
+                "neither."
+            )
     dataset = given.get("dataset") or data.get("dataset")
     # The preset's numbers of images are for its own data set; of another, all of it.
     sizes = data if dataset == data.get("dataset") else {}
@@ -174,6 +178,7 @@ def settings(
     return Settings(
         preset=preset,
         network=network,
+        method=method,
         dataset=dataset,
         data_dir=given.get("data_dir"),
         output_dir=Path(output_dir or f"runs/{name}-{preset}"),
@@ -182,6 +187,14 @@ def settings(
         allow_cpu=given.get("allow_cpu") or False,
         hparams={key: given[key] for key in hparams if given.get(key) is not None},
     )
+
+
+def _choose(name, value, known):
+    if not isinstance(value, str) or value not in known:
+        near = difflib.get_close_matches(str(value), known, n=1)
+        hint = f"; did you mean {near[0]}?" if near else "."
+        raise ConfigError(f"{name} must be one of: {', '.join(known)}; got {value!r}{hint}")
+    return value
 
 
 def _check_types(given):

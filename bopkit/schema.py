@@ -13,6 +13,7 @@ from pathlib import Path
 import fastjsonschema
 
 from bopkit.errors import RecordError
+from bopkit.fields import METHODS
 
 STATUSES = ("running", "completed", "failed")
 
@@ -43,11 +44,12 @@ def _or_null(schema: dict) -> dict:
 
 _SIZES = ("train_examples", "validation_examples")
 _RATES = ("gamma", "threshold", "learning_rate")
+_LATER_RATES = ("sigma",)  # not in records of the first versions
 _CONFIG = {
     "type": "object",
     "properties": {
         "network": _LINE,
-        "method": {"enum": ["bop", "latent"]},
+        "method": {"enum": list(METHODS)},
         "dataset": _LINE,
         "epochs": _COUNT | {"minimum": 1},
         "batch_size": _COUNT | {"minimum": 1},
@@ -58,8 +60,11 @@ _CONFIG = {
         "filters": _or_null(_COUNT),
         "dense_units": _or_null(_COUNT),
         "gamma_decay_epochs": _or_null(_COUNT),
-        **{rate: _or_null(_NUMBER) for rate in _RATES},
-        **{f"{rate}_{key}": _or_null(_NUMBER) for rate in _RATES for key in ("end", "decay_rate")},
+        **{
+            f"{rate}{key}": _or_null(_NUMBER)
+            for rate in (*_RATES, *_LATER_RATES)
+            for key in ("", "_end", "_decay_rate")
+        },
     },
     # What every table and figure asks for.
     "required": ["method", "epochs", "holdout", "filters", *_SIZES, *_RATES],

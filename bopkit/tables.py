@@ -9,9 +9,21 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from bopkit import cost, experiments, records
 
-METHOD_NAMES = {"bop": "Bop", "latent": "latent weights, Adam"}
+METHOD_NAMES = {"bop": "Bop", "bop2ndorder": "Bop2ndOrder", "latent": "latent weights, Adam"}
 
-COLUMNS = ("experiment", "data", "filters", "epochs", "γ", "τ", "Adam", "n", "top-1 %", "seconds")
+COLUMNS = (
+    "experiment",
+    "data",
+    "filters",
+    "epochs",
+    "γ",
+    "τ",
+    "σ",
+    "Adam",
+    "n",
+    "top-1 %",
+    "seconds",
+)
 
 
 def rows(runs: Iterable[dict]) -> list[dict[str, str]]:
@@ -38,6 +50,7 @@ def _row(group):
         "epochs": str(done) if done == config["epochs"] else f"{done}/{config['epochs']}",
         "γ": schedule(config, "gamma"),
         "τ": schedule(config, "threshold"),
+        "σ": schedule(config, "sigma"),
         "Adam": schedule(config, "learning_rate"),
         "n": str(len(group)),
         "top-1 %": mean_and_deviation([100 * records.final(r) for r in group]),
@@ -56,7 +69,7 @@ def mean_and_deviation(values: Iterable[float]) -> str:
 
 def schedule(config: dict, key: str) -> str:
     """A rate of a configuration as text: its value, or how it falls."""
-    start, end = config[key], config.get(f"{key}_end")
+    start, end = config.get(key), config.get(f"{key}_end")
     if start is None:
         return "–"
     if end is not None:
@@ -116,7 +129,7 @@ def settings_table(experiments: Iterable) -> str:
         Markdown; one column an experiment, one row a setting that one of them has.
     """
     configs = [vars(experiment) for experiment in experiments]
-    rates = {"gamma": "γ", "threshold": "τ", "learning_rate": "Adam's learning rate"}
+    rates = {"gamma": "γ", "threshold": "τ", "sigma": "σ", "learning_rate": "Adam's learning rate"}
     counts = ("method", "epochs", "batch_size", "filters", "dense_units", "precision")
     table = [["", *(f"`{config['name']}`" for config in configs)]]
     table.append(["---"] * len(table[0]))
@@ -125,7 +138,11 @@ def settings_table(experiments: Iterable) -> str:
         for name in counts
         if any(c[name] for c in configs)
     ]
-    table += [[title, *(schedule(c, rate) for c in configs)] for rate, title in rates.items()]
+    table += [
+        [title, *(schedule(c, rate) for c in configs)]
+        for rate, title in rates.items()
+        if any(c[rate] for c in configs)
+    ]
     return "\n".join("| " + " | ".join(line) + " |" for line in table)
 
 
@@ -134,8 +151,8 @@ def results_table(runs: Iterable[dict], paper: Mapping[str, Sequence[float]], da
 
     Args:
         runs: run records.
-        paper: the paper's accuracy in percent, by method ("bop", "latent"): top-1, or top-1
-            and top-5.
+        paper: the paper's accuracy in percent, by method (a name of `METHOD_NAMES`): top-1, or
+            top-1 and top-5.
         data: the paper's data set, as its readers call it.
 
     Returns:

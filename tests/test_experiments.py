@@ -31,6 +31,47 @@ def test_the_papers_settings(name, expected):
         assert (e.gamma_end, e.learning_rate_end) == (1e-6, 5e-6)
 
 
+@pytest.mark.parametrize(
+    ("name", "epochs", "batch", "threshold", "gamma", "sigma", "rate"),
+    [
+        ("binarynet", 500, 50, (1e-5, 1e-8), (1e-2, 1e-5), (1e-7, 1e-2), (1e-2, 1e-3)),
+        ("xnornet", 100, 1024, (1e-8, 1e-5), (1e-4, 1e-9), (1e-5, 1e-2), (2.5e-3, 5e-6)),
+        ("birealnet", 150, 1024, (1e-8, 1e-5), (1e-4, 1e-9), (1e-5, 1e-2), (2.5e-3, 5e-6)),
+    ],
+)
+def test_the_settings_of_the_second_order_rule(name, epochs, batch, threshold, gamma, sigma, rate):
+    e = experiments.get(name, "bop2ndorder")
+    assert (e.method, e.epochs, e.batch_size) == ("bop2ndorder", epochs, batch)
+    assert (e.threshold, e.threshold_end) == threshold
+    assert (e.gamma, e.gamma_end) == gamma
+    assert (e.sigma, e.sigma_end) == sigma
+    assert (e.learning_rate, e.learning_rate_end) == rate
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "message"),
+    [
+        ("binarynet/bop", {"sigma": 0.1}, "which has no sigma; bop2ndorder has"),
+        ("binarynet/bop", {"bias_correction": "true"}, "which has no bias_correction"),
+        ("binarynet/default", {"threshold_end": 1e-8}, "which have no threshold_end"),
+        ("binarynet/bop2ndorder", {"sigma": 0}, "sigma, the rate of the second moment"),
+        ("binarynet/bop2ndorder", {"sigma_end": 2}, "sigma_end, the rate of the second"),
+        ("binarynet/bop2ndorder", {"bias_correction": "maybe"}, "must be true or false"),
+    ],
+)
+def test_each_method_has_its_own_rates(name, values, message):
+    with pytest.raises(ConfigError, match=message):
+        experiments.override(experiments.get(name), values)
+
+
+@pytest.mark.parametrize(("text", "value"), [("true", True), ("False", False), (True, True)])
+def test_yes_and_no_may_be_text(text, value):
+    changed = experiments.override(
+        experiments.get("binarynet/bop2ndorder"), {"bias_correction": text}
+    )
+    assert changed.bias_correction is value
+
+
 def test_get_takes_the_released_name_and_a_set():
     assert experiments.get("alexnet", "bop") is experiments.EXPERIMENTS["binary_alexnet/bop"]
     assert experiments.get("binarynet/bop") is BOP

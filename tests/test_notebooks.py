@@ -65,6 +65,34 @@ def test_refused_at_once(given, message):
         notebooks.settings(DEFAULTS | given, "cifar10")
 
 
+def with_methods(**given):
+    return notebooks.settings(DEFAULTS | given, "cifar10", methods=("bop", "bop2ndorder"))
+
+
+def test_the_method_is_a_parameter_and_brings_its_own_rates():
+    assert with_methods().method == "bop"
+    settings = with_methods(method="bop2ndorder", sigma="1e-3", bias_correction=True)
+    second = settings.experiment("binarynet/bop2ndorder")
+    assert (second.sigma, second.bias_correction, second.gamma_end) == (1e-3, True, 1e-5)
+    # What the baseline does not have is left out for it.
+    assert settings.experiment("binarynet/default").sigma is None
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"method": "bop2"}, "method must be one of: bop, bop2ndorder; got 'bop2'; did you mean"),
+        ({"method": 2}, "method must be one of: bop, bop2ndorder; got 2"),
+        ({"sigma": 0.1}, "sigma is a hyperparameter of bop2ndorder, and method is bop"),
+    ],
+)
+def test_a_method_that_is_not_there_or_not_meant(given, message):
+    with pytest.raises(ConfigError, match=message):
+        with_methods(**given)
+    with pytest.raises(ConfigError, match="this notebook has no parameter 'method'"):
+        notebooks.settings(DEFAULTS | {"method": "bop"}, "cifar10")
+
+
 def imagenet(**given):
     return notebooks.settings(
         DEFAULTS | {"network": "birealnet"} | given, "imagenet", networks=IMAGENET
