@@ -97,6 +97,9 @@ def _plain(layer, kind=None, window=None):
     config = layer.get_config()
     if window:
         config |= {"filters": config.pop("units"), "kernel_size": window, "padding": "valid"}
+    if isinstance(layer, layers.BatchNormalization):
+        # Its axis counts from the front, where a convolution has two more than a dense layer.
+        config["axis"] = -1
     if is_binary(layer):
         config |= {"kernel_quantizer": None, "kernel_constraint": None}
         config["kernel_initializer"] = "zeros"

@@ -18,6 +18,7 @@ from bopkit import data as bopdata
 from bopkit import loading, models, packed, records
 from bopkit.convolutions import as_convolutions, in_float32
 from bopkit.errors import ConfigError, DataError, SetupError
+from bopkit.keras2 import tf
 
 FORMATS = {"packed": "npz", "tflite": "tflite"}
 BATCH = 100
@@ -110,40 +111,65 @@ def export(
         raise ConfigError(f"format must be one of: {', '.join(FORMATS)}; got {format!r}.")
     if not isinstance(min_agreement, int | float) or not 0 <= min_agreement <= 1:
         raise ConfigError(f"min_agreement must be a number from 0 to 1; got {min_agreement!r}.")
-    engine = _engine() if format == "tflite" else None
     folder, record = Path(run), records.read(run)
     if record["status"] != "completed":
         raise DataError(
             f"the run in {folder} is {record['status']}, not completed: give its command again "
             "first."
         )
-    model = loading.load_model(folder / "model.keras")
-    data = _data(record["config"], data_dir, validation_examples)
     output = Path(output or folder / f"model.{FORMATS[format]}")
     if output.is_dir() or not output.parent.is_dir():
         raise ConfigError(f"cannot write {output}: name a file in a folder that exists.")
-    batches = data.validation_batches(BATCH)
+    if format == "tflite":
+        _engine()  # before the data are read
+    model = loading.load_model(folder / "model.keras")
+    data = _data(record["config"], data_dir, validation_examples)
+    return write(model, data, format, output, min_agreement=min_agreement)
+
+
+def write(
+    model: tf.keras.Model,
+    data: bopdata.Data,
+    format: str,
+    output: Path,
+    *,
+    min_agreement: float = 0.999,
+) -> Report:
+    """Write a network to a file, if the file predicts what the network does.
+
+    Args:
+        model: the network.
+        data: whose validation images both are shown.
+        format: a name of `FORMATS`.
+        output: the file; its folder exists.
+        min_agreement: as for `export`.
+
+    Returns:
+        A `Report`.
+
+    Raises:
+        DataError: the file would predict something else: then it is not written.
+        SetupError: "tflite" without larq-compute-engine.
+    """
     unfinished = output.with_name(f".{output.name}.unfinished")
     try:
         if format == "packed":
             packed.save_packed(model, unfinished)
-            predict, not_binary = _keras(packed.load_packed(unfinished)), ()
+            predict, not_binary, least = predictor(packed.load_packed(unfinished)), (), 1.0
         else:
             # Where they were trained in 16 bits, in float32, which is what the file computes in.
             model = in_float32(model)
             rewritten, not_binary = as_convolutions(model)
-            content = engine.convert_keras_model(rewritten)
+            content = _engine().convert_keras_model(rewritten)
             unfinished.write_bytes(content)
-            predict = _interpreter(content)
-        found = _compare(_keras(model), predict, batches)
+            predict, least = interpreter(content), min_agreement
         report = Report(
             path=output,
             bytes=unfinished.stat().st_size,
             binary_float_bytes=4 * models.count_weights(model)[1],
             not_binary=not_binary,
-            **found,
+            **_compare(predictor(model), predict, data.validation_batches(BATCH)),
         )
-        least = 1.0 if format == "packed" else min_agreement
         if report.agreement < least:
             raise DataError(
                 f"the file would put {len(report.different)} of {report.images} images into "
@@ -194,7 +220,8 @@ def _compare(keras: Callable, other: Callable, batches) -> dict:
     }
 
 
-def _keras(model):
+def predictor(model: tf.keras.Model) -> Callable[[np.ndarray], np.ndarray]:
+    """A function from images to probabilities, by Keras."""
     return lambda images: model.predict_on_batch(images)
 
 
@@ -209,8 +236,13 @@ def _engine():
     return larq_compute_engine
 
 
-def _interpreter(content):
-    from larq_compute_engine.testing import Interpreter  # not in the converter's own namespace
+def interpreter(content: bytes) -> Callable[[np.ndarray], np.ndarray]:
+    """A function from images to probabilities, by Larq's Compute Engine.
 
-    interpreter = Interpreter(content, num_threads=len(os.sched_getaffinity(0)))
-    return lambda images: interpreter.predict(images)
+    Args:
+        content: a file that `export` wrote as "tflite".
+    """
+    from larq_compute_engine.tflite.python.interpreter import Interpreter
+
+    engine = Interpreter(content, num_threads=len(os.sched_getaffinity(0)))
+    return lambda images: engine.predict(images)

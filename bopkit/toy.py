@@ -105,8 +105,8 @@ class Bop2ndOrder:
     def __init__(
         self,
         threshold: float = 0.1,
-        gamma: float | Sequence[float] = 1e-2,
-        sigma: float = 1e-2,
+        gamma: float | Sequence[float] = 2e-2,
+        sigma: float = 2e-2,
     ):
         self.threshold, self.gamma, self.sigma = threshold, gamma, sigma
         self.averages: dict[int, tuple[np.ndarray, np.ndarray]] = {}

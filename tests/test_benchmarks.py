@@ -54,9 +54,11 @@ def test_every_target_of_the_page_has_a_figure(sections):
         for name, figure in section["ratios"].items()
         if "target" in figure
     }
-    assert targets == {
+    # A target for bfloat16 is for a processor that computes in it.
+    has_bfloat16 = sections["step"]["hardware"]["bfloat16"]
+    half = {"bop mixed_bfloat16, batch 50": {"at_least": 1.6}} if has_bfloat16 else {}
+    assert targets == half | {
         "bop float32, batch 50": {"at_least": 1.02},
-        "bop mixed_bfloat16, batch 50": {"at_least": 1.6},
         "against larq": {"at_least": 4.0},
         "against copy, numpy": {"at_least": 0.6},
         "passes of step, float32": {"at_least": 0.92},
@@ -74,14 +76,14 @@ def test_what_the_page_says_in_words_holds(sections):
     def median(section, name):
         return sections[section]["ratios"][name]["median"]
 
-    # "Most of the gain is bfloat16's, and larq's Bop has it too"; "no update can reach four times"
-    assert median("update", "ceiling") < 4
-    for batch in (50, 256):
-        larq = step[f"larq mixed_bfloat16, batch {batch}"]["median"]
-        ours = step[f"bop mixed_bfloat16, batch {batch}"]["median"]
-        assert larq - 1 > (ours - 1) / 2
-    # "slower there, so it is not done"
-    assert step["bop float32 compiled, batch 50"]["median"] < 1
+    if sections["step"]["hardware"]["bfloat16"]:
+        # "Most of the gain is bfloat16's, and larq's Bop has it too"
+        for batch in (50, 256):
+            larq = step[f"larq mixed_bfloat16, batch {batch}"]["median"]
+            ours = step[f"bop mixed_bfloat16, batch {batch}"]["median"]
+            assert larq - 1 > (ours - 1) / 2
+    else:  # "times slower"
+        assert step["bop mixed_bfloat16, batch 50"]["median"] < 0.5
     # "the step is its convolutions"
     assert profile["convolutions"]["median"] > 0.5
     assert median("floor", "products of step, float32") > 0.5

@@ -58,7 +58,7 @@ def test_tflite_predicts_the_same_but_for_ties(run, converter):
 def test_too_little_agreement_writes_nothing(run, converter, monkeypatch):
     before = sorted(path.name for path in run.iterdir())
     monkeypatch.setattr(
-        exporting, "_interpreter", lambda content: lambda images: np.eye(10)[[0] * len(images)]
+        exporting, "interpreter", lambda content: lambda images: np.eye(10)[[0] * len(images)]
     )
     with pytest.raises(DataError, match=r"into another class than Keras .* not written"):
         exporting.export(run, format="tflite", output=run / "other.tflite")

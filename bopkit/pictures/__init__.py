@@ -19,10 +19,13 @@ NAMES = (
     "inertia",
     "signals",
     "gamma_tau",
+    "second_moment",
     "precision",
     "diagnosis",
     "batch",
     "edge",
+    "votes",
+    "ties",
 )
 
 __all__ = ["NAMES", "Scene", "get"]
