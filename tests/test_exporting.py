@@ -79,7 +79,7 @@ def test_the_command_line_writes_and_says_what(run):
     ("arguments", "message"),
     [
         (["--format", "onnx"], "format must be one of: packed, tflite; got 'onnx'."),
-        (["--min-agreement", "2"], "2.0 is not in the range"),
+        (["--min-agreement", "2"], "Input should be less than or equal to 1"),
         (["--output", "/nowhere/at/all.npz"], "cannot write /nowhere/at/all.npz: name a file in"),
     ],
 )

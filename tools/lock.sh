@@ -12,6 +12,6 @@ python=$(.venv/bin/python -c 'import platform; print(platform.python_version())'
     echo "# The tested set: Python $python, Linux, x86-64. Written by tools/lock.sh."
     uv pip compile requirements.txt --quiet --constraint "$tested" --generate-hashes \
         --python-version "$python" --python-platform x86_64-manylinux_2_28 \
-        --no-header --no-annotate --no-emit-index-url
+        --no-header --no-annotate
 } >requirements.lock.new
 mv requirements.lock.new requirements.lock
