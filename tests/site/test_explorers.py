@@ -24,11 +24,12 @@ POSITIONS = """form => [...form.children].map(
 
 
 def explorers(html):
-    """Pages and names of all pictures in the built book."""
+    """Pages and names of all pictures in the built book: each that there is, and no other."""
     found = []
     for path in sorted((html / "book").rglob("*.html")):
         for name in re.findall(r'data-scene="(\w+)"', path.read_text(encoding="utf8")):
             found.append((path.relative_to(html), name))
+    assert {name for _, name in found} == set(pictures.NAMES)
     return found
 
 
