@@ -43,4 +43,5 @@ def test_no_cell_left_a_traceback_or_a_warning(visit, page_name):
 
 def test_does_not_scroll_sideways_on_a_phone(visit, page_name):
     seen = visit(page_name, phone=True)
+    assert seen.facts["folded"] == 0  # solutions count too
     assert seen.facts["width"] <= seen.facts["screen"], seen.facts["tooWide"]
