@@ -75,6 +75,7 @@ LOOK = r"""() => ({
     folded: ['details:not([open])', '.toggle-hidden']
         .map(what => document.querySelectorAll('.bd-article ' + what).length)
         .reduce((sum, count) => sum + count),
+    unlabelledFigures: document.querySelectorAll('.bop-figure svg[aria-hidden]').length,
     maths: document.querySelectorAll('.math').length,
     rawMaths: [...document.querySelectorAll('.math')]
         .filter(node => !node.querySelector('.katex-html'))

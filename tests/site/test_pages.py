@@ -30,6 +30,10 @@ def test_interactive_pictures_are_alive(visit, page_name):
     assert facts["aliveExplorers"] == facts["explorers"]
 
 
+def test_figures_say_what_they_show(visit, page_name):
+    assert visit(page_name).facts["unlabelledFigures"] == 0
+
+
 def test_is_light(visit, page_name):
     """Under 2 MB with all it loads, uncompressed; the page on γ and τ holds 128 pictures."""
     sizes = visit(page_name).sizes
