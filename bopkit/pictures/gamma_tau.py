@@ -66,7 +66,7 @@ def draw(gamma: float, threshold: float, schedule: str) -> Figure:
         steps = np.arange(1, len(result.flip_ratio) + 1) / 14
         middle.plot(steps, rules.log_flip_ratio(result.flip_ratio), color=BOP, linewidth=1)
         middle.set(xlim=(0, EPOCHS + 0.2), ylim=(-9.4, 0), yticks=[-9, -6, -3, 0])
-        middle.set_title("Flip ratio πₜ, step by step; −9: none", fontsize=10, pad=6)
+        middle.set_title("πₜ (log flip ratio), step by step; −9: none", fontsize=10, pad=6)
         middle.set_ylabel("πₜ")
         for axis in (top, middle):
             axis.set_xticks(range(0, EPOCHS + 1, 2))
