@@ -10,7 +10,17 @@ import pytest
 from bopkit import pictures
 
 BOOK = Path(__file__).resolve().parents[1] / "book"
-CHAPTERS = sorted([*BOOK.glob("intuition/*.ipynb"), *BOOK.glob("practice/*.ipynb")])
+NOT_CHAPTERS = {"reliability", "speed"}  # pages of facts, to look things up
+PAGES = [path for part in ("intuition", "practice") for path in (BOOK / part).iterdir()]
+CHAPTERS = sorted(
+    path for path in PAGES if path.suffix in (".ipynb", ".md") and path.stem not in NOT_CHAPTERS
+)
+# Words of the glossary that a reader may not know; what `flip` and `sign` say needs no link.
+TERMS = (
+    "adaptivity rate", "binarized network", "binary weight", "clipping", "consistency",
+    "flip ratio", "inertia", "latent weight", "mixed precision", "moving average", "record",
+    "straight-through estimator", "strength", "threshold", "XNOR-popcount",
+)  # fmt: skip
 FIRST, LAST = ["Play"], ["Summary", "Exercises", "Further reading"]
 
 
@@ -20,6 +30,8 @@ def chapter(request):
 
 
 def cells(path):
+    if path.suffix == ".md":  # text alone: fails for want of code
+        return [{"cell_type": "markdown", "source": path.read_text(encoding="utf8")}]
     return json.loads(path.read_text(encoding="utf8"))["cells"]
 
 
@@ -107,6 +119,20 @@ def test_links_its_terms_and_its_sources(chapter):
     assert len(terms) >= 2 and len(terms) == len(set(terms)), "the first use of each, once"
     reading = section(chapter, "Further reading")
     assert "{cite" in reading and 2 <= len(re.findall(r"^- ", reading, flags=re.MULTILINE)) <= 5
+
+
+def test_the_first_use_of_a_term_is_linked(chapter):
+    """From Play on, in sentences and tables: titles, code and formulas have no links."""
+    prose = text(chapter).partition("## Play\n")[2]
+    prose = re.sub(r"\{term\}`(?:[^`<]*<)?([^`>]+)>?`", r"⟦\1⟧", prose)  # to tell them from others
+    prose = re.sub(r"^```\w+\n.*?^```$|\$\$.*?\$\$", "", prose, flags=re.MULTILINE | re.DOTALL)
+    prose = re.sub(r"^(#|```|:::).*$|(\{[\w:]+\})?`[^`]*`|\]\(.*?\)", "", prose, flags=re.MULTILINE)
+    prose = " ".join(prose.split())
+    for term in TERMS:
+        use = re.search(rf"(?<!\w){term}s?(?!\w)", prose, flags=re.IGNORECASE)
+        if use and prose[use.start() - 1] != "⟦":
+            around = prose[max(0, use.start() - 60) : use.end() + 40]
+            pytest.fail(f"link the first use of {{term}}`{term}`, here: ...{around}...")
 
 
 def test_intuition_needs_no_tensorflow():

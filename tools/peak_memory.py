@@ -1,12 +1,15 @@
 """Runs a command, then says how long it took and the most memory that it held: Linux only.
 
-    python tools/peak_memory.py LABEL COMMAND [ARGUMENT ...]
+    python tools/peak_memory.py [--limit MB] LABEL COMMAND [ARGUMENT ...]
+
+With a limit it fails if the command took more, even if the command itself went well.
 
 The memory is that of the command and of every process below it at one time. What several of them
 share is counted once (PSS). Pages of libraries count, up to half a gigabyte with TensorFlow, though
 a container that runs short may drop them: the number errs on the safe side.
 """
 
+import argparse
 import subprocess
 import sys
 import time
@@ -27,9 +30,13 @@ def held(root: psutil.Process) -> int:
     return total
 
 
-label, *command = sys.argv[1:]
+parser = argparse.ArgumentParser(usage=__doc__.splitlines()[2].strip())
+parser.add_argument("--limit", type=float, default=float("inf"))
+parser.add_argument("label")
+parser.add_argument("command", nargs=argparse.REMAINDER)
+options = parser.parse_args()
 start, peak = time.monotonic(), 0
-running = subprocess.Popen(command)
+running = subprocess.Popen(options.command)
 root = psutil.Process(running.pid)
 while running.poll() is None:
     try:
@@ -38,5 +45,9 @@ while running.poll() is None:
         break
     time.sleep(INTERVAL)
 seconds = time.monotonic() - start
-print(f"{label:<44} {seconds:6.0f} s {peak / 2**20:7.0f} MB", flush=True)
-sys.exit(running.wait())
+print(f"{options.label:<44} {seconds:6.0f} s {peak / 2**20:7.0f} MB", flush=True)
+status = running.wait()
+if peak / 2**20 > options.limit:
+    print(f"{options.label}: more than the {options.limit:.0f} MB allowed.", file=sys.stderr)
+    status = status or 1
+sys.exit(status)

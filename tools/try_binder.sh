@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Builds what mybinder.org would build from binder/, without Docker, and runs every notebook of the
 # book in it: does each run there, in how much memory?    tools/try_binder.sh [FOLDER]
+# Fails if one does not, or takes more than 1,500 MB: mybinder.org gives 1 to 2 GB.
 #
 # The commands are repo2docker's, in its order, on a copy of what git would carry. FOLDER keeps the
 # environment for the next time; otherwise it is temporary. On Linux: minutes, and 3 GB of disk.
@@ -48,7 +49,7 @@ du -sm "$folder/venv" | awk '{print "With the chapters\047 packages:", $1, "MB"}
 # `jupyter execute` takes about as much memory as the server that a reader's browser talks to.
 failed=0
 while IFS= read -r notebook; do
-    python "$tools/peak_memory.py" "$notebook" \
+    python "$tools/peak_memory.py" --limit 1500 "$notebook" \
         binder/start jupyter execute --timeout=600 "$notebook" 2>"$folder/notebook.log" || {
         failed=1
         cat "$folder/notebook.log" >&2

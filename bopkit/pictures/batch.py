@@ -115,27 +115,26 @@ def draw(batch_size: int, gamma: float, threshold: float) -> Figure:
 
     Returns:
         A figure of three panels: w·g and w·m of one weight that should not flip, against τ; the
-        flip ratio and top-1 by epoch in a run, with how far back m looks.
+        flip ratio and top-1 by epoch in a run. Below them a bar: how far back m looks.
     """
     result = run(batch_size, gamma, threshold)
     steps = len(result.flip_ratio) // EPOCHS
     pull, averages = pulls(batch_size, gamma)
     epochs = np.arange(1, EPOCHS + 1)
     with mpl.rc_context(STYLE):
-        figure, (top, middle, bottom) = new_figure(5.6, 6.4, 3, height_ratios=[1.35, 1, 1])
+        figure, (top, middle, bottom, strip) = new_figure(
+            5.6, 6.8, 4, height_ratios=[1.35, 1, 1, 0.22]
+        )
         _weight(top, pull[:, 0], averages[:, 0], threshold)
         means = result.flip_ratio.reshape(EPOCHS, -1).mean(axis=1)
         middle.plot(epochs, rules.log_flip_ratio(means), color=BOP, marker="o", markersize=3)
         middle.set(ylim=(-9.4, 0), yticks=[-9, -6, -3, 0], ylabel="πₜ")
-        title = f"Flip ratio πₜ in training, {steps} steps an epoch"
+        title = f"πₜ (log flip ratio) in training, {steps} steps an epoch"
         middle.set_title(title, fontsize=10, pad=6)
         bottom.plot(epochs, 100 * result.accuracy, color=BOP, marker="o", markersize=3)
         bottom.set(ylim=(0, 100), yticks=[0, 50, 100], ylabel="top-1 (%)", xlabel="epoch")
         bottom.set_title("Accuracy on held-out digits", fontsize=10, pad=6)
-        back = 1 / gamma / steps
-        bottom.plot([0, min(back, EPOCHS)], [8, 8], color=INK, linewidth=4, solid_capstyle="butt")
-        place = {"x": back + 0.15, "y": 8} if back < 6 else {"x": 11.9, "y": 20, "ha": "right"}
-        bottom.text(s=f"m looks back {_epochs(back)}", va="center", fontsize=9, **place)
+        _look_back(strip, 1 / gamma / steps)
         for axis in (middle, bottom):
             axis.set(xlim=(0, EPOCHS))
             axis.set_xticks(range(0, EPOCHS + 1, 2))
@@ -143,11 +142,20 @@ def draw(batch_size: int, gamma: float, threshold: float) -> Figure:
     accuracy = 100 * result.accuracy[-3:].mean()
     figure.description = (
         f"Batches of {number(batch_size)}, γ = {number(gamma)}, τ = {number(threshold)}: noise has "
-        f"carried {by_noise:.2g} % of the weights that are right beyond τ. In training a weight "
+        f"carried {by_noise:.2g} % of the first layer's {averages.shape[1]:,} right weights (of "
+        "4,096; one is drawn) beyond τ. In training a weight "
         f"flips {flips_per_epoch(result):.2g} times an epoch, and {accuracy:.0f} % of the held-out "
         "digits are right at the end."
     )
     return figure
+
+
+def _look_back(axis, epochs):
+    """How far back m looks, on the panels' scale of epochs."""
+    axis.plot([0, min(epochs, EPOCHS)], [0, 0], color=INK, linewidth=4, solid_capstyle="butt")
+    axis.text(0, 0.9, f"m looks back {_epochs(epochs)}", va="center", fontsize=9)
+    axis.set(xlim=(0, EPOCHS), ylim=(-0.5, 1.5))
+    axis.set_axis_off()
 
 
 def _epochs(count):

@@ -221,7 +221,7 @@ def draw(gamma: float, course: str, threshold: float) -> Figure:
         middle.set(xlim=(0, EPOCHS), ylim=(-9.4, 0), yticks=[-9, -6, -3, 0], ylabel="πₜ")
         middle.set_xticks(range(0, EPOCHS + 1, 2))
         middle.set(xlabel="epoch")
-        middle.set_title("Flip ratio πₜ, its mean an epoch; −9: none", fontsize=10, pad=6)
+        middle.set_title("πₜ (log flip ratio), its mean an epoch; −9: none", fontsize=10, pad=6)
         _averages(bottom, result.pull, threshold)
     word = {STAYS: "constant", FALLS: "falling", DROPS: "dropped after epoch 2"}[course]
     evidence = found.evidence
@@ -267,7 +267,7 @@ def _averages(axis, pull, threshold):
         va="top",
     )
     axis.text(0.03, 0.72, "m asks for a flip", transform=axis.transAxes, color=BOP, fontsize=9)
-    axis.text(0.03, 0.06, "m agrees", transform=axis.transAxes, color=MUTED, fontsize=9)
+    axis.text(0.03, 0.06, "m keeps it", transform=axis.transAxes, color=MUTED, fontsize=9)
     axis.set_title("Where the averages stand at the end", fontsize=10, pad=6)
 
 

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from bopkit import rules, toy
+from bopkit.pictures.gamma_tau_map import FINAL
 from bopkit.pictures.scene import Scene, Slider, number
 from bopkit.style import BOP, INK, LATENT, MUTED, PAPER, SEQUENCE, STYLE, new_figure
 
@@ -54,7 +55,8 @@ def draw(gamma: float, threshold: float, schedule: str) -> Figure:
 
     Returns:
         A figure of three panels: top-1 by epoch, π_t by step, and a map of the final accuracy
-        over γ and τ in which this run is marked.
+        over γ and τ in which this run is marked. One run is trained, this one: the others'
+        ends are known.
     """
     result = run(gamma, threshold, schedule)
     with mpl.rc_context(STYLE):
@@ -66,12 +68,12 @@ def draw(gamma: float, threshold: float, schedule: str) -> Figure:
         steps = np.arange(1, len(result.flip_ratio) + 1) / 14
         middle.plot(steps, rules.log_flip_ratio(result.flip_ratio), color=BOP, linewidth=1)
         middle.set(xlim=(0, EPOCHS + 0.2), ylim=(-9.4, 0), yticks=[-9, -6, -3, 0])
-        middle.set_title("Flip ratio πₜ, step by step; −9: none", fontsize=10, pad=6)
+        middle.set_title("πₜ (log flip ratio), step by step; −9: none", fontsize=10, pad=6)
         middle.set_ylabel("πₜ")
         for axis in (top, middle):
             axis.set_xticks(range(0, EPOCHS + 1, 2))
-        _map(bottom, gamma, threshold, schedule)
-    accuracy = final_accuracy(gamma, threshold, schedule)
+        accuracy = final_accuracy(gamma, threshold, schedule)
+        _map(bottom, gamma, threshold, schedule, accuracy)
     flips = result.flip_ratio.mean() * sum(w.size for w in result.weights)
     word = "falling" if schedule == FALLING else "constant"
     figure.description = (
@@ -82,11 +84,12 @@ def draw(gamma: float, threshold: float, schedule: str) -> Figure:
     return figure
 
 
-def _map(axis, gamma, threshold, schedule):
+def _map(axis, gamma, threshold, schedule, own):
     """The final accuracy over the grid, a number and a shade a cell; this run framed."""
     for column, g in enumerate(GAMMAS):
         for row, t in enumerate(THRESHOLDS):
-            accuracy = final_accuracy(g, t, schedule)
+            here = (g, t) == (gamma, threshold)
+            accuracy = own if here else FINAL[schedule][row][column]
             level = int(np.searchsorted(LEVELS, accuracy, side="right")) - 1
             axis.add_patch(
                 Rectangle((column, row), 1, 1, facecolor=SEQUENCE[level], edgecolor=PAPER)

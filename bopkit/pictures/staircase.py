@@ -1,4 +1,4 @@
-"""The loss behind a sign: a staircase, and the slope that a straight-through estimator reports."""
+"""The loss before a sign: a staircase, and the slope that a straight-through estimator reports."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def _probe(behind: str, x: float, clip: float = 1.0) -> toy.Probe:
 
 @lru_cache(maxsize=2)
 def staircase(behind: str) -> Staircase:
-    """The loss of 100 digits as one real number behind a sign moves.
+    """The loss of 100 digits as one real number before a sign moves.
 
     Args:
         behind: `WEIGHT`: the number is a latent weight, and one binary weight its sign.
@@ -112,7 +112,7 @@ def draw(behind: str, x: float, clip: float) -> Figure:
     """The staircase and the estimator's tangent above, the slopes below.
 
     Args:
-        behind: what stands behind the sign, `WEIGHT` or `INPUT`.
+        behind: what stands before the sign, `WEIGHT` or `INPUT`.
         x: where we stand.
         clip: half the width of the estimator's window.
 
@@ -166,7 +166,7 @@ SCENE = Scene(
     "staircase",
     draw,
     (
-        Slider("behind", "behind the sign", (WEIGHT, INPUT), WEIGHT),
+        Slider("behind", "before the sign", (WEIGHT, INPUT), WEIGHT),
         Slider(
             "x",
             "the real number",

@@ -60,8 +60,22 @@ class Visit:
     facts: dict = field(default_factory=dict)
 
 
-# Run in the page once it has settled.
+# What is folded away is part of the page: solutions, and cells that hide their input.
+UNFOLD = """() => {
+    const style = document.createElement('style');
+    style.textContent = '.admonition.toggle * { transition: none !important }';  // at once
+    document.head.append(style);
+    for (const box of document.querySelectorAll('.bd-article details')) box.open = true;
+    for (const box of document.querySelectorAll('.bd-article .toggle-hidden'))
+        box.classList.remove('toggle-hidden');
+}"""
+
+# Run in the page once it has settled, with nothing folded away.
 LOOK = r"""() => ({
+    folded: ['details:not([open])', '.toggle-hidden']
+        .map(what => document.querySelectorAll('.bd-article ' + what).length)
+        .reduce((sum, count) => sum + count),
+    unlabelledFigures: document.querySelectorAll('.bop-figure svg[aria-hidden]').length,
     maths: document.querySelectorAll('.math').length,
     rawMaths: [...document.querySelectorAll('.math')]
         .filter(node => !node.querySelector('.katex-html'))
@@ -135,7 +149,7 @@ def browser(require) -> Iterator:
 
 @pytest.fixture(scope="session")
 def open_page(browser) -> Callable:
-    """`open_page(address, phone=False, **context)`: a settled page, and what was seen there."""
+    """`open_page(address, phone=False, **context)`: a settled page, unfolded, and what was seen."""
 
     def open_page(address: str, *, phone: bool = False, **options):
         viewport = {"width": PHONE if phone else DESKTOP, "height": 900}
@@ -172,6 +186,7 @@ def open_page(browser) -> Callable:
                 page.wait_for_function(SETTLED, timeout=15_000)
             except Exception as error:  # the tests say what is missing
                 visit.console.append(f"the page did not settle: {type(error).__name__}")
+            page.evaluate(UNFOLD)
             visit.facts = page.evaluate(LOOK)
         return page, visit
 

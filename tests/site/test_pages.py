@@ -30,6 +30,10 @@ def test_interactive_pictures_are_alive(visit, page_name):
     assert facts["aliveExplorers"] == facts["explorers"]
 
 
+def test_figures_say_what_they_show(visit, page_name):
+    assert visit(page_name).facts["unlabelledFigures"] == 0
+
+
 def test_is_light(visit, page_name):
     """Under 2 MB with all it loads, uncompressed; the page on γ and τ holds 128 pictures."""
     sizes = visit(page_name).sizes
@@ -43,4 +47,5 @@ def test_no_cell_left_a_traceback_or_a_warning(visit, page_name):
 
 def test_does_not_scroll_sideways_on_a_phone(visit, page_name):
     seen = visit(page_name, phone=True)
+    assert seen.facts["folded"] == 0  # solutions count too
     assert seen.facts["width"] <= seen.facts["screen"], seen.facts["tooWide"]

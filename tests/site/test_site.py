@@ -37,12 +37,13 @@ def luminance(page, selector: str, style: str) -> float:
 
 
 @browser_test
-def test_works_from_a_folder_without_a_server(html, index, open_page):
-    _, seen = open_page((html / f"{index}.html").as_uri())
+def test_works_from_a_folder_without_a_server(html, index, open_page, page_name):
+    page, seen = open_page((html / f"{page_name}.html").as_uri())
+    page.context.close()
     assert seen.foreign == []
     # The theme asks for its icon fonts in a way that files do not allow, and draws them as SVG.
     assert [url for url in seen.failed if "fontawesome" not in url] == []
-    assert seen.facts["maths"] > 0
+    assert seen.facts["maths"] > 0 or page_name != index
     assert seen.facts["rawMaths"] == []
 
 
@@ -99,6 +100,12 @@ def test_links_lead_somewhere(html, page_name):
         ):
             broken.append(reference)
     assert broken == []
+
+
+def test_the_poster_can_be_downloaded(html, index):
+    references = links(html / f"{index}.html").references
+    for name in ("poster.pdf", "poster.svg"):
+        assert any(urlsplit(reference).path.endswith(f"/{name}") for reference in references), name
 
 
 def test_a_notebooks_page_says_how_to_run_it(html, page_name):
