@@ -87,29 +87,55 @@ def test_a_disk_that_is_full(small_disk, undisturbed, monkeypatch):
     assert_same_end(folder, undisturbed)
 
 
-@pytest.mark.parametrize("replaced", [False, True])
-def test_the_folder_is_deleted_under_the_run(tmp_path, monkeypatch, replaced):
+@pytest.mark.parametrize(
+    ("owner", "moment", "replaced"),
+    [
+        (loop.Loop, "validate", False),
+        (loop.Loop, "validate", True),
+        (loop.Loop, "_train_chunk", True),  # a checkpoint within the epoch comes next
+        (loop.Loop, "save", True),
+        (training, "_run", True),  # the model comes next
+    ],
+)
+def test_the_folder_is_deleted_under_the_run(tmp_path, monkeypatch, owner, moment, replaced):
     """And where another run has begun in its place, that one is left alone."""
     folder = tmp_path / "run"
-    validate = loop.Loop.validate
+    monkeypatch.setattr(loop.Loop, "_train_chunk", lambda *_: None)
+    action, times = getattr(owner, moment), [1]
 
-    def deleted(self):
+    def and_then_deleted(*arguments):
+        done = action(*arguments)
+        if not times:  # once: what is written there afterwards is to be seen
+            return done
+        times.clear()
         shutil.rmtree(folder)
         if replaced:
             (folder / "checkpoints").mkdir(parents=True)
             (folder / "run.json").write_text("of another run")
-        return validate(self)
+        return done
 
-    monkeypatch.setattr(loop.Loop, "_train_chunk", lambda *_: None)
-    monkeypatch.setattr(loop.Loop, "validate", deleted)
+    monkeypatch.setattr(owner, moment, and_then_deleted)
     with pytest.raises(RecordError, match="was removed or replaced while the run") as caught:
-        run(folder, hparams=TWO)
+        run(folder, hparams=TWO, checkpoint_minutes=0, tensorboard=True)
     assert "\n" not in str(caught.value) and str(folder) in str(caught.value)
     if replaced:
         assert (folder / "run.json").read_text() == "of another run"
-        assert not list((folder / "checkpoints").iterdir())
+        assert {path.name for path in folder.rglob("*")} == {"checkpoints", "run.json"}
     else:
         assert not folder.exists()
+
+
+def test_a_folder_in_the_place_of_another_is_not_taken_for_it(tmp_path):
+    """Though the system may give it the number of the one that is gone."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    with faults.kept(folder) as check:
+        check()
+        for _ in range(3):
+            folder.rmdir()
+            folder.mkdir()
+            with pytest.raises(RecordError, match="was removed or replaced"):
+                check()
 
 
 # The clock, the memory, and what surrounds a run.
