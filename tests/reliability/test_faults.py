@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import itertools
 import os
 import shutil
 import subprocess
@@ -142,21 +143,30 @@ def test_a_folder_in_the_place_of_another_is_not_taken_for_it(tmp_path):
 
 
 def test_a_clock_set_back_by_a_year(undisturbed, tmp_path, monkeypatch):
-    now, save = time.time, loop.Loop.save
-    back = iter((0, *[-365 * 86400] * 99))
+    """With the first save; all that a run writes is written in the past then."""
+    now, save, train_epoch = time.time, loop.Loop.save, loop.Loop.train_epoch
+    shifts, years_back = itertools.repeat(-365 * 86400), []
 
     def and_then_the_clock_jumps(self):
         save(self)
-        shift = next(back)
+        shift = next(shifts)
         monkeypatch.setattr(time, "time", lambda: now() + shift)
-        if int(self.epoch) == 1:
+        if int(self.epoch) == 1 and int(self.step) == 0:
             raise KeyboardInterrupt
+
+    def watched(self, *arguments):
+        row = train_epoch(self, *arguments)
+        years_back.append(round((now() - time.time()) / (365 * 86400)))
+        return row
 
     with monkeypatch.context() as patch:
         patch.setattr(loop.Loop, "save", and_then_the_clock_jumps)
-        for _ in range(2):  # stopped after an epoch, started again in the past
+        patch.setattr(loop.Loop, "train_epoch", watched)
+        # Stopped after an epoch, started again in the past, where it saves all the time.
+        for minutes in (10, 0):
             with contextlib.suppress(KeyboardInterrupt):
-                run(tmp_path, hparams=TWO)
+                run(tmp_path, hparams=TWO, tensorboard=True, checkpoint_minutes=minutes)
+    assert years_back == [0, 1]
     assert_same_end(tmp_path, undisturbed)
     assert all(row["seconds"] >= 0 for row in records.read(tmp_path)["epochs"])
 
