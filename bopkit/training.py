@@ -218,6 +218,10 @@ def _resolve(experiment, dataset, preprocess, hparams) -> Experiment:
 def _check_arguments(output_dir, checkpoint_minutes):
     if not isinstance(output_dir, str | os.PathLike) or not os.fspath(output_dir):
         raise ConfigError(f"output_dir must name a folder; got {output_dir!r}.")
+    name = os.fspath(output_dir)
+    # Files of TensorFlow's and the record's are named in UTF-8.
+    if "\0" in name or name.encode("utf8", "replace").decode("utf8") != name:
+        raise ConfigError(f"output_dir must be text that UTF-8 can write; got {name!a}.")
     number = isinstance(checkpoint_minutes, int | float)
     if not number or not checkpoint_minutes >= 0:  # NaN neither
         raise ConfigError(

@@ -32,17 +32,16 @@ def undisturbed(tmp_path_factory):
 
 
 @pytest.fixture
-def small_disk(tmp_path):
+def small_disk(tmp_path, require):
     """A file system of 8 MB of its own; yields it and a function that fills it."""
     mount = tmp_path / "disk"
     mount.mkdir()
-    if os.name != "posix" or os.geteuid() != 0 or not shutil.which("mount"):
-        pytest.skip("only root can mount a small disk")
+    can = os.name == "posix" and os.geteuid() == 0 and shutil.which("mount")
+    require(bool(can), "only root can mount a small disk")
     done = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", mount], capture_output=True, text=True
     )
-    if done.returncode:
-        pytest.skip(f"no small disk can be mounted: {done.stderr.strip()}")
+    require(done.returncode == 0, f"no small disk can be mounted: {done.stderr.strip()}")
 
     def fill():
         with open(mount / "filler", "wb", buffering=0) as file, contextlib.suppress(OSError):

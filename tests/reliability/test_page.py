@@ -27,8 +27,8 @@ def cell(page, row, column=1):
 
 
 def test_wrong_use_is_tried_as_often_as_it_says(page):
-    # A package that is missing, twice, is a process too.
-    processes = len(test_wrong_use_cli.PROCESSES) + 2
+    # A package that is missing, twice, and a terminal's encoding are processes too.
+    processes = len(test_wrong_use_cli.PROCESSES) + 3
     notebooks = len(test_wrong_use_notebooks.CASES) + len(test_wrong_use_notebooks.LINES)
     assert cell(page, "Command line") == f"{len(test_wrong_use_cli.CASES)} mistakes"
     assert cell(page, "The process") == f"{processes} processes"
