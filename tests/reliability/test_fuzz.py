@@ -18,7 +18,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bopkit import cli, experiments, notebooks, presets, ranges, records, rules, sweep, tables
+from bopkit import (
+    cli,
+    experiments,
+    figures,
+    notebooks,
+    presets,
+    ranges,
+    records,
+    rules,
+    sweep,
+    tables,
+)
 from bopkit.errors import BopkitError, ConfigError, RecordError
 
 LONG = os.environ.get("HYPOTHESIS_PROFILE") == "long"
@@ -155,6 +166,8 @@ def use(record):
     assert tables.results_table(group, {"bop": (91.3,)}, "x").count("\n") >= 2
     tables.is_paper_run(record)
     records.final(record)
+    attempt(lambda: figures.training_curves(group), ValueError)
+    attempt(lambda: figures.sweep_curves(group, vary="gamma", fixed="threshold"), ValueError)
 
 
 def attempt(call, expected):
@@ -239,11 +252,12 @@ def test_hyperparameters_are_used_or_refused(values, base):
 @given(text=st.text(max_size=60) | st.lists(st.tuples(FIELDS, NUMBERS), max_size=3).map(
     lambda pairs: ",".join(f"{k}={v}" for k, v in pairs)))  # fmt: skip
 def test_hparams_text_is_parsed_or_refused(text):
-    with contextlib.suppress(ConfigError):
-        parsed = experiments.parse_hparams(text)
+    parsed, error = attempt(lambda: experiments.parse_hparams(text), ConfigError)
+    if not error:
         again = ",".join(f"{key}={value}" for key, value in parsed.items())
         assert experiments.parse_hparams(again) == parsed
-        experiments.override(experiments.get("binarynet/bop"), parsed)
+        base = experiments.get("binarynet/bop")
+        attempt(lambda: experiments.override(base, parsed), ConfigError)
     with contextlib.suppress(ConfigError):
         sweep.parse_lines([text])
 
