@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import gzip
+import json
 import math
 import os
 import re
@@ -179,11 +180,11 @@ def cifar10(split: str, data_dir: str | os.PathLike | None = None) -> tuple[np.n
     """CIFAR-10 as TFDS prepared it, which happens now if it has not happened before."""
     folders = tfds_folders(data_dir)
     prepared = find_prepared("cifar10", folders) or prepare_cifar10(folders)
-    import tensorflow_datasets as tfds
-
     try:
         tfrecords.check(prepared)
-        builder = tfds.builder_from_directory(prepared)
+        builder = open_prepared(prepared)
+        import tensorflow_datasets as tfds
+
         arrays = tfds.as_numpy(builder.as_dataset(split=split, batch_size=-1))
     except DataError:
         raise
@@ -192,6 +193,39 @@ def cifar10(split: str, data_dir: str | os.PathLike | None = None) -> tuple[np.n
             f"{prepared} cannot be read ({one_line(error)}): remove that folder and try again."
         ) from error
     return arrays["image"], arrays["label"]
+
+
+def open_prepared(prepared: Path):
+    """TFDS's builder for a folder that it prepared, wherever the folder is from.
+
+    The features named there are classes of any module, which TFDS would import: only its own are
+    let.
+
+    Args:
+        prepared: a folder `NAME/VERSION` with a `features.json`.
+
+    Raises:
+        DataError: it names a class that is not TFDS's.
+        Exception: what TFDS raises where the folder is damaged.
+    """
+    waiting = [json.loads((prepared / "features.json").read_text(encoding="utf8"))]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, list):
+            waiting += value
+        if not isinstance(value, dict):
+            continue
+        waiting += value.values()
+        for key in ("pythonClassName", "python_class_name", "type"):  # "type" of older versions
+            name = value.get(key)
+            if isinstance(name, str) and not name.startswith("tensorflow_datasets.core.features."):
+                raise DataError(
+                    f"{prepared / 'features.json'} asks for {name[:80]!r}, which is not TFDS's own "
+                    "and could run code: prepare the set again."
+                )
+    import tensorflow_datasets as tfds
+
+    return tfds.builder_from_directory(prepared)
 
 
 def prepare_cifar10(folders: list[Path]) -> Path:

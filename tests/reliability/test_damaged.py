@@ -246,6 +246,21 @@ def test_record_files_cut_short_are_noticed_before_training(copied):
     tfrecords.check(file.parent)
 
 
+def test_a_description_with_a_flipped_bit(copied):
+    """100 flips: named, or without effect on what there is."""
+    folder, file = copied
+    description, moments = file.parent / "dataset_info.json", random.Random(0)
+    whole, noticed = description.read_bytes(), 0
+    for _ in range(100):
+        description.write_bytes(flip(whole, moments))
+        found, error = attempt(lambda: data.load("imagenet2012", data_dir=folder))
+        assert found is None or (found.train_examples, found.validation_examples) == (9, 3)
+        if error:
+            assert str(file.parent) in error and "\n" not in error
+            noticed += 1
+    assert noticed > 10
+
+
 @pytest.mark.parametrize("split", ["train", "validation"])
 def test_a_flipped_bit_in_a_record_file_is_named(copied, tmp_path, split):
     folder, _ = copied
