@@ -285,6 +285,23 @@ def test_other_files_are_refused(saved, tmp_path):
     assert not proof.exists()
 
 
+@pytest.mark.parametrize("parts", [1, 5])
+def test_weights_that_claim_more_than_memory_holds_are_not_read(saved, tmp_path, parts):
+    """A file of some kB: HDF5 makes zeros of what was never written."""
+    import h5py
+
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as file:
+        for part in range(parts):  # 5 GiB in all
+            shape = (5 * 2**28 // parts,)
+            file.create_dataset(f"layers/dense/vars/{part}", shape, "f4", chunks=(2**20,))
+    path = rewrite(saved, tmp_path / "bomb.keras", **{"model.weights.h5": buffer.getvalue()})
+    assert path.stat().st_size < 100_000
+    with pytest.raises(DataError, match="claims more than 4 GiB of weights") as caught:
+        loading.load_model(path)
+    assert "\n" not in str(caught.value)
+
+
 def test_a_pickle_in_place_of_a_checkpoint_is_named_and_not_read(tmp_path, capsys):
     import bopkit
 
