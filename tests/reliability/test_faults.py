@@ -33,7 +33,7 @@ def undisturbed(tmp_path_factory):
 
 @pytest.fixture
 def small_disk(tmp_path, require):
-    """A file system of 8 MB of its own; yields it and a function that fills it."""
+    """A file system of 8 MB of its own; yields it and a function that fills it but for a rest."""
     mount = tmp_path / "disk"
     mount.mkdir()
     can = os.name == "posix" and os.geteuid() == 0 and shutil.which("mount")
@@ -43,10 +43,11 @@ def small_disk(tmp_path, require):
     )
     require(done.returncode == 0, f"no small disk can be mounted: {done.stderr.strip()}")
 
-    def fill():
-        with open(mount / "filler", "wb", buffering=0) as file, contextlib.suppress(OSError):
+    def fill(rest):
+        with open(mount / "filler", "ab", buffering=0) as file, contextlib.suppress(OSError):
             while True:
                 file.write(bytes(4096))
+        os.truncate(mount / "filler", (mount / "filler").stat().st_size - rest)
 
     try:
         yield mount, fill
@@ -54,7 +55,9 @@ def small_disk(tmp_path, require):
         subprocess.run(["umount", mount], check=True)
 
 
-def test_a_disk_that_is_full(small_disk, undisturbed, monkeypatch):
+# Room for nothing; for the record and TensorBoard, and not for a checkpoint.
+@pytest.mark.parametrize("rest", [0, pytest.param(2**16, marks=pytest.mark.slow)])
+def test_a_disk_that_is_full(small_disk, undisturbed, monkeypatch, rest):
     """While the record, a checkpoint, TensorBoard's file and the model are written, in turn."""
     disk, fill = small_disk
     folder = disk / "run"
@@ -71,7 +74,7 @@ def test_a_disk_that_is_full(small_disk, undisturbed, monkeypatch):
         def full(*arguments, written=written, what=what):
             # The record is first written before there is anything to lose.
             if what != "record" or (len(arguments) > 1 and arguments[1]["epochs"]):
-                fill()
+                fill(rest)
             return written(*arguments)
 
         with monkeypatch.context() as patch:
@@ -85,6 +88,18 @@ def test_a_disk_that_is_full(small_disk, undisturbed, monkeypatch):
         (disk / "filler").unlink()
     run(folder, hparams=TWO, tensorboard=True)
     assert_same_end(folder, undisturbed)
+    # An epoch that is saved is not logged anew: what TensorBoard had no room for is lost to it.
+    assert logged(folder) == ({1, 2} if rest else {2})
+
+
+def logged(folder):
+    """The epochs that TensorBoard shows."""
+    steps = set()
+    for path in (folder / "tensorboard" / "train").glob("events*"):
+        with contextlib.suppress(tf.errors.DataLossError):
+            for event in tf.compat.v1.train.summary_iterator(str(path)):
+                steps |= {event.step} if event.summary.value else set()
+    return steps
 
 
 @pytest.mark.parametrize(
