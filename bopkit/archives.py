@@ -54,7 +54,7 @@ def find(manual_dir: str | os.PathLike | None) -> dict[Archive, Path]:
     """
     if manual_dir is None:
         raise DataError(f"imagenet2012 is made from its archives; {HOW_TO_GET}.")
-    folder = Path(manual_dir).expanduser()
+    folder = sources.folder(manual_dir)
     if not folder.is_dir():
         raise DataError(f"there is no folder {folder}; {HOW_TO_GET}.")
     found = {archive: folder / archive.name for archive in ARCHIVES}

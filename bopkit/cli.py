@@ -31,6 +31,9 @@ _UsageError = typer.BadParameter.__base__  # click's, or the one of typer's own 
 
 def main() -> None:
     """Run the command line; what is the user's to mend ends in one line and exit code 2."""
+    if hasattr(sys.stdout, "reconfigure"):
+        # γ and τ are not in every terminal's encoding, and are no reason to stop.
+        sys.stdout.reconfigure(errors="replace")
     try:
         sys.exit(app(standalone_mode=False, prog_name="bopkit"))
     except BopkitError as error:

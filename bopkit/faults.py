@@ -133,13 +133,31 @@ def terminable() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def writer(folder: Path) -> Callable[[dict], None]:
-    """Writes the record there as long as it is the same folder: another run may have one now."""
-    begun_in = os.stat(folder)
+@contextlib.contextmanager
+def kept(folder: Path) -> Iterator[Callable[[], None]]:
+    """Gives a check that the folder is still the one it is now: another run may have its place.
+
+    To be called before anything is written there. It raises RecordError.
+    """
+    with contextlib.ExitStack() as stack:
+        if os.name == "posix":
+            # As long as it is open, the system gives its number to no other folder.
+            handle = os.open(folder, getattr(os, "O_PATH", os.O_RDONLY))
+            stack.callback(os.close, handle)
+        begun_in = os.stat(folder)
+
+        def check():
+            if not (folder.is_dir() and os.path.samestat(begun_in, os.stat(folder))):
+                raise RecordError(REMOVED.format(folder))
+
+        yield check
+
+
+def writer(folder: Path, check: Callable[[], None]) -> Callable[[dict], None]:
+    """Writes the record there, after the check that `kept` gave."""
 
     def write(record):
-        if not (folder.is_dir() and os.path.samestat(begun_in, os.stat(folder))):
-            raise RecordError(REMOVED.format(folder))
+        check()
         records.write(folder, record)
 
     return write

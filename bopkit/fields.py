@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
+import numpy as np
+
 from bopkit import ranges
 from bopkit.errors import ConfigError
 
@@ -71,6 +73,7 @@ class Experiment:
                 f"precision must be one of: {', '.join(PRECISIONS)}; got {self.precision}{hint}."
             )
         self._check_rule()
+        self._check_schedules()
         if self.network != "binarynet" and (self.filters or self.dense_units):
             raise ConfigError(
                 f"filters and dense_units set the size of binarynet; {self.network} has one size."
@@ -118,6 +121,27 @@ class Experiment:
             )
         if self.gamma_end is not None and self.gamma_decay_rate is not None:
             raise ConfigError("gamma falls linearly or in steps: give gamma_end or the decay.")
+
+    def _check_schedules(self):
+        """Refuses rates that float32 makes 0 on the way, though it can hold both ends."""
+        if self.gamma_decay_rate is not None:
+            last = self.gamma * self.gamma_decay_rate ** (
+                (self.epochs - 1) // self.gamma_decay_epochs
+            )
+            if last < ranges.SMALLEST:
+                raise ConfigError(
+                    f"gamma decays to {last:.2g} by epoch {self.epochs}, and what is below "
+                    f"{ranges.SMALLEST:.2g} is 0 in float32; give a gamma_decay_rate nearer to 1, "
+                    "or more gamma_decay_epochs."
+                )
+        for name in ("gamma", "sigma", "learning_rate"):
+            start, end = getattr(self, name), getattr(self, f"{name}_end")
+            # A schedule takes the difference of the two first.
+            if end is not None and np.float32(start) - np.float32(end) + np.float32(end) <= 0:
+                raise ConfigError(
+                    f"{name} cannot rise linearly from {start:.2g} to {end:.2g}, because beside "
+                    f"{end:.2g} the start is 0 in float32; give a larger {name}."
+                )
 
 
 def has(method: str, field: str) -> bool:

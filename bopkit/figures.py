@@ -29,7 +29,7 @@ def training_curves(runs: Iterable[dict], *, top_5: bool = False) -> Figure:
         thick line is the mean over the seeds, the band their range.
 
     Raises:
-        ValueError: there is no epoch to draw.
+        ValueError: there is no epoch to draw, or an epoch lacks what is drawn.
     """
     groups = defaultdict(list)
     for run in runs:
@@ -41,13 +41,11 @@ def training_curves(runs: Iterable[dict], *, top_5: bool = False) -> Figure:
         figure, (left, right) = new_figure(8, 3.2, 1, 2)
         for method, group in groups.items():
             colour, name = METHOD_COLOURS[method], METHOD_NAMES[method]
-            accuracy = [[100 * row["val_accuracy"] for row in r["epochs"]] for r in group]
-            flips = [
-                rules.log_flip_ratio([row["flip_ratio"] for row in r["epochs"]]) for r in group
-            ]
+            accuracy = [_percent(_column(run, "val_accuracy")) for run in group]
+            flips = [rules.log_flip_ratio(_column(run, "flip_ratio")) for run in group]
             _band(left, accuracy, colour, f"{name}, top-1" if top_5 else name)
             if top_5:
-                accuracy = [[100 * row["val_top_5_accuracy"] for row in r["epochs"]] for r in group]
+                accuracy = [_percent(_column(run, "val_top_5_accuracy")) for run in group]
                 _band(left, accuracy, colour, f"{name}, top-5", linestyle="--")
             _band(right, flips, colour, name)
         left.set(title=f"Validation {'accuracy' if top_5 else 'top-1'} (%)", xlabel="epoch")
@@ -102,11 +100,15 @@ def sweep_curves(runs: Iterable[dict], *, vary: str, fixed: str) -> Figure:
         stronger a line, the more its setting should flip: a higher γ, a lower τ.
 
     Raises:
-        ValueError: no run has finished an epoch.
+        ValueError: no run has finished an epoch, an epoch lacks what is drawn, or a run has no γ
+            and τ.
     """
     runs = [run for run in runs if run["epochs"]]
     if not runs:
         raise ValueError("no run has finished an epoch yet; there is nothing to draw.")
+    for run in runs:
+        if run["config"][vary] is None or run["config"][fixed] is None:
+            raise ValueError(f"{run['experiment']} has no {vary} and {fixed} to compare it by.")
     at = statistics.mode(run["config"][fixed] for run in runs)
     groups = defaultdict(list)
     for run in runs:
@@ -119,9 +121,8 @@ def sweep_curves(runs: Iterable[dict], *, vary: str, fixed: str) -> Figure:
     with mpl.rc_context(STYLE):
         figure, axes = new_figure(9, 3.2, 1, 3)
         for value, colour in zip(values, shades, strict=True):
-            rows = [run["epochs"] for run in groups[value]]
             for axis, key in zip(axes, ("accuracy", "val_accuracy", "flip_ratio"), strict=True):
-                curves = [[row[key] for row in run] for run in rows]
+                curves = [_column(run, key) for run in groups[value]]
                 scale = rules.log_flip_ratio if key == "flip_ratio" else _percent
                 _band(axis, [scale(c) for c in curves], colour, f"{symbol} = {value:g}")
         for axis, title in zip(
@@ -136,6 +137,19 @@ def sweep_curves(runs: Iterable[dict], *, vary: str, fixed: str) -> Figure:
         "; ".join(f"{symbol} = {value:g} {_at_the_end(groups[value])}" for value in values)
     )
     return figure
+
+
+def _column(run, key):
+    """What a run's epochs say of one thing: a share of all, from 0 to 1."""
+    values = [row.get(key) for row in run["epochs"]]
+    for number, value in enumerate(values, 1):
+        if value is None or not 0 <= value <= 1:
+            said = "is not there" if value is None else f"is {value:g}"
+            raise ValueError(
+                f"{key} of epoch {number} of {run['experiment']} {said}, and must be from 0 to 1 "
+                "to be drawn: train it again, or leave it out."
+            )
+    return values
 
 
 def _percent(values):

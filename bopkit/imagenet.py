@@ -8,6 +8,7 @@ and standard deviation of ImageNet's channels. All as in the paper's released co
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 from pathlib import Path
@@ -71,7 +72,8 @@ def load(
             "ILSVRC2012_img_val.tar from image-net.org and run "
             "`bopkit data prepare imagenet2012 --manual-dir DIR`."
         )
-    counts = _split_counts(prepared)
+    with _explained(prepared):
+        counts = _split_counts(prepared)
     data.check_holdout("imagenet2012", holdout, counts["train"])
     available = counts["train"] - holdout
     train = data.check_examples("train_examples", train_examples, available)
@@ -88,18 +90,22 @@ def load(
     )
 
 
-def _builder(prepared: Path):
-    import tensorflow_datasets as tfds
-
+@contextlib.contextmanager
+def _explained(prepared: Path):
     try:
-        return tfds.builder_from_directory(prepared)
+        yield
+    except DataError:
+        raise
     except Exception as error:  # TFDS raises what its many parts raise.
-        raise DataError(f"{prepared} cannot be read ({sources.one_line(error)}).") from error
+        raise DataError(
+            f"{prepared} cannot be read ({sources.one_line(error)}): copy it again, or prepare "
+            "imagenet2012 again."
+        ) from error
 
 
 def _split_counts(prepared: Path) -> dict[str, int]:
     """Examples a split, after a look whether the files stand there and are TFRecords."""
-    builder = _builder(prepared)
+    builder = sources.open_prepared(prepared)
     if builder.info.file_format.value != "tfrecord":
         raise DataError(
             f"{prepared} is stored as {builder.info.file_format.value}: prepare it as tfrecord."
@@ -142,9 +148,10 @@ class ImageNet(data.Data):
             validation_examples,
             "default",
         )
-        splits = _builder(prepared).info.splits
-        self._train_files = _file_parts(splits[train_split])
-        self._validation_files = _file_parts(splits[validation_split])
+        with _explained(prepared):
+            splits = sources.open_prepared(prepared).info.splits
+            self._train_files = _file_parts(splits[train_split])
+            self._validation_files = _file_parts(splits[validation_split])
 
     def find_damaged(self, *where):
         """As `bopkit.data.Data.find_damaged`, which this overrides."""

@@ -27,6 +27,7 @@ from bopkit.quantizers import ApproxSign, SteSign
 # The members of a .keras file; vocabularies and other assets would be more.
 _MEMBERS = {"metadata.json", "config.json", "model.weights.h5"}
 _LARGEST_CONFIG = 64 * 2**20
+_LARGEST_WEIGHTS = 4 * 2**30  # in bytes, all together; a file of a few kB can claim more
 
 _LAYERS = [
     "Activation", "Add", "Average", "AveragePooling1D", "AveragePooling2D", "BatchNormalization",
@@ -140,16 +141,26 @@ def _check_members(path, archive):
 
 
 def _check_weights(path, group):
-    """Refuses links, with which HDF5 reads other files of this machine as if they were weights."""
+    """Refuses links, with which HDF5 reads other files of this machine as if they were weights.
+
+    Returns:
+        How many bytes of weights there are, which must not be more than memory holds.
+    """
+    total = 0
     for name in group:
         link = group.get(name, getlink=True)
         if not isinstance(link, h5py.HardLink):
             raise DataError(f"{path} holds a link to another place ({name!r}) instead of weights.")
         item = group[name]
         if isinstance(item, h5py.Group):
-            _check_weights(path, item)
+            total += _check_weights(path, item)
         elif item.external or item.is_virtual:
             raise DataError(f"{path} takes weights ({name!r}) from another file.")
+        else:
+            total += (item.size or 0) * item.dtype.itemsize
+        if total > _LARGEST_WEIGHTS:
+            raise DataError(f"{path} claims more than 4 GiB of weights ({name!r} and before).")
+    return total
 
 
 def check_config(path: str | os.PathLike, config: object) -> None:

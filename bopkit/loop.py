@@ -17,8 +17,7 @@ import tensorflow as tf
 
 from bopkit import checkpoints, models
 from bopkit.builders import build_model, build_optimizer, compiles
-from bopkit.errors import DataError, RecordError, TrainingError
-from bopkit.faults import REMOVED
+from bopkit.errors import DataError, TrainingError
 from bopkit.flipping import FlipOptimizer
 from bopkit.progress import Progress
 
@@ -38,9 +37,13 @@ class Loop:
         cluster: a `bopkit.distribute.Cluster`.
         folder: where the checkpoints go.
         jit_compile: compile the whole step with XLA; None: where that is fast, see `compiles`.
+        check: called before a checkpoint is written; raises where none may be.
     """
 
-    def __init__(self, experiment, data, seed, cluster, folder, *, jit_compile=None):
+    def __init__(
+        self, experiment, data, seed, cluster, folder, *, jit_compile=None, check=lambda: None
+    ):
+        self.check = check
         self.experiment, self.data, self.seed, self.cluster = experiment, data, seed, cluster
         self.strategy = strategy = cluster.strategy
         self.steps = data.steps_per_epoch(experiment.batch_size)
@@ -99,9 +102,7 @@ class Loop:
     def save(self) -> None:
         """Write a checkpoint; on several machines every worker must call this."""
         if self.cluster.chief:
-            folder = Path(self.manager.directory).parent
-            if not folder.is_dir():  # TensorFlow would make it anew
-                raise RecordError(REMOVED.format(folder))
+            self.check()  # TensorFlow would make the folder anew
             self.manager.save()
         else:
             # Saving reads variables that are averaged over the workers, so that all take part.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import gzip
+import json
 import math
 import os
 import re
@@ -38,6 +39,21 @@ def check_name(name: str) -> None:
         raise DataError(f"there is no dataset {name!r}: choose one of {', '.join(DATASETS)}{hint}")
 
 
+def folder(path: str | os.PathLike) -> Path:
+    """The folder that is meant, with ~ and ~NAME as a shell has them.
+
+    Raises:
+        DataError: there is no such home.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        home = Path(path).parts[0]
+        raise DataError(
+            f"{path} cannot be found: no home is known of {home}; write it out."
+        ) from error
+
+
 def one_line(error: BaseException) -> str:
     """The first line of another library's error, to be quoted within a sentence."""
     lines = str(error).strip().splitlines()
@@ -61,10 +77,10 @@ def fashion_mnist(
     split: str, data_dir: str | os.PathLike | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Fashion-MNIST from the four files of its authors, else from Keras' download."""
-    folder = find_fashion_mnist(split, data_dir)
+    place = find_fashion_mnist(split, data_dir)
     files = _fashion_mnist_files(split)
-    if folder is not None:
-        return _read_idx_pair(folder / files[0], folder / files[1])
+    if place is not None:
+        return _read_idx_pair(place / files[0], place / files[1])
 
     folders = _fashion_mnist_folders(data_dir)
     missing = (
@@ -90,9 +106,9 @@ def fashion_mnist(
 
 def find_fashion_mnist(split: str, data_dir: str | os.PathLike | None = None) -> Path | None:
     """The first folder with the authors' files of a split; None if Keras would have to get them."""
-    for folder in _fashion_mnist_folders(data_dir):
-        if all((folder / file).is_file() for file in _fashion_mnist_files(split)):
-            return folder
+    for place in _fashion_mnist_folders(data_dir):
+        if all((place / file).is_file() for file in _fashion_mnist_files(split)):
+            return place
     return None
 
 
@@ -100,7 +116,7 @@ def _fashion_mnist_folders(data_dir):
     root = data_dir if data_dir is not None else os.environ.get("BOPKIT_DATA_DIR")
     folders = []
     if root:
-        root = Path(root).expanduser()
+        root = folder(root)
         folders += [root, root / "fashion-mnist", root / "fashion_mnist"]
     if data_dir is None:
         folders.append(DEBIAN_FASHION_MNIST)
@@ -164,11 +180,11 @@ def cifar10(split: str, data_dir: str | os.PathLike | None = None) -> tuple[np.n
     """CIFAR-10 as TFDS prepared it, which happens now if it has not happened before."""
     folders = tfds_folders(data_dir)
     prepared = find_prepared("cifar10", folders) or prepare_cifar10(folders)
-    import tensorflow_datasets as tfds
-
     try:
         tfrecords.check(prepared)
-        builder = tfds.builder_from_directory(prepared)
+        builder = open_prepared(prepared)
+        import tensorflow_datasets as tfds
+
         arrays = tfds.as_numpy(builder.as_dataset(split=split, batch_size=-1))
     except DataError:
         raise
@@ -177,6 +193,39 @@ def cifar10(split: str, data_dir: str | os.PathLike | None = None) -> tuple[np.n
             f"{prepared} cannot be read ({one_line(error)}): remove that folder and try again."
         ) from error
     return arrays["image"], arrays["label"]
+
+
+def open_prepared(prepared: Path):
+    """TFDS's builder for a folder that it prepared, wherever the folder is from.
+
+    The features named there are classes of any module, which TFDS would import: only its own are
+    let.
+
+    Args:
+        prepared: a folder `NAME/VERSION` with a `features.json`.
+
+    Raises:
+        DataError: it names a class that is not TFDS's.
+        Exception: what TFDS raises where the folder is damaged.
+    """
+    waiting = [json.loads((prepared / "features.json").read_text(encoding="utf8"))]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, list):
+            waiting += value
+        if not isinstance(value, dict):
+            continue
+        waiting += value.values()
+        for key in ("pythonClassName", "python_class_name", "type"):  # "type" of older versions
+            name = value.get(key)
+            if isinstance(name, str) and not name.startswith("tensorflow_datasets.core.features."):
+                raise DataError(
+                    f"{prepared / 'features.json'} asks for {name[:80]!r}, which is not TFDS's own "
+                    "and could run code: prepare the set again."
+                )
+    import tensorflow_datasets as tfds
+
+    return tfds.builder_from_directory(prepared)
 
 
 def prepare_cifar10(folders: list[Path]) -> Path:
@@ -202,12 +251,12 @@ def prepare_cifar10(folders: list[Path]) -> Path:
 def tfds_folders(data_dir: str | os.PathLike | None) -> list[Path]:
     """Where TFDS's prepared sets may stand: `data_dir` alone, else the two usual places."""
     if data_dir is not None:
-        folder = Path(data_dir).expanduser()
-        if folder.exists() and not folder.is_dir():
-            raise DataError(f"{folder} is a file; data_dir must name a folder.")
-        return [folder]
+        only = folder(data_dir)
+        if only.exists() and not only.is_dir():
+            raise DataError(f"{only} is a file; data_dir must name a folder.")
+        return [only]
     usual = os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")
-    return [Path(p).expanduser() for p in (os.environ.get("BOPKIT_DATA_DIR"), usual) if p]
+    return [folder(p) for p in (os.environ.get("BOPKIT_DATA_DIR"), usual) if p]
 
 
 def find_prepared(name: str, folders: list[Path]) -> Path | None:
@@ -216,10 +265,10 @@ def find_prepared(name: str, folders: list[Path]) -> Path | None:
     `FOLDER/NAME/VERSION` with a `dataset_info.json`. Found without TFDS, whose own search is slow
     to import and asks the network about sets that are not there.
     """
-    for folder in folders:
+    for place in folders:
         versions = [
             info.parent
-            for info in (folder / name).glob("*/dataset_info.json")
+            for info in (place / name).glob("*/dataset_info.json")
             if re.fullmatch(r"\d+\.\d+\.\d+", info.parent.name)
         ]
         if versions:

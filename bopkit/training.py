@@ -110,7 +110,11 @@ def train(
     busy = ConfigError(
         f"another process is running in {folder}; wait for it, or choose another folder."
     )
-    with only_one(folder / ".lock", busy) if cluster.chief else contextlib.nullcontext():
+    with contextlib.ExitStack() as held:
+        check = lambda: None  # noqa: E731 (only the chief writes)
+        if cluster.chief:
+            held.enter_context(only_one(folder / ".lock", busy))
+            check = held.enter_context(faults.kept(folder))
         record = _open(folder, experiment, config)
         record["hardware"] |= {
             "replicas": cluster.strategy.num_replicas_in_sync,
@@ -124,7 +128,7 @@ def train(
             show.note(f"warning: {warning}")
         record["command"] = _command(experiment, config, train_examples, validation_examples)
         # One worker writes; the others keep the same record in memory.
-        write = faults.writer(folder) if cluster.chief else _discard
+        write = faults.writer(folder, check) if cluster.chief else _discard
         tf.keras.utils.set_random_seed(seed)
         # From the outside in: a signal must not cut short the writing of why the run stopped.
         with (
@@ -133,9 +137,12 @@ def train(
             faults.explained(folder, cluster.workers),
         ):
             where = folder / "checkpoints"
-            loop = Loop(experiment, data, seed, cluster, where, jit_compile=jit_compile)
+            loop = Loop(
+                experiment, data, seed, cluster, where, jit_compile=jit_compile, check=check
+            )
             logs = folder / "tensorboard" if tensorboard and cluster.chief else None
             _run(loop, record, write, show, logs, 60 * checkpoint_minutes)
+            check()
             _save_model(loop.model, folder / "model.keras", cluster.chief)
         return record
 
@@ -170,6 +177,7 @@ def _run(loop, record, write, show, logs, checkpoint_seconds):
         write(record)
         loop.save()
         if logs:
+            loop.check()
             _log(logs, row)
         show.finish(row)
         if warning:
@@ -210,6 +218,10 @@ def _resolve(experiment, dataset, preprocess, hparams) -> Experiment:
 def _check_arguments(output_dir, checkpoint_minutes):
     if not isinstance(output_dir, str | os.PathLike) or not os.fspath(output_dir):
         raise ConfigError(f"output_dir must name a folder; got {output_dir!r}.")
+    name = os.fspath(output_dir)
+    # Files of TensorFlow's and the record's are named in UTF-8.
+    if "\0" in name or name.encode("utf8", "replace").decode("utf8") != name:
+        raise ConfigError(f"output_dir must be text that UTF-8 can write; got {name!a}.")
     number = isinstance(checkpoint_minutes, int | float)
     if not number or not checkpoint_minutes >= 0:  # NaN neither
         raise ConfigError(

@@ -17,7 +17,7 @@ import bopkit  # noqa: F401  # sets TF_USE_LEGACY_KERAS before TensorFlow is imp
 
 import tensorflow as tf  # isort: skip
 
-from bopkit import data, jpegs, prepare, sources, tfrecords
+from bopkit import data, imagenet, jpegs, prepare, samples, sources, tfrecords
 from bopkit.errors import BopkitError, DataError
 
 pytest.importorskip("tensorflow_datasets")
@@ -105,6 +105,26 @@ def test_what_cannot_be_decoded_has_a_reason(name):
 @pytest.mark.parametrize("name", ODD)
 def test_what_is_merely_odd_has_none(name):
     assert jpegs.problem(ODD[name]) is None
+
+
+def test_jpegs_with_a_flipped_bit_or_cut_short():
+    """400 flips and cuts: named, or decoded as training does; never a crash."""
+    whole, moments, named = samples.draw(SYNSET, (1,), size=(60, 40)), random.Random(0), 0
+    assert jpegs.problem(whole) is None
+    for number in range(400):
+        cut = whole[: moments.randrange(len(whole))]
+        content = cut if number % 4 == 0 else flip(whole, moments)
+        problem = jpegs.problem(content)
+        if problem:
+            assert problem.isprintable() and len(problem) < 200
+            named += 1
+        else:
+            shape = tf.io.extract_jpeg_shape(content)
+            window = imagenet.centre_window(shape[:2])
+            pixels = tf.io.decode_and_crop_jpeg(content, window, channels=3)
+            assert pixels.shape == (window[2], window[3], 3)
+        assert problem or number % 4  # no cut is taken for an image
+    assert 100 < named < 400
 
 
 @pytest.mark.parametrize("split", ["train", "validation"])
@@ -244,6 +264,21 @@ def test_record_files_cut_short_are_noticed_before_training(copied):
         refused(lambda a=where: prepare.prepare("imagenet2012", **a), file, said)
     file.write_bytes(content)
     tfrecords.check(file.parent)
+
+
+def test_a_description_with_a_flipped_bit(copied):
+    """100 flips: named, or without effect on what there is."""
+    folder, file = copied
+    description, moments = file.parent / "dataset_info.json", random.Random(0)
+    whole, noticed = description.read_bytes(), 0
+    for _ in range(100):
+        description.write_bytes(flip(whole, moments))
+        found, error = attempt(lambda: data.load("imagenet2012", data_dir=folder))
+        assert found is None or (found.train_examples, found.validation_examples) == (9, 3)
+        if error:
+            assert str(file.parent) in error and "\n" not in error
+            noticed += 1
+    assert noticed > 10
 
 
 @pytest.mark.parametrize("split", ["train", "validation"])

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import itertools
 import os
 import shutil
 import subprocess
@@ -31,22 +32,22 @@ def undisturbed(tmp_path_factory):
 
 
 @pytest.fixture
-def small_disk(tmp_path):
-    """A file system of 8 MB of its own; yields it and a function that fills it."""
+def small_disk(tmp_path, require):
+    """A file system of 8 MB of its own; yields it and a function that fills it but for a rest."""
     mount = tmp_path / "disk"
     mount.mkdir()
-    if os.name != "posix" or os.geteuid() != 0 or not shutil.which("mount"):
-        pytest.skip("only root can mount a small disk")
+    can = os.name == "posix" and os.geteuid() == 0 and shutil.which("mount")
+    require(bool(can), "only root can mount a small disk")
     done = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", mount], capture_output=True, text=True
     )
-    if done.returncode:
-        pytest.skip(f"no small disk can be mounted: {done.stderr.strip()}")
+    require(done.returncode == 0, f"no small disk can be mounted: {done.stderr.strip()}")
 
-    def fill():
-        with open(mount / "filler", "wb", buffering=0) as file, contextlib.suppress(OSError):
+    def fill(rest):
+        with open(mount / "filler", "ab", buffering=0) as file, contextlib.suppress(OSError):
             while True:
                 file.write(bytes(4096))
+        os.truncate(mount / "filler", (mount / "filler").stat().st_size - rest)
 
     try:
         yield mount, fill
@@ -54,7 +55,9 @@ def small_disk(tmp_path):
         subprocess.run(["umount", mount], check=True)
 
 
-def test_a_disk_that_is_full(small_disk, undisturbed, monkeypatch):
+# Room for nothing; for the record and TensorBoard, and not for a checkpoint.
+@pytest.mark.parametrize("rest", [0, pytest.param(2**16, marks=pytest.mark.slow)])
+def test_a_disk_that_is_full(small_disk, undisturbed, monkeypatch, rest):
     """While the record, a checkpoint, TensorBoard's file and the model are written, in turn."""
     disk, fill = small_disk
     folder = disk / "run"
@@ -71,7 +74,7 @@ def test_a_disk_that_is_full(small_disk, undisturbed, monkeypatch):
         def full(*arguments, written=written, what=what):
             # The record is first written before there is anything to lose.
             if what != "record" or (len(arguments) > 1 and arguments[1]["epochs"]):
-                fill()
+                fill(rest)
             return written(*arguments)
 
         with monkeypatch.context() as patch:
@@ -85,52 +88,99 @@ def test_a_disk_that_is_full(small_disk, undisturbed, monkeypatch):
         (disk / "filler").unlink()
     run(folder, hparams=TWO, tensorboard=True)
     assert_same_end(folder, undisturbed)
+    # An epoch that is saved is not logged anew: what TensorBoard had no room for is lost to it.
+    assert logged(folder) == ({1, 2} if rest else {2})
 
 
-@pytest.mark.parametrize("replaced", [False, True])
-def test_the_folder_is_deleted_under_the_run(tmp_path, monkeypatch, replaced):
+def logged(folder):
+    """The epochs that TensorBoard shows."""
+    steps = set()
+    for path in (folder / "tensorboard" / "train").glob("events*"):
+        with contextlib.suppress(tf.errors.DataLossError):
+            for event in tf.compat.v1.train.summary_iterator(str(path)):
+                steps |= {event.step} if event.summary.value else set()
+    return steps
+
+
+@pytest.mark.parametrize(
+    ("owner", "moment", "replaced"),
+    [
+        (loop.Loop, "validate", False),
+        (loop.Loop, "validate", True),
+        (loop.Loop, "_train_chunk", True),  # a checkpoint within the epoch comes next
+        (loop.Loop, "save", True),
+        (training, "_run", True),  # the model comes next
+    ],
+)
+def test_the_folder_is_deleted_under_the_run(tmp_path, monkeypatch, owner, moment, replaced):
     """And where another run has begun in its place, that one is left alone."""
     folder = tmp_path / "run"
-    validate = loop.Loop.validate
+    monkeypatch.setattr(loop.Loop, "_train_chunk", lambda *_: None)
+    action, times = getattr(owner, moment), [1]
 
-    def deleted(self):
+    def and_then_deleted(*arguments):
+        done = action(*arguments)
+        if not times:  # once: what is written there afterwards is to be seen
+            return done
+        times.clear()
         shutil.rmtree(folder)
         if replaced:
             (folder / "checkpoints").mkdir(parents=True)
             (folder / "run.json").write_text("of another run")
-        return validate(self)
+        return done
 
-    monkeypatch.setattr(loop.Loop, "_train_chunk", lambda *_: None)
-    monkeypatch.setattr(loop.Loop, "validate", deleted)
+    monkeypatch.setattr(owner, moment, and_then_deleted)
     with pytest.raises(RecordError, match="was removed or replaced while the run") as caught:
-        run(folder, hparams=TWO)
+        run(folder, hparams=TWO, checkpoint_minutes=0, tensorboard=True)
     assert "\n" not in str(caught.value) and str(folder) in str(caught.value)
     if replaced:
         assert (folder / "run.json").read_text() == "of another run"
-        assert not list((folder / "checkpoints").iterdir())
+        assert {path.name for path in folder.rglob("*")} == {"checkpoints", "run.json"}
     else:
         assert not folder.exists()
+
+
+def test_a_folder_in_the_place_of_another_is_not_taken_for_it(tmp_path):
+    """Though the system may give it the number of the one that is gone."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    with faults.kept(folder) as check:
+        check()
+        for _ in range(3):
+            folder.rmdir()
+            folder.mkdir()
+            with pytest.raises(RecordError, match="was removed or replaced"):
+                check()
 
 
 # The clock, the memory, and what surrounds a run.
 
 
 def test_a_clock_set_back_by_a_year(undisturbed, tmp_path, monkeypatch):
-    now, save = time.time, loop.Loop.save
-    back = iter((0, *[-365 * 86400] * 99))
+    """With the first save; all that a run writes is written in the past then."""
+    now, save, train_epoch = time.time, loop.Loop.save, loop.Loop.train_epoch
+    shifts, years_back = itertools.repeat(-365 * 86400), []
 
     def and_then_the_clock_jumps(self):
         save(self)
-        shift = next(back)
+        shift = next(shifts)
         monkeypatch.setattr(time, "time", lambda: now() + shift)
-        if int(self.epoch) == 1:
+        if int(self.epoch) == 1 and int(self.step) == 0:
             raise KeyboardInterrupt
+
+    def watched(self, *arguments):
+        row = train_epoch(self, *arguments)
+        years_back.append(round((now() - time.time()) / (365 * 86400)))
+        return row
 
     with monkeypatch.context() as patch:
         patch.setattr(loop.Loop, "save", and_then_the_clock_jumps)
-        for _ in range(2):  # stopped after an epoch, started again in the past
+        patch.setattr(loop.Loop, "train_epoch", watched)
+        # Stopped after an epoch, started again in the past, where it saves all the time.
+        for minutes in (10, 0):
             with contextlib.suppress(KeyboardInterrupt):
-                run(tmp_path, hparams=TWO)
+                run(tmp_path, hparams=TWO, tensorboard=True, checkpoint_minutes=minutes)
+    assert years_back == [0, 1]
     assert_same_end(tmp_path, undisturbed)
     assert all(row["seconds"] >= 0 for row in records.read(tmp_path)["epochs"])
 

@@ -18,7 +18,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bopkit import cli, experiments, notebooks, presets, ranges, records, rules, sweep, tables
+from bopkit import (
+    cli,
+    experiments,
+    figures,
+    notebooks,
+    presets,
+    ranges,
+    records,
+    rules,
+    sweep,
+    tables,
+)
 from bopkit.errors import BopkitError, ConfigError, RecordError
 
 LONG = os.environ.get("HYPOTHESIS_PROFILE") == "long"
@@ -101,6 +112,59 @@ def test_the_optimizer_is_the_rule(shape, gamma, threshold, seed):
     assert sum(optimizer.flip_counts().values()) == flipped
 
 
+RATES = st.floats(ranges.SMALLEST, 1) | st.sampled_from([1.0, 1e-3, 1e-8, 1e-30])
+SIZES = st.tuples(st.integers(1, 60), st.integers(1, 64), st.integers(64, 5000))
+
+
+@fuzz
+@given(
+    name=st.sampled_from(["gamma", "threshold", "sigma"]),
+    form=st.sampled_from(["constant", "linear", "staircase"]),
+    start=RATES,
+    other=RATES,  # the end, or what is multiplied by
+    sizes=SIZES,
+    every=st.integers(1, 60),
+    moments=st.lists(st.floats(0, 1), max_size=8),
+)
+def test_a_schedule_goes_from_one_end_to_the_other(name, form, start, other, sizes, every, moments):
+    from bopkit import builders
+
+    epochs, batch_size, images = sizes
+    changes = {f"{rate}_end": "none" for rate in ("gamma", "threshold", "sigma")}
+    changes |= {name: start, "epochs": epochs, "batch_size": batch_size}
+    if form == "linear":
+        changes[f"{name}_end"] = other
+    elif form == "staircase":
+        name = "gamma"
+        changes |= {name: start, "gamma_decay_rate": other, "gamma_decay_epochs": every}
+    base = experiments.get("binarynet/bop2ndorder")
+    experiment, error = attempt(lambda: experiments.override(base, changes), ConfigError)
+    trained = epochs * (images // batch_size)  # the last step's number is one less
+    if error:
+        low = start * other ** ((epochs - 1) // every) if form == "staircase" else start / other
+        assert "float32" in error and low < (ranges.SMALLEST if form == "staircase" else 1e-7)
+        return
+    total = epochs * images // batch_size
+    steps = np.array(sorted({0, trained - 1, *(int(m * (trained - 1)) for m in moments)}))
+    hyper = builders.build_optimizer(experiment, images)._hypers[name]
+    found = [float(hyper(n)) if callable(hyper) else float(hyper) for n in (*steps, total)]
+    if form == "staircase":
+        stairs = steps // (every * images // batch_size)
+        assert np.allclose(found[:-1], start * other**stairs, rtol=1e-4, atol=ranges.SMALLEST)
+        assert found[0] == np.float32(start)
+    elif form == "linear":
+        last_digit = 4e-7 * max(start, other)
+        expected = start + (other - start) * steps / total
+        assert np.allclose(found[:-1], expected, rtol=0, atol=last_digit)
+        assert found[-1] == np.float32(other)
+        assert min(start, other) - last_digit <= min(found)
+        assert max(found) <= max(start, other) + last_digit
+        assert np.all(np.diff(found) * np.sign(other - start) >= -last_digit)
+    else:
+        assert set(found) == {float(np.float32(start))}
+    assert name == "threshold" or min(found[:-1]) > 0
+
+
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20)
 JSON = st.recursive(
     SCALARS,
@@ -155,6 +219,8 @@ def use(record):
     assert tables.results_table(group, {"bop": (91.3,)}, "x").count("\n") >= 2
     tables.is_paper_run(record)
     records.final(record)
+    attempt(lambda: figures.training_curves(group), ValueError)
+    attempt(lambda: figures.sweep_curves(group, vary="gamma", fixed="threshold"), ValueError)
 
 
 def attempt(call, expected):
@@ -239,11 +305,12 @@ def test_hyperparameters_are_used_or_refused(values, base):
 @given(text=st.text(max_size=60) | st.lists(st.tuples(FIELDS, NUMBERS), max_size=3).map(
     lambda pairs: ",".join(f"{k}={v}" for k, v in pairs)))  # fmt: skip
 def test_hparams_text_is_parsed_or_refused(text):
-    with contextlib.suppress(ConfigError):
-        parsed = experiments.parse_hparams(text)
+    parsed, error = attempt(lambda: experiments.parse_hparams(text), ConfigError)
+    if not error:
         again = ",".join(f"{key}={value}" for key, value in parsed.items())
         assert experiments.parse_hparams(again) == parsed
-        experiments.override(experiments.get("binarynet/bop"), parsed)
+        base = experiments.get("binarynet/bop")
+        attempt(lambda: experiments.override(base, parsed), ConfigError)
     with contextlib.suppress(ConfigError):
         sweep.parse_lines([text])
 

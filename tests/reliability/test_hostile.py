@@ -6,9 +6,11 @@ import ast
 import io
 import json
 import pickle
+import sys
 import zipfile
 from pathlib import Path
 
+import damage
 import pytest
 import yaml
 
@@ -283,6 +285,23 @@ def test_other_files_are_refused(saved, tmp_path):
     assert not proof.exists()
 
 
+@pytest.mark.parametrize("parts", [1, 5])
+def test_weights_that_claim_more_than_memory_holds_are_not_read(saved, tmp_path, parts):
+    """A file of some kB: HDF5 makes zeros of what was never written."""
+    import h5py
+
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as file:
+        for part in range(parts):  # 5 GiB in all
+            shape = (5 * 2**28 // parts,)
+            file.create_dataset(f"layers/dense/vars/{part}", shape, "f4", chunks=(2**20,))
+    path = rewrite(saved, tmp_path / "bomb.keras", **{"model.weights.h5": buffer.getvalue()})
+    assert path.stat().st_size < 100_000
+    with pytest.raises(DataError, match="claims more than 4 GiB of weights") as caught:
+        loading.load_model(path)
+    assert "\n" not in str(caught.value)
+
+
 def test_a_pickle_in_place_of_a_checkpoint_is_named_and_not_read(tmp_path, capsys):
     import bopkit
 
@@ -319,13 +338,70 @@ def test_a_notebooks_parameters_stay_text(value, tmp_path, monkeypatch):
     assert list(Path(tmp_path).iterdir()) == []
 
 
-def test_nothing_of_bopkit_unpickles_or_evaluates():
+# joblib's processes are used, its files are not.
+CODE = {"eval", "exec", "__import__", "pickle", "cPickle", "marshal", "dill", "cloudpickle",
+        "shelve", "yaml", "unsafe_load", "read_pickle", "joblib.load"}  # fmt: skip
+
+
+def dangers(source):
+    """The lines of a module that unpickle or evaluate what they are given."""
     found = []
-    for path in sorted((ROOT / "bopkit").rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf8"))):
-            name = getattr(node, "id", None) or getattr(node, "attr", None)
-            imported = [a.name for a in node.names] if isinstance(node, ast.Import) else []
-            bad = {"eval", "exec", "pickle", "marshal", "allow_pickle", "yaml", "unsafe_load"}
-            if bad & {name, *imported, getattr(node, "arg", None)}:
-                found.append(f"{path.name}:{node.lineno}")
-    assert found == []
+    for node in ast.walk(ast.parse(source)):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [part for alias in node.names for part in alias.name.split(".")]
+        elif isinstance(node, ast.ImportFrom):
+            module, imported = node.module or "", [alias.name for alias in node.names]
+            names = [*module.split("."), *imported, *(f"{module}.{name}" for name in imported)]
+        elif isinstance(node, ast.Attribute):
+            names = [node.attr, ast.unparse(node)]
+        elif isinstance(node, ast.Name):  # a regular expression's compile is an attribute
+            names = [node.id, "eval" if node.id == "compile" else ""]
+        elif isinstance(node, ast.keyword) and node.arg == "allow_pickle":
+            safe = isinstance(node.value, ast.Constant) and node.value.value is False
+            names = [] if safe else ["pickle"]
+        if CODE & set(names):
+            found.append(node.lineno)
+    return found
+
+
+def test_nothing_of_bopkit_unpickles_or_evaluates():
+    paths = sorted((ROOT / "bopkit").rglob("*.py"))
+    found = {path.name: dangers(path.read_text(encoding="utf8")) for path in paths}
+    assert len(found) > 40 and not any(found.values()), found
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["import pickle", "import pickle as p", "from pickle import loads", "from joblib import load",
+     "joblib.load(f)", "__import__(name)", "eval(text)",
+     "compile(text, '', 'exec')", "builtins.exec(text)", "np.load(f, allow_pickle=True)",
+     "np.load(f, allow_pickle=trusted)", "yaml.unsafe_load(f)", "from yaml import load"],
+)  # fmt: skip
+def test_what_would_unpickle_or_evaluate_is_found(line):
+    safe = "re.compile(x)\nmodel.compile(x)\nnp.load(f, allow_pickle=False)\n"
+    assert set(dangers(safe + line)) == {4}
+
+
+@pytest.mark.parametrize("key", ["pythonClassName", "python_class_name", "type"])
+def test_a_prepared_set_that_names_code_is_refused_and_runs_none(key, tmp_path, monkeypatch):
+    pytest.importorskip("tensorflow_datasets")
+    from bopkit import data, prepare
+
+    proof = tmp_path / "proof"
+    (tmp_path / "evil.py").write_text(f"open({str(proof)!r}, 'w').close()\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "evil", raising=False)
+    manual = damage.write_imagenet(tmp_path / "m", damage.images({"a": damage.ODD["grey"]}))
+    found = prepare.prepare("imagenet2012", manual_dir=manual, data_dir=tmp_path, progress=False)
+    path = found.folder / "features.json"
+    features = json.loads(path.read_text())
+    image = features["featuresDict"]["features"]["image"]
+    del image["pythonClassName"]
+    image[key] = "evil.Feature"
+    path.write_text(
+        json.dumps({"type": "evil.Feature", "content": {}} if key == "type" else features)
+    )
+    with pytest.raises(DataError, match=r"features.json asks for 'evil.Feature'") as caught:
+        data.load("imagenet2012", data_dir=tmp_path)
+    assert "\n" not in str(caught.value) and not proof.exists()

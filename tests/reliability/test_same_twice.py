@@ -32,8 +32,8 @@ bopkit.train(name, output_dir=folder, seed=int(seed), train_examples=400, valida
              tensorboard=False, progress=False)
 """
 
-# Besides the seconds of each epoch: what says where a run was made, and not what came out.
-MAY_DIFFER = {"hardware", "git_commit"}
+# What is set and not measured; some are schedules' values, some are null.
+SET = ("epoch", "gamma", "threshold", "sigma", "learning_rate")
 # Conditions of the measurement, by what they change.
 CONDITIONS = {
     "one thread": {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"},
@@ -56,9 +56,9 @@ def train(folder, name="binarynet/bop", seed=0, precision="float32", epochs=2, e
 
 
 def comparable(record):
-    """A record without its times and its place."""
+    """A record without its times: on one machine, all else must be the same."""
     rows = [{k: v for k, v in row.items() if k != "seconds"} for row in record["epochs"]]
-    return {k: v for k, v in record.items() if k not in MAY_DIFFER} | {"epochs": rows}
+    return record | {"epochs": rows}
 
 
 def weights(folder):
@@ -133,7 +133,7 @@ def measure(folder):
                 (a[k], b[k])
                 for a, b in zip(base[0]["epochs"], out[0]["epochs"], strict=True)
                 for k in a
-                if k not in ("epoch", "gamma", "learning_rate")
+                if k not in SET
             ]
             same = sum(a == b for a, b in pairs)
             equal = sum(base[1][k] == out[1][k] for k in base[1])

@@ -97,9 +97,12 @@ CASES = [
     (["data", "prepare", "imagenet2012", "--data-dir", "{empty}"], "--manual-dir"),
     (["data", "prepare", "imagenet2012", "--manual-dir", "{empty}"], "ILSVRC2012_img_"),
     (["data", "prepare", "digits", "--manual-dir", "{empty}"], "digits takes no --manual-dir"),
+    ([*FASHION, "~nosuchuser/data"], "no home is known of ~nosuchuser"),
+    (["data", "prepare", "cifar10", "--data-dir", "~nosuchuser"], "no home is known of"),
     # Folders that are files, that nobody may write to, and that are full
     ([*RUN, "{file}"], "cannot make the folder"),
     ([*RUN, "{file}/run"], "cannot make the folder"),
+    ([*RUN, "a\udcffb"], "must be text that UTF-8 can write; got 'a\\udcffb'"),
     ([*RUN, "/proc/run"], "cannot make the folder"),
     ([*RUN, "{read_only}/run"], "cannot make the folder"),
     ([*RUN, "{read_only}"], "cannot write"),
@@ -173,11 +176,11 @@ def fingerprint(*folders) -> dict[str, str]:
 
 @pytest.mark.parametrize(("arguments", "message"), CASES, ids=lambda v: str(v)[-40:])
 def test_one_line_exit_2_and_nothing_touched(
-    arguments, message, places, tmp_path, monkeypatch, capfd
+    arguments, message, places, tmp_path, monkeypatch, capfd, require
 ):
     for name in ("read_only", "tiny"):
-        if any(f"{{{name}}}" in argument for argument in arguments) and name not in places:
-            pytest.skip("a file system can be mounted by root alone")
+        if any(f"{{{name}}}" in argument for argument in arguments):
+            require(name in places, "a file system can be mounted by root alone")
     precious = tmp_path / "runs" / "precious" / "run.json"
     precious.parent.mkdir(parents=True)
     precious.write_text("{}")
@@ -209,6 +212,14 @@ def test_the_process_says_so_too(arguments, env, message, tmp_path):
     assert done.returncode == 2
     assert done.stderr.startswith("bopkit: ") and done.stderr.count("\n") == 1, done.stderr
     assert message in done.stderr and list(tmp_path.iterdir()) == []
+
+
+def test_what_a_terminal_cannot_write_is_a_question_mark(tmp_path):
+    command = [sys.executable, "-m", "bopkit.cli", "experiments"]
+    env = os.environ | {"PYTHONIOENCODING": "latin-1"}
+    done = subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, timeout=120)
+    assert done.returncode == 0 and done.stderr == b""
+    assert b"binarynet/bop" in done.stdout and b"?" in done.stdout
 
 
 @pytest.mark.parametrize("missing", ["tensorflow", "tf_keras"])
