@@ -12,6 +12,7 @@ import contextlib
 import json
 import os
 import zipfile
+import zlib
 from pathlib import Path
 
 import h5py
@@ -26,6 +27,7 @@ from bopkit.quantizers import ApproxSign, SteSign
 
 # The members of a .keras file; vocabularies and other assets would be more.
 _MEMBERS = {"metadata.json", "config.json", "model.weights.h5"}
+DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError)  # what damaged zip archives end in
 _LARGEST_CONFIG = 64 * 2**20
 _LARGEST_WEIGHTS = 4 * 2**30  # in bytes, all together; a file of a few kB can claim more
 
@@ -91,7 +93,7 @@ def load_model(path: str | os.PathLike) -> tf.keras.Model:
     except OSError as error:
         reason = error.strerror or "its weights are damaged"
         raise DataError(f"cannot read {path}: {reason}.") from error
-    except (zipfile.BadZipFile, ValueError, RecursionError, RuntimeError, NotImplementedError) as e:
+    except (*DAMAGED, ValueError, RecursionError, RuntimeError, NotImplementedError) as e:
         raise DataError(
             f"{path} is not a .keras file, or is damaged: save the network again with "
             "model.save('NAME.keras')."

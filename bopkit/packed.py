@@ -21,7 +21,6 @@ from __future__ import annotations
 import json
 import os
 import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +33,6 @@ from bopkit.keras2 import tf
 
 FORMAT, VERSION = "bopkit-packed", 1
 _LARGEST_HEADER = 64 * 2**20
-_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError)  # what zip archives end in
 
 
 def save_packed(model: tf.keras.Model, path: str | os.PathLike) -> int:
@@ -103,7 +101,7 @@ def load_packed(path: str | os.PathLike) -> tf.keras.Model:
         raise
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or 'it is damaged'}.") from error
-    except (*_DAMAGED, KeyError, ValueError, RecursionError, NotImplementedError) as e:
+    except (*loading.DAMAGED, KeyError, ValueError, RecursionError, NotImplementedError) as e:
         raise DataError(
             f"{path} is not a packed network, or is damaged: write it again with "
             "`bopkit export RUN --format packed`."
