@@ -66,7 +66,8 @@ def test_the_record_is_complete_and_true(finished):
     assert record["status"] == "completed"
     assert [row["epoch"] for row in record["epochs"]] == [1, 2, 3]
     columns = "epoch seconds loss accuracy top_5_accuracy val_loss val_accuracy val_top_5_accuracy"
-    assert set(record["epochs"][0]) == {*columns.split(), "flip_ratio", "gamma", "learning_rate"}
+    rates = "flip_ratio gamma threshold sigma learning_rate"
+    assert set(record["epochs"][0]) == {*columns.split(), *rates.split()}
     assert record["final"]["val_accuracy"] == record["epochs"][-1]["val_accuracy"] > 0.3
     assert record["config"]["steps_per_epoch"] == 1437 // 20
     assert record["config"]["image_shape"] == [16, 16, 1]
