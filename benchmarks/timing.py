@@ -15,8 +15,8 @@ def in_turn(
     Args:
         contestants: functions by name. One that measures its own seconds returns them; one that
             returns None is measured from outside.
-        rounds: how many; every second one goes through the contestants in reverse, so that none
-            always follows the same neighbour.
+        rounds: how many; each begins one contestant later than the last, so that all stand in
+            every place, and find their own data in the cache, equally often.
         warmup: calls of each before the first round, for what is compiled or filled once.
 
     Returns:
@@ -30,10 +30,10 @@ def in_turn(
     for run in contestants.values():
         for _ in range(warmup):
             run()
-    seconds = {name: [] for name in contestants}
+    names = list(contestants)
+    seconds = {name: [] for name in names}
     for number in range(rounds):
-        names = list(contestants)
-        for name in reversed(names) if number % 2 else names:
+        for name in names[number % len(names) :] + names[: number % len(names)]:
             started = time.perf_counter()
             own = contestants[name]()
             took = time.perf_counter() - started

@@ -91,11 +91,11 @@ def test_what_the_page_says_in_words_holds(sections):
     assert not sections["step"]["hardware"]["gpus"]
 
 
-def test_contestants_take_turns_and_every_second_round_runs_backwards():
+def test_contestants_take_turns_and_each_round_begins_with_the_next():
     calls = []
     runs = {name: lambda name=name: calls.append(name) for name in "abc"}
     seconds = timing.in_turn(runs, 3, warmup=1)
-    assert "".join(calls) == "abc" + "abc" + "cba" + "abc"
+    assert "".join(calls) == "abc" + "abc" + "bca" + "cab"
     assert {name: len(values) for name, values in seconds.items()} == {"a": 3, "b": 3, "c": 3}
     assert timing.in_turn({"own": lambda: 7.0}, 2) == {"own": [7.0, 7.0]}
 
