@@ -11,8 +11,8 @@ import larq as lq
 import numpy as np
 
 from bopkit import experiments, models, records
-from bopkit.data import InMemory
 from bopkit.distribute import find_cluster
+from bopkit.in_memory import InMemory
 from bopkit.loop import Loop
 
 # More epochs than any measurement takes: one pipeline serves it all.

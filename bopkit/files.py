@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Files that are there whole or not at all, and what the JSON in one holds."""
 
 from __future__ import annotations
 
@@ -35,3 +35,19 @@ def whole_file(path: str | os.PathLike) -> Iterator[BinaryIO]:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def objects(value: object) -> Iterator[dict]:
+    """Every object in a parsed JSON document, at whatever depth, without recursion.
+
+    Args:
+        value: what `json.loads` returned.
+    """
+    waiting = [value]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, list):
+            waiting += value
+        if isinstance(value, dict):
+            waiting += value.values()
+            yield value

@@ -21,6 +21,7 @@ from bopkit.keras2 import tf  # isort: skip  (before larq)
 import larq as lq
 
 from bopkit.errors import DataError
+from bopkit.files import objects
 from bopkit.initializers import RandomSign
 from bopkit.optimizers import Bop, Bop2ndOrder
 from bopkit.quantizers import ApproxSign, SteSign
@@ -175,14 +176,7 @@ def check_config(path: str | os.PathLike, config: object) -> None:
     Raises:
         DataError: it names something else.
     """
-    waiting = [config]
-    while waiting:
-        value = waiting.pop()
-        if isinstance(value, list):
-            waiting += value
-        if not isinstance(value, dict):
-            continue
-        waiting += value.values()
+    for value in objects(config):
         for key in ("class_name", "registered_name"):
             # "bopkit>Bop": a name in a registry
             name = value.get(key)

@@ -23,6 +23,7 @@ import numpy as np
 
 from bopkit import tfrecords
 from bopkit.errors import DataError
+from bopkit.files import objects
 
 DATASETS = ("digits", "fashion_mnist", "cifar10", "imagenet2012")
 
@@ -208,14 +209,8 @@ def open_prepared(prepared: Path):
         DataError: it names a class that is not TFDS's.
         Exception: what TFDS raises where the folder is damaged.
     """
-    waiting = [json.loads((prepared / "features.json").read_text(encoding="utf8"))]
-    while waiting:
-        value = waiting.pop()
-        if isinstance(value, list):
-            waiting += value
-        if not isinstance(value, dict):
-            continue
-        waiting += value.values()
+    features = json.loads((prepared / "features.json").read_text(encoding="utf8"))
+    for value in objects(features):
         for key in ("pythonClassName", "python_class_name", "type"):  # "type" of older versions
             name = value.get(key)
             if isinstance(name, str) and not name.startswith("tensorflow_datasets.core.features."):

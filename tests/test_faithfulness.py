@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from bopkit import builders, data, experiments, imagenet, models
+from bopkit import builders, data, experiments, imagenet, in_memory, models
 from bopkit.initializers import RandomSign
 from bopkit.optimizers import Bop
 
@@ -434,7 +434,7 @@ def numbered(count):
     """A set whose images say which they are."""
     number = np.arange(count)
     images = np.stack([number // 256, number % 256], axis=1).astype(np.uint8).reshape(-1, 1, 1, 2)
-    return data.InMemory(
+    return in_memory.InMemory(
         "digits", (images, number % 10), (images[:1], number[:1]), None, None, "default"
     )
 
@@ -466,7 +466,7 @@ def test_crops_of_the_padded_image_are_uniform():
     image = tf.constant(np.stack([rows, columns], axis=-1))
     random = tf.random.stateless_uniform((3, count), (3, 4))
     # The 8 x 8 pixels in the middle are of the image itself wherever the crop lies, and say where.
-    found = data.crop_and_flip(tf.broadcast_to(image, (count, 32, 32, 2)), random)
+    found = in_memory.crop_and_flip(tf.broadcast_to(image, (count, 32, 32, 2)), random)
     left, right = (found[:, 15, c, :].numpy().astype(int) for c in (15, 16))
     flipped = right[:, 1] < left[:, 1]
     top, side = left[:, 0] - 12, np.where(flipped, left[:, 1] - 13, left[:, 1] - 12)
