@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-# Of all binary weights, in a step, on average over an epoch: a single step in which all of them
-# flip is below it. In the runs of this book it is 4.5 % at the most, with the highest gamma; a half
-# is what random gradients flip at gamma 1, threshold 0.
+# Of all binary weights, in a step, on average over an epoch. In the runs of this book it is 4.5 %
+# at the most, with the highest gamma; a half is what random gradients flip at gamma 1, threshold 0.
 TOO_MANY = 0.1
+# Of all binary weights, in the one step of an epoch that flipped most. In the first step of all,
+# about a half do where the threshold is low: signs drawn at random disagree with it by chance.
+TOO_MANY_AT_ONCE = 0.75
 
 
 def before(precision: str, hardware: Mapping[str, object]) -> str | None:
@@ -67,6 +69,18 @@ def find(
             f"for {signal} up to {largest_signal():.1e}"
         )
         return f"{share}, on average: that is noise, not learning; {cause}."
+    if found == "at once":
+        share = (
+            f"{row['max_flip_ratio']:.0%} of the binary weights flipped in a single step of epoch "
+            f"{epoch}: chance flips a half of them at most, so one gradient was far larger than "
+            "the others, or all of it has the wrong sign"
+        )
+        cure = (
+            "a lower learning rate"
+            if latent
+            else f"a gamma below {row['gamma']:.2g} or a threshold above {threshold:.2g}"
+        )
+        return f"{share}; look at the loss and at its gradient, and then try {cure}."
     if latent:
         return (
             f"no latent weight changed its sign in epoch {epoch}: the learning rate "
@@ -91,4 +105,7 @@ def find(
 def _kind(row):
     if row["flip_ratio"] == 0:
         return "none"
-    return "many" if row["flip_ratio"] > TOO_MANY else None
+    if row["flip_ratio"] > TOO_MANY:
+        return "many"
+    # Not in the rows of the first versions.
+    return "at once" if (row.get("max_flip_ratio") or 0) > TOO_MANY_AT_ONCE else None

@@ -13,14 +13,13 @@ ordinary optimizer, given as `fp_optimizer`.
 from __future__ import annotations
 
 import copy
-import difflib
 
 import numpy as np
 
 from bopkit import ranges
 from bopkit.binary import is_binary_variable, require_signs, unwrap
 from bopkit.hyper import Hyper, Schedule
-from bopkit.keras2 import can_compile, tf
+from bopkit.keras2 import can_compile, find_optimizer, tf
 
 
 class FlipOptimizer(tf.keras.optimizers.Optimizer):
@@ -87,7 +86,7 @@ class FlipOptimizer(tf.keras.optimizers.Optimizer):
     def __init__(self, fp_optimizer, *, jit_compile=None, name=None, **hypers):
         super().__init__(name=name or type(self).__name__, weight_decay=None, jit_compile=False)
         if isinstance(fp_optimizer, str):
-            fp_optimizer = _find_optimizer(fp_optimizer)
+            fp_optimizer = find_optimizer(fp_optimizer)
         if not isinstance(fp_optimizer, tf.keras.optimizers.Optimizer):
             raise TypeError(
                 "fp_optimizer must be a tf.keras.optimizers.Optimizer (not a legacy one), "
@@ -157,6 +156,17 @@ class FlipOptimizer(tf.keras.optimizers.Optimizer):
         names = getattr(self, "_binary_names", ())
         flips = getattr(self, "_flips", ())  # none before the first model
         return {name: int(count.numpy()) for name, count in zip(names, flips, strict=True)}
+
+    def total_flips(self) -> tf.Tensor:
+        """How often weights flipped since training began, of all variables together.
+
+        Unlike `flip_counts` it can be called within a step that is being traced.
+
+        Returns:
+            An int64 scalar.
+        """
+        zero = tf.zeros([], tf.int64)  # before the first model
+        return tf.add_n([zero, *map(tf.convert_to_tensor, getattr(self, "_flips", ()))])
 
     def largest_signals(self) -> dict[str, float]:
         """The largest size of the signal among the weights of each binary variable, now.
@@ -304,17 +314,3 @@ class FlipOptimizer(tf.keras.optimizers.Optimizer):
             if isinstance(config[key], dict):
                 config[key] = tf.keras.optimizers.schedules.deserialize(config[key], custom_objects)
         return cls(**config)
-
-
-def _find_optimizer(name):
-    optimizer = tf.keras.optimizers.Optimizer
-    kinds = vars(tf.keras.optimizers).values()
-    names = {k.__name__.lower() for k in kinds if isinstance(k, type) and issubclass(k, optimizer)}
-    names -= {"optimizer"}
-    if name.lower() not in names:
-        near = difflib.get_close_matches(name.lower(), names, n=1)
-        hint = f"did you mean {near[0]}? " if near else ""
-        raise ValueError(
-            f"there is no optimizer {name!r}: {hint}there are: {', '.join(sorted(names))}."
-        )
-    return tf.keras.optimizers.get(name)

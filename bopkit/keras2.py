@@ -1,5 +1,6 @@
 """TensorFlow with Keras 2, which larq is written for: `from bopkit.keras2 import tf`."""
 
+import difflib
 import os
 import platform
 
@@ -29,3 +30,22 @@ if not _keras.startswith("tf_keras"):
 def can_compile() -> bool:
     """Whether this TensorFlow has XLA: every one but that for Apple's own processors."""
     return not (platform.system() == "Darwin" and platform.machine() == "arm64")
+
+
+def find_optimizer(name: str) -> tf.keras.optimizers.Optimizer:
+    """An optimizer of Keras' by its name, in any case.
+
+    Raises:
+        ValueError: there is none of this name.
+    """
+    optimizer = tf.keras.optimizers.Optimizer
+    kinds = vars(tf.keras.optimizers).values()
+    names = {k.__name__.lower() for k in kinds if isinstance(k, type) and issubclass(k, optimizer)}
+    names -= {"optimizer"}
+    if name.lower() not in names:
+        near = difflib.get_close_matches(name.lower(), names, n=1)
+        hint = f"did you mean {near[0]}? " if near else ""
+        raise ValueError(
+            f"there is no optimizer {name!r}: {hint}there are: {', '.join(sorted(names))}."
+        )
+    return tf.keras.optimizers.get(name)

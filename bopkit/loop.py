@@ -59,6 +59,8 @@ class Loop:
             first = tf.VariableAggregation.ONLY_FIRST_REPLICA
             # Signs that changed among the latent weights; a flip rule counts its flips itself.
             self.latent_flips = tf.Variable(0, dtype=tf.int64, trainable=False, aggregation=first)
+            # The most flips of one step of the epoch so far.
+            self.most_flips = tf.Variable(0, dtype=tf.int64, trainable=False, aggregation=first)
         self.latent = [
             v for v in self.model.trainable_variables if getattr(v, "precision", None) == 1
         ]
@@ -69,16 +71,18 @@ class Loop:
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False)
         self.seconds = tf.Variable(0.0, dtype=tf.float64, trainable=False)
         self.flips_before = tf.Variable(0, dtype=tf.int64, trainable=False)
-        self.checkpoint = tf.train.Checkpoint(
-            model=self.model,
-            optimizer=self.optimizer,
-            metrics=list(self.train_metrics.values()),
-            latent_flips=self.latent_flips,
-            epoch=self.epoch,
-            step=self.step,
-            seconds=self.seconds,
-            flips_before=self.flips_before,
-        )
+        kept = {
+            "model": self.model,
+            "optimizer": self.optimizer,
+            "metrics": list(self.train_metrics.values()),
+            "latent_flips": self.latent_flips,
+            "epoch": self.epoch,
+            "step": self.step,
+            "seconds": self.seconds,
+            "flips_before": self.flips_before,
+        }
+        self.checkpoint = tf.train.Checkpoint(**kept, most_flips=self.most_flips)
+        self._older = tf.train.Checkpoint(**kept)  # a run that began before there was the last
         self.manager = tf.train.CheckpointManager(self.checkpoint, str(folder), max_to_keep=2)
         self.saved_at = time.monotonic()
         self.chunk = 1  # steps of the next call; kept between epochs, some of which are short
@@ -92,7 +96,10 @@ class Loop:
         paths = checkpoints.find(Path(self.manager.directory))
         for path in paths:
             if checkpoints.is_whole(path):
-                self.checkpoint.restore(path).assert_existing_objects_matched()
+                names = [name for name, _ in tf.train.list_variables(path)]
+                complete = any(name.startswith("most_flips/") for name in names)
+                checkpoint = self.checkpoint if complete else self._older
+                checkpoint.restore(path).assert_existing_objects_matched()
                 return True
             progress.note(f"{path} is cut short or damaged: going back to the one before it.")
         if paths:
@@ -181,6 +188,7 @@ class Loop:
         self.step.assign(0)
         self.seconds.assign(0.0)
         self.flips_before.assign(self._flips())
+        self.most_flips.assign(0)
         return row
 
     def validate(self) -> dict[str, float]:
@@ -229,10 +237,11 @@ class Loop:
             raise DataError(damaged) from error
 
     def _optimizer_state(self):
-        flips = self._flips() - int(self.flips_before)
+        flips = int(self._flips() - self.flips_before)
         rates = ("gamma", "threshold", "sigma")
         return {
             "flip_ratio": flips / (self.binary_weights * self.steps),
+            "max_flip_ratio": int(tf.convert_to_tensor(self.most_flips)) / self.binary_weights,
             # Of the schedules, where they stand now; null for what the method does not have.
             **{
                 r: float(getattr(self.optimizer, r)) if hasattr(self.optimizer, r) else None
@@ -241,10 +250,10 @@ class Loop:
             "learning_rate": float(tf.convert_to_tensor(self.optimizer.learning_rate)),
         }
 
-    def _flips(self) -> int:
+    def _flips(self) -> tf.Tensor:
         if isinstance(self.optimizer, FlipOptimizer):
-            return sum(self.optimizer.flip_counts().values())
-        return int(tf.convert_to_tensor(self.latent_flips))
+            return self.optimizer.total_flips()
+        return tf.convert_to_tensor(self.latent_flips)
 
     @tf.function
     def _train_chunk(self, iterator, count):
@@ -263,11 +272,13 @@ class Loop:
         gradients = tape.gradient(loss, variables)
         latent = [] if isinstance(self.optimizer, FlipOptimizer) else self.latent
         signs = [tf.identity(v >= 0) for v in latent]
-        with tf.control_dependencies(signs):
+        flips_before = tf.identity(self._flips())
+        with tf.control_dependencies([*signs, flips_before]):
             self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
         for before, variable in zip(signs, latent, strict=True):
             changed = tf.not_equal(before, variable >= 0)
             self.latent_flips.assign_add(tf.math.count_nonzero(changed))
+        self.most_flips.assign(tf.maximum(self.most_flips, self._flips() - flips_before))
         _update(self.train_metrics, losses + penalty, labels, probabilities)
 
     @tf.function(reduce_retracing=True)

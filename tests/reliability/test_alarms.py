@@ -56,11 +56,13 @@ def test_what_the_books_own_runs_show_is_no_alarm():
     assert [ratio for ratio in ratios if say(row(1, ratio))] == []
 
 
-def test_a_single_step_in_which_all_weights_flip_is_below_the_mean_that_is_looked_at():
-    """Of an epoch of 71; what is said later, when nothing flips, leaves it open."""
-    story = [row(1, 1 / 71), row(2, 0.0)]
-    assert say(*story[:1]) is None
+def test_a_single_step_in_which_most_weights_flip_is_noticed():
+    """An epoch's mean does not show it. A half flip by chance in a run's first step."""
+    story = [row(1, 1 / 71) | {"max_flip_ratio": 1.0}, row(2, 0.0)]
+    assert "100% of the binary weights flipped in a single step of epoch 1" in say(*story[:1])
     assert "one very large gradient holds them as they are" in say(*story, threshold=1e-6)
+    assert say(row(1, 1 / 71) | {"max_flip_ratio": 0.55}) is None
+    assert "a lower learning rate" in say(story[0], threshold=None)
 
 
 def test_an_alarm_is_given_when_it_begins_and_when_it_comes_back():
@@ -111,6 +113,57 @@ def test_weights_that_flip_all_the_time_are_noticed_and_the_warning_survives_a_r
 def test_bfloat16_on_a_processor_without_it(precision, hardware, warned):
     said = alarms.before(precision, hardware)
     assert (said is not None and "precision=float32 is for it" in said) == warned
+
+
+@pytest.mark.parametrize("method", ["bop", "default"])
+def test_one_step_that_turns_all_weights_is_noticed_even_if_the_run_stops_after_it(
+    tmp_path, monkeypatch, method
+):
+    """In the middle of epoch 1, by a gradient that disagrees with every weight."""
+    kind = optimizers.Bop if method == "bop" else tf.keras.optimizers.Adam
+    apply = kind.apply_gradients
+
+    def turned(self, pairs, **kwargs):
+        now, pairs = tf.equal(self.iterations, STEPS // 2), list(pairs)
+        for index, (gradient, variable) in enumerate(pairs):
+            if getattr(variable, "precision", None) == 1:
+                pairs[index] = (tf.where(now, 1e6 * tf.sign(variable), gradient), variable)
+                if method == "default":  # Adam's steps are of its rate's size, however large g
+                    variable.assign(tf.where(now, 1e-6 * tf.sign(variable), variable))
+        return apply(self, pairs, **kwargs)
+
+    settings = TWO | {"epochs": 1}
+    with monkeypatch.context() as patch:
+        patch.setattr(kind, "apply_gradients", turned)
+        patch.setattr(loop.Loop, "validate", _stop_in_epoch(1, loop.Loop.validate))
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path, f"binarynet/{method}", settings, checkpoint_minutes=0)
+    record = run(tmp_path, f"binarynet/{method}", settings)
+    assert record["epochs"][0]["flip_ratio"] < alarms.TOO_MANY
+    assert record["epochs"][0]["max_flip_ratio"] > 0.9
+    (warning,) = record["warnings"]
+    assert "of the binary weights flipped in a single step of epoch 1" in warning["message"]
+
+
+def test_a_run_that_began_before_steps_were_counted_one_by_one_goes_on(
+    tmp_path, monkeypatch, undisturbed
+):
+    begin = loop.Loop.__init__
+
+    def older(self, *arguments, **kwargs):
+        begin(self, *arguments, **kwargs)
+        self.manager = tf.train.CheckpointManager(
+            self._older, self.manager.directory, max_to_keep=2
+        )
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop.Loop, "__init__", older)
+        patch.setattr(loop.Loop, "validate", _stop_in_epoch(2, loop.Loop.validate))
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path, hparams=TWO)
+    (path, *_) = checkpoints.find(tmp_path / "checkpoints")
+    assert not any("most_flips" in name for name, _ in tf.train.list_variables(path))
+    assert rows(run(tmp_path, hparams=TWO)) == rows(records.read(undisturbed))
 
 
 def _stop_in_epoch(epoch, validate):
