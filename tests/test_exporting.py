@@ -8,24 +8,36 @@ import pytest
 import tensorflow as tf
 
 import bopkit
-from bopkit import convolutions, exporting, models, packed
+from bopkit import cli, convolutions, exporting, models, packed
 from bopkit.errors import ConfigError, DataError, SetupError
 
 HPARAMS = {"epochs": 3, "filters": 32, "dense_units": 64, "batch_size": 50}
 
 
-@pytest.fixture(scope="module", params=["bop", "bop2ndorder", "default"])
-def run(request, tmp_path_factory):
-    """A BinaryNet trained on the digits, by each method."""
+def train(tmp_path_factory, method):
+    """A BinaryNet trained on the digits."""
     folder = tmp_path_factory.mktemp("run")
     bopkit.train(
-        f"binarynet/{request.param}",
+        f"binarynet/{method}",
         output_dir=folder,
         hparams=HPARAMS,
         tensorboard=False,
         progress=False,
     )
     return folder
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return train(tmp_path_factory, "bop")
+
+
+@pytest.fixture(scope="module", params=["bop", "bop2ndorder", "default"])
+def any_run(request, tmp_path_factory):
+    """By each method."""
+    if request.param == "bop":
+        return request.getfixturevalue("run")
+    return train(tmp_path_factory, request.param)
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +49,8 @@ def converter(require):
     return larq_compute_engine
 
 
-def test_packed_predicts_the_same_everywhere(run):
+def test_packed_predicts_the_same_everywhere(any_run):
+    run = any_run
     report = exporting.export(run)
     assert report.path == run / "model.npz" and report.path.stat().st_size == report.bytes
     assert (report.different, report.largest_difference) == ((), 0.0)
@@ -46,7 +59,8 @@ def test_packed_predicts_the_same_everywhere(run):
     assert not list(run.glob(".*unfinished*"))
 
 
-def test_tflite_predicts_the_same_but_for_ties(run, converter):
+def test_tflite_predicts_the_same_but_for_ties(any_run, converter):
+    run = any_run
     report = exporting.export(run, format="tflite")
     assert report.agreement >= 0.99 and report.path == run / "model.tflite"
     assert report.not_binary == ("quant_conv2d",) or len(report.not_binary) == 1
@@ -83,11 +97,12 @@ def test_the_command_line_writes_and_says_what(run):
         (["--output", "/nowhere/at/all.npz"], "cannot write /nowhere/at/all.npz: name a file in"),
     ],
 )
-def test_wrong_use_is_one_line(run, arguments, message):
-    command = [sys.executable, "-m", "bopkit.cli", "export", str(run), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 2
-    (line,) = done.stderr.strip().splitlines()
+def test_wrong_use_is_one_line(run, monkeypatch, capsys, arguments, message):
+    monkeypatch.setattr(sys, "argv", ["bopkit", "export", str(run), *arguments])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert end.value.code == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
     assert message in line
 
 

@@ -1,9 +1,11 @@
 """Every interactive picture, at every corner of its sliders: drawn, told, and moved by each one."""
 
+import functools
 import itertools
 import re
 import subprocess
 import sys
+from typing import NamedTuple
 from xml.etree import ElementTree
 
 import pytest
@@ -19,20 +21,36 @@ def scene(request):
     return request.param
 
 
-def unlabelled(svg):
-    """How a picture looks: without its label, which quotes the sliders in any case."""
-    return re.sub(r' aria-label="[^"]*"', "", svg, count=1)
+class Drawn(NamedTuple):
+    svg: str
+    description: str
+    inches: tuple[float, float]
+
+    @property
+    def unlabelled(self):
+        """How a picture looks: without its label, which quotes the sliders in any case."""
+        return re.sub(r' aria-label="[^"]*"', "", self.svg, count=1)
+
+
+@functools.cache
+def draw(scene, *values):
+    """Once for all tests: at the same values a picture is the same, as one of them says."""
+    figure = scene.draw(**dict(zip([s.name for s in scene.sliders], values, strict=True)))
+    return Drawn(style.inline_svg(figure), figure.description, tuple(figure.get_size_inches()))
+
+
+def at(scene, values):
+    return draw(scene, *(values[slider.name] for slider in scene.sliders))
 
 
 def test_is_drawn_at_every_corner_and_says_what_it_shows(scene):
     drawn = {}
     for values in scene.corners():
-        figure = scene.draw(**values)
-        svg = style.inline_svg(figure)
-        assert ElementTree.fromstring(svg).tag == "svg"
-        drawn[tuple(values.values())] = unlabelled(svg)
-        assert 20 < len(figure.description) < 400, values
-        assert "nan" not in figure.description.lower()
+        picture = at(scene, values)
+        assert ElementTree.fromstring(picture.svg).tag == "svg"
+        drawn[tuple(values.values())] = picture.unlabelled
+        assert 20 < len(picture.description) < 400, values
+        assert "nan" not in picture.description.lower()
     for slider in range(len(scene.sliders)):
         rest = {corner: corner[:slider] + corner[slider + 1 :] for corner in drawn}
         kinds = {(rest[corner], picture) for corner, picture in drawn.items()}
@@ -40,23 +58,22 @@ def test_is_drawn_at_every_corner_and_says_what_it_shows(scene):
 
 
 def test_the_same_values_are_the_same_picture(scene):
-    first, second = scene.draw(**scene.start), scene.draw(**scene.start)
-    assert style.inline_svg(first) == style.inline_svg(second)
-    assert first.description == second.description
+    again = scene.draw(**scene.start)
+    assert style.inline_svg(again) == at(scene, scene.start).svg
+    assert again.description == at(scene, scene.start).description
 
 
 def test_each_slider_changes_the_picture(scene):
     for slider in scene.sliders:
         drawn = {
-            unlabelled(style.inline_svg(scene.draw(**scene.start | {slider.name: value})))
-            for value in slider.values
+            at(scene, scene.start | {slider.name: value}).unlabelled for value in slider.values
         }
         # neighbours may agree where a slider has reached its end, never all
         assert len(drawn) > len(slider.values) / 2, slider.name
 
 
 def test_pictures_keep_their_size(scene):
-    sizes = {tuple(scene.draw(**values).get_size_inches()) for values in scene.corners()}
+    sizes = {at(scene, values).inches for values in scene.corners()}
     assert len(sizes) == 1
 
 
