@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks import report, timing
+from benchmarks import report, steps, timing
 
 ROOT = Path(__file__).resolve().parents[1]
 PATH = ROOT / "results" / "benchmarks.json"
@@ -121,3 +121,14 @@ def test_an_unknown_section_is_refused(monkeypatch, capsys):
     with pytest.raises(SystemExit):
         command.main()
     assert "no section stepp; there are: update, step" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("method", ["bop", "larq", "latent"])
+def test_every_contestant_trains(method):
+    data = steps.noise((10, 10, 3), count=64)
+    loop = steps.make_loop(data, method=method, filters=8, dense_units=16, batch_size=32)
+    before = loop.model.get_weights()
+    steps.stepper(loop, 2)()
+    changed = [(a != b).any() for a, b in zip(before, loop.model.get_weights(), strict=True)]
+    assert sum(changed) > len(changed) / 2
+    assert loop.experiment.method == ("latent" if method == "latent" else "bop")
