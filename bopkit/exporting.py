@@ -230,8 +230,9 @@ def _engine():
         import larq_compute_engine
     except ImportError as error:
         raise SetupError(
-            "format tflite needs Larq's converter: pip install 'bopkit[export]' (wheels for Python "
-            f"3.10 to 3.12 on Linux and macOS; {' '.join(str(error).split())[:120]})."
+            "format tflite needs Larq's converter: pip install 'larq-compute-engine>=0.16,<0.17' "
+            "(wheels for Python 3.10 to 3.12 on Linux and macOS; "
+            f"{' '.join(str(error).split())[:120]})."
         ) from error
     return larq_compute_engine
 

@@ -73,7 +73,8 @@ class Bop2ndOrder(FlipOptimizer):
                               \phantom{-}w_{t-1} & \text{otherwise} \end{cases}
 
     for each binary variable; all others are updated by `fp_optimizer`. Multiplying the loss by a
-    number changes no flip, so that :math:`\tau` has no unit.
+    number changes nothing while :math:`\sqrt{v_t}` stays far above :math:`10^{-10}`, so that
+    :math:`\tau` has no unit.
 
     Args:
         fp_optimizer: a `tf.keras.optimizers.Optimizer` for everything that is not binary, or its

@@ -45,7 +45,7 @@ def converter(require):
     try:
         import larq_compute_engine
     except ImportError:
-        require(False, "larq-compute-engine is not installed: pip install 'bopkit[export]'")
+        require(False, "larq-compute-engine is not installed: pip install -r requirements.txt")
     return larq_compute_engine
 
 
@@ -118,7 +118,7 @@ def test_a_run_that_is_not_complete_is_refused(run, tmp_path):
 
 def test_without_the_converter_it_says_what_to_install(run, monkeypatch):
     monkeypatch.setitem(sys.modules, "larq_compute_engine", None)
-    with pytest.raises(SetupError, match=r"pip install 'bopkit\[export\]'"):
+    with pytest.raises(SetupError, match=r"pip install 'larq-compute-engine>=0\.16,<0\.17'"):
         exporting.export(run, format="tflite")
     with pytest.raises(ConfigError, match="min_agreement must be a number from 0 to 1"):
         exporting.export(run, min_agreement=float("nan"))
