@@ -1,5 +1,6 @@
 """The built book as a whole: the way in, both themes, search, from a folder, and every link."""
 
+import re
 from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
@@ -119,3 +120,9 @@ def test_the_command_line_page_shows_the_real_help(html):
     text = (html / "book/reference/cli.html").read_text(encoding="utf8")
     assert "--hparams" in text
     assert "not found" not in text
+
+
+def test_no_table_is_left_as_text(html, page_name):
+    """A row of dashes with too many or too few cells makes a paragraph of a table."""
+    text = (html / f"{page_name}.html").read_text(encoding="utf8")
+    assert re.findall(r"<p>\|[^<]*\|\s*(?:---|—|–)[^<]*\|", text) == []
