@@ -1,6 +1,8 @@
 /* What is wider than the screen scrolls by itself; a keyboard must be able to get there. */
 
-const wide = ":is(table, pre, div.math, .katex-display > .katex, .bop-figure, div.cell_output)";
+const wide =
+  ":is(table, .pst-scrollable-table-container, pre, div.math, .katex-display > .katex, .bop-figure, " +
+  "div.cell_output)";
 
 function makeReachable(node) {
   if (node.scrollWidth > node.clientWidth) node.tabIndex = 0;
