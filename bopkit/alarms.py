@@ -72,7 +72,7 @@ def find(
     if found == "at once":
         share = (
             f"{row['max_flip_ratio']:.0%} of the binary weights flipped in a single step of epoch "
-            f"{epoch}: chance flips a half of them at most, so one gradient was far larger than "
+            f"{epoch}: chance flips about a half of them, so one gradient was far larger than "
             "the others, or all of it has the wrong sign"
         )
         cure = (

@@ -82,7 +82,7 @@ class Loop:
             "flips_before": self.flips_before,
         }
         self.checkpoint = tf.train.Checkpoint(**kept, most_flips=self.most_flips)
-        self._older = tf.train.Checkpoint(**kept)  # a run that began before there was the last
+        self._older = tf.train.Checkpoint(**kept)  # to read those written before most_flips was
         self.manager = tf.train.CheckpointManager(self.checkpoint, str(folder), max_to_keep=2)
         self.saved_at = time.monotonic()
         self.chunk = 1  # steps of the next call; kept between epochs, some of which are short

@@ -35,7 +35,7 @@ def test_every_section_was_measured_and_says_on_what(sections):
         assert {"tensorflow", "larq", "numpy"} <= set(section["versions"])
         assert {"processor", "flags", "usable_cores"} <= set(section["hardware"])
         assert section["date"] and section["threads"] and section["ratios"]
-    assert sum(section["seconds"] for section in sections.values()) < 40 * 60
+    assert sum(section["seconds"] for section in sections.values()) < 30 * 60
 
 
 def test_every_figure_has_five_rounds_and_is_their_median(sections):

@@ -205,14 +205,17 @@ def test_a_gradient_that_is_not_finite_while_the_loss_is(
     assert state(tmp_path) == state(undisturbed)
 
 
-def test_a_training_loss_that_is_not_finite_stops_the_run(tmp_path, monkeypatch, undisturbed):
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_training_loss_that_is_not_finite_stops_the_run(
+    tmp_path, monkeypatch, undisturbed, value
+):
     """In epoch 2, while it saves all the time; without it the run goes on as if it had not been."""
     update = loop._update
 
     def broken(metrics, losses, *arguments):
         if metrics is trained[0].train_metrics:
             second = trained[0].optimizer.iterations > STEPS + 9
-            losses += tf.where(second, math.inf, 0.0)
+            losses += tf.where(second, value, 0.0)
         update(metrics, losses, *arguments)
 
     trained, begin = [], loop.Loop.restore
@@ -224,7 +227,9 @@ def test_a_training_loss_that_is_not_finite_stops_the_run(tmp_path, monkeypatch,
     with monkeypatch.context() as patch:
         patch.setattr(loop, "_update", broken)
         patch.setattr(loop.Loop, "restore", watched)
-        with pytest.raises(TrainingError, match="the loss became inf in epoch 2, step") as caught:
+        with pytest.raises(
+            TrainingError, match=f"the loss became {value} in epoch 2, step"
+        ) as caught:
             run(tmp_path, hparams=TWO, checkpoint_minutes=0)
     assert "The last good checkpoint is kept." in str(caught.value)
     record = records.read(tmp_path)
