@@ -45,10 +45,12 @@ def poster(tools):
 
 @pytest.fixture(scope="module")
 def measured():
-    top_1 = {}
+    """The two methods that the poster sets side by side; the records hold others too."""
+    top_1 = {"latent": [], "bop": []}
     for run in records.collect(SECTION_52):
-        value = 100 * run["epochs"][-1]["val_accuracy"]
-        top_1.setdefault(run["config"]["method"], []).append(value)
+        if run["config"]["method"] in top_1:
+            value = 100 * run["epochs"][-1]["val_accuracy"]
+            top_1[run["config"]["method"]].append(value)
     return [f"{statistics.mean(v):.2f} ± {statistics.stdev(v):.2f}" for v in top_1.values()]
 
 
@@ -114,7 +116,6 @@ def test_the_poster_shows_what_was_measured_and_what_the_paper_reports(poster, m
         (ROOT / "book" / "reproduction" / name).read_text(encoding="utf8")
         for name in ("cifar10.ipynb", "imagenet.ipynb")
     )
-    assert len(measured) == 2
     for number in measured + reported:
         assert number in shown
         assert number in description
