@@ -57,7 +57,7 @@ class Live(ipywidgets.VBox):
 
     def _draw(self, change=None):
         values = {name: control.value for name, control in self.controls.items()}
-        figure = self.scene.draw(**values)
+        figure = self.scene.picture(**values)
         # JupyterLab's own ink and paper, so that the picture fits a dark one too.
         self.picture.value = (
             '<div style="max-width: 46rem; --bop-ink: var(--jp-ui-font-color1);'
@@ -106,7 +106,7 @@ def page_html(scene: Scene) -> str:
     """
     frames, first = [], None
     for values in scene.grid():
-        figure = scene.draw(**values)
+        figure = scene.picture(**values)
         frames.append((style.inline_svg(figure), figure.description))
         if values == scene.start:
             first = frames[-1]

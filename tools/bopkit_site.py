@@ -1,7 +1,11 @@
 """A small Sphinx extension: what the book's pages need and `_config.yml` has no setting for."""
 
+import itertools
+import os
 import re
 from pathlib import Path
+
+from sphinx.util.parallel import make_chunks
 
 # The theme draws its dozen icons twice: by a font, and by a script of 1.5 MB that turns each into
 # SVG. The font is enough, without its brands, and comes when it is wanted.
@@ -55,8 +59,35 @@ def tidy(app, exception):
             page.write_text(text, encoding="utf-8")
 
 
+def deal(app, env, docnames):
+    """Deal the notebooks evenly to the processes that read pages.
+
+    Sphinx cuts the list of pages, sorted by name, into runs, one for a process at a time: the
+    notebooks, which take all the time, stand together there.
+    """
+    hands = [[] for _ in make_chunks(docnames, app.parallel)]
+    room = [len(chunk) for chunk in make_chunks(docnames, app.parallel)]
+    for name in sorted(docnames, key=lambda name: not str(env.doc2path(name)).endswith(".ipynb")):
+        hand = min((len(h), i) for i, h in enumerate(hands) if len(h) < room[i])[1]
+        hands[hand].append(name)
+    docnames[:] = itertools.chain.from_iterable(hands)
+
+
+def use_all_cores(app):
+    """Read and write pages in as many processes as there are cores, as `sphinx-build -j auto` does.
+
+    Jupyter Book's own command has no such option.
+    """
+    app.parallel = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+    # It only numbers sections, once all pages are read, but does not say that it is safe.
+    if numbering := app.extensions.get("sphinx_multitoc_numbering"):
+        numbering.parallel_read_safe = True
+
+
 def setup(app):
     """Called by Sphinx."""
+    app.connect("builder-inited", use_all_cores)
+    app.connect("env-before-read-docs", deal)
     app.connect("html-page-context", drop_thebe, priority=900)
     app.connect("missing-reference", find_by_last_name)
     app.connect("autodoc-skip-member", skip_fields)

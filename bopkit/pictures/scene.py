@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from matplotlib.figure import Figure
+
+from bopkit import style
 
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -92,6 +95,20 @@ class Scene:
     def start(self) -> dict:
         """The values at first."""
         return {slider.name: slider.start for slider in self.sliders}
+
+    @functools.cached_property
+    def _places(self) -> list:
+        return style.lay_out(self.draw(**self.start))
+
+    def picture(self, **values) -> Figure:
+        """The figure for some values, its axes where the first picture has them.
+
+        Axes that moved a little at each step of a slider would draw the eye, and to measure all
+        texts anew takes as long as to draw them.
+        """
+        figure = self.draw(**values)
+        style.lay_out(figure, self._places)
+        return figure
 
     def grid(self) -> Iterator[dict]:
         """Every combination that a page offers; the last slider moves fastest."""

@@ -35,7 +35,7 @@ class Drawn(NamedTuple):
 @functools.cache
 def draw(scene, *values):
     """Once for all tests: at the same values a picture is the same, as one of them says."""
-    figure = scene.draw(**dict(zip([s.name for s in scene.sliders], values, strict=True)))
+    figure = scene.picture(**dict(zip([s.name for s in scene.sliders], values, strict=True)))
     return Drawn(style.inline_svg(figure), figure.description, tuple(figure.get_size_inches()))
 
 
@@ -58,7 +58,7 @@ def test_is_drawn_at_every_corner_and_says_what_it_shows(scene):
 
 
 def test_the_same_values_are_the_same_picture(scene):
-    again = scene.draw(**scene.start)
+    again = scene.picture(**scene.start)
     assert style.inline_svg(again) == at(scene, scene.start).svg
     assert again.description == at(scene, scene.start).description
 
@@ -75,6 +75,18 @@ def test_each_slider_changes_the_picture(scene):
 def test_pictures_keep_their_size(scene):
     sizes = {at(scene, values).inches for values in scene.corners()}
     assert len(sizes) == 1
+
+
+def test_axes_stand_where_a_layout_of_its_own_would_put_them(scene):
+    first, *_, last = scene.corners()
+    width, height = at(scene, scene.start).inches
+    boxes = [axis.get_position(original=True) for axis in scene.picture(**scene.start).axes]
+    for values in (first, last):
+        own = style.lay_out(scene.draw(**values))
+        assert len(own) == len(boxes)
+        for place, box in zip(own, boxes, strict=True):
+            pixels = abs(place.get_points() - box.get_points()) * (96 * width, 96 * height)
+            assert pixels.max() < 1, values
 
 
 def test_a_live_slider_between_two_values_is_drawn_too(scene):
