@@ -17,9 +17,10 @@ CHAPTERS = sorted(
 )
 # Words of the glossary that a reader may not know; what `flip` and `sign` say needs no link.
 TERMS = (
-    "adaptivity rate", "binarized network", "binary weight", "clipping", "consistency",
-    "flip ratio", "inertia", "latent weight", "mixed precision", "moving average", "record",
-    "straight-through estimator", "strength", "threshold", "XNOR-popcount",
+    "adaptivity rate", "binarized network", "binary weight", "clipping", "consistency", "contract",
+    "flip ratio", "flip rule", "inertia", "latent weight", "mixed precision", "moving average",
+    "packed file", "record", "straight-through estimator", "strength", "threshold",
+    "XNOR-popcount",
 )  # fmt: skip
 FIRST, LAST = ["Play"], ["Summary", "Exercises", "Further reading"]
 
