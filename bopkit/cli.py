@@ -161,7 +161,8 @@ def run_sweep(
     ] = None,
     seeds: Annotated[int, typer.Option(help="How many seeds, from 0.", min=1)] = 1,
     jobs: Annotated[
-        int | None, typer.Option(help="Runs at once; by default one a core.", min=1)
+        int | None,
+        typer.Option(help="Runs at once; by default one a core, or one on a GPU.", min=1),
     ] = None,
     scheduler: Annotated[
         str | None, typer.Option(help="A Dask scheduler's address: run on its workers.")

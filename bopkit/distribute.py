@@ -64,11 +64,12 @@ def find_cluster(batch_size: int) -> Cluster:
     """The devices that the environment offers.
 
     In this order: the machines of ``TF_CONFIG``; the tasks of a SLURM step with more than one;
-    the GPUs of this machine where there are several; else TensorFlow's default device.
-    TensorFlow takes several machines only before it has computed anything.
+    the GPUs of this machine where there are several, as many as the batch divides over; else
+    TensorFlow's default device. TensorFlow takes several machines only before it has computed
+    anything.
 
     Args:
-        batch_size: the global batch, which must divide over all replicas.
+        batch_size: the global batch; over the replicas of several machines it must divide.
 
     Returns:
         The cluster.
@@ -76,7 +77,7 @@ def find_cluster(batch_size: int) -> Cluster:
     Raises:
         ConfigError: `batch_size` does not divide, or the cluster cannot be joined.
     """
-    cluster = _find()
+    cluster = _find(batch_size)
     replicas = cluster.strategy.num_replicas_in_sync
     if batch_size % replicas:
         raise ConfigError(
@@ -86,7 +87,7 @@ def find_cluster(batch_size: int) -> Cluster:
     return cluster
 
 
-def _find() -> Cluster:
+def _find(batch_size) -> Cluster:
     find_workers = None
     if os.environ.get("TF_CONFIG"):
         find_workers = tf.distribute.cluster_resolver.TFConfigClusterResolver
@@ -103,6 +104,10 @@ def _find() -> Cluster:
                 f"this task, before TensorFlow has computed anything ({error})."
             ) from error
         return Cluster(strategy, int(resolver.task_id), workers)
-    if len(tf.config.list_physical_devices("GPU")) > 1:
-        return Cluster(tf.distribute.MirroredStrategy())
+    gpus = len(tf.config.list_physical_devices("GPU"))
+    used = max((n for n in range(1, gpus + 1) if batch_size % n == 0), default=0)
+    if used < gpus:
+        print(f"batch_size {batch_size} does not divide over {gpus} GPUs: {used} used.")
+    if used > 1:
+        return Cluster(tf.distribute.MirroredStrategy([f"GPU:{i}" for i in range(used)]))
     return Cluster(tf.distribute.get_strategy())

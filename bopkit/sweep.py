@@ -87,8 +87,9 @@ def sweep(
     Args:
         runs: what `vary` returned, or any names with an experiment and a seed.
         output_dir: the runs go to folders of their names below it.
-        jobs: how many run at once; `None` is one a core, at most one a run. The cores are
-            shared out between them. With a scheduler, its workers decide.
+        jobs: how many run at once; `None` is one a core, at most one a run, and one alone
+            where there is a GPU, whose memory the first would take. The cores are shared out
+            between them. With a scheduler, its workers decide.
         scheduler: the address of a Dask scheduler, such as tcp://127.0.0.1:8786; `None` stays
             on this machine. Workers need bopkit and the same file system.
         retries: how often a run that failed is tried again.
@@ -103,7 +104,8 @@ def sweep(
         TrainingError: some runs failed at every try; the others are kept.
     """
     cores = joblib.cpu_count()  # those that this process may use: a container may have fewer
-    jobs = jobs or min(len(runs), cores)
+    if jobs is None:
+        jobs = 1 if scheduler is None and _has_gpu() else min(len(runs), cores)
     threads = max(1, cores // jobs)
     waiting, failures = dict(runs), {}
     with _backend(scheduler, jobs) as parallel:
@@ -139,6 +141,16 @@ def sweep(
             f"{output_dir}, and the same command goes on with what is missing."
         )
     return [records.read(Path(output_dir) / name) for name in runs]
+
+
+def _has_gpu() -> bool:
+    """Whether TensorFlow, which the sweep's own process does not need otherwise, sees one."""
+    from bopkit.startup import load_tensorflow
+
+    load_tensorflow()
+    from bopkit.training import list_devices
+
+    return bool(list_devices("GPU"))
 
 
 def _run(name, experiment, seed, output_dir, threads, options):

@@ -119,11 +119,32 @@ def test_two_workers_through_the_command_line_leave_one_record(tmp_path):
 
 def test_a_batch_that_does_not_divide(monkeypatch):
     two = tf.distribute.MirroredStrategy(["CPU:0"])
-    monkeypatch.setattr(distribute, "_find", lambda: distribute.Cluster(two, 0, 1))
+    monkeypatch.setattr(distribute, "_find", lambda batch_size: distribute.Cluster(two, 0, 1))
     assert distribute.find_cluster(7).chief
     monkeypatch.setattr(type(two), "num_replicas_in_sync", 4)
     with pytest.raises(ConfigError, match="over the 4 replicas; 50 does not: take a multiple of 4"):
         distribute.find_cluster(50)
+
+
+@pytest.mark.parametrize(
+    ("gpus", "batch_size", "used"),
+    [(0, 50, []), (1, 50, []), (2, 50, [0, 1]), (8, 50, [0, 1, 2, 3, 4]), (8, 256, range(8)),
+     (4, 7, [])],
+)  # fmt: skip
+def test_as_many_gpus_as_the_batch_divides_over(monkeypatch, capsys, gpus, batch_size, used):
+    """No GPU at hand: TensorFlow's list and strategy are stood in for."""
+    asked = []
+    one = tf.distribute.get_strategy()
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["GPU"] * gpus)
+    monkeypatch.setattr(tf.distribute, "MirroredStrategy", lambda names: asked.extend(names) or one)
+    distribute.find_cluster(batch_size)
+    assert asked == [f"GPU:{i}" for i in used]
+    said = capsys.readouterr().out
+    if len(used) < gpus and gpus > 1:
+        text = f"batch_size {batch_size} does not divide over {gpus} GPUs: {len(used) or 1} used.\n"
+        assert said == text
+    else:
+        assert said == ""
 
 
 @pytest.mark.parametrize(

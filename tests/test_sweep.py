@@ -43,10 +43,17 @@ def test_a_sweep_starts_no_more_runs_than_it_may_use_cores(monkeypatch, tmp_path
         yield lambda calls: []
 
     monkeypatch.setattr(sweep, "_backend", nothing_runs)
+    runs = sweep.vary(BASE, {"gamma": (1e-2, 1e-3)})
     monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "1")  # what binder/start sets
     with pytest.raises(TrainingError):
-        sweep.sweep(sweep.vary(BASE, {"gamma": (1e-2, 1e-3)}), output_dir=tmp_path)
-    assert asked == [1]
+        sweep.sweep(runs, output_dir=tmp_path)
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "8")
+    monkeypatch.setattr(sweep, "_has_gpu", lambda: True)  # its memory holds one
+    with pytest.raises(TrainingError):
+        sweep.sweep(runs, output_dir=tmp_path)
+    with pytest.raises(TrainingError):
+        sweep.sweep(runs, output_dir=tmp_path, jobs=2)
+    assert asked == [1, 1, 2]
 
 
 @pytest.mark.slow
