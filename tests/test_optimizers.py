@@ -395,3 +395,17 @@ def test_says_so_when_keras_3_was_loaded_first(run_python):
     done = run_python(code, env={"TF_USE_LEGACY_KERAS": "0"})
     assert done.returncode != 0
     assert "SetupError: bopkit needs Keras 2" in done.stderr.strip().splitlines()[-1]
+
+
+def test_larqs_scheduler_moves_gamma():
+    model = network()
+    model.compile(Bop("adam", threshold=0.0, gamma=1e-2), "sparse_categorical_crossentropy")
+    seen = []
+
+    class Watch(tf.keras.callbacks.Callback):
+        def on_batch_end(self, batch, logs=None):
+            seen.append(float(self.model.optimizer.gamma))
+
+    lowered = lq.callbacks.HyperparameterScheduler(lambda epoch: 0.1 / 10**epoch, "gamma")
+    model.fit(*examples(), batch_size=96, epochs=3, verbose=0, callbacks=[lowered, Watch()])
+    np.testing.assert_allclose(seen, [0.1, 0.01, 0.001], rtol=1e-6)

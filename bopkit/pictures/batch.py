@@ -141,9 +141,9 @@ def draw(batch_size: int, gamma: float, threshold: float) -> Figure:
     by_noise = 100 * float(np.mean(averages > threshold))
     accuracy = 100 * result.accuracy[-3:].mean()
     figure.description = (
-        f"Batches of {number(batch_size)}, γ = {number(gamma)}, τ = {number(threshold)}: noise has "
-        f"carried {by_noise:.2g} % of the first layer's {averages.shape[1]:,} right weights (of "
-        "4,096; one is drawn) beyond τ. In training a weight "
+        f"Batches of {number(batch_size)}, γ = {number(gamma)}, τ = {number(threshold)}: in an "
+        f"average step {by_noise:.2g} % of the first layer's {averages.shape[1]:,} right weights "
+        "(of 4,096; one is drawn) stand beyond τ, carried there by noise. In training a weight "
         f"flips {flips_per_epoch(result):.2g} times an epoch, and {accuracy:.0f} % of the held-out "
         "digits are right at the end."
     )

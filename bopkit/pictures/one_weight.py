@@ -73,7 +73,7 @@ def draw(
         )
         dots(above, flips, [momentums[i] for i in flips], size=6.5, color=BOP, zorder=5)
         # Always the same scale: what moves is the average, not the axis.
-        above.set_ylim(-1.6, 1.6)
+        above.set_ylim(-2.2, 2.2)
         above.legend(loc="lower left", bbox_to_anchor=(0, 0.98), ncols=3, fontsize=9)
         above.set_ylabel("gradient")
         below.step(steps, weights[1:], where="post", color=INK)
