@@ -31,7 +31,7 @@ book: $(VENV)/.stamp $(ASSETS)/.stamp  ## Run the notebooks and build the book: 
 
 # Cheap checks first. The site's tests come last because they look at the book just built.
 test: lint  ## Lint, unit tests, every notebook, the strict book build, the built site in a browser
-	$(PYTEST) $(PARALLEL) --ignore tests/site
+	$(PYTEST) $(PARALLEL) --no-loadscope-reorder --ignore tests/site
 ifneq ($(NOTEBOOKS),)
 	. $(VENV)/bin/activate && python -m pytest $(PARALLEL) \
 	    --nbval-lax --nbval-current-env --nbval-cell-timeout=$(CELL_TIMEOUT) $(NOTEBOOKS)

@@ -53,6 +53,7 @@ def test_data_that_is_not_there(tmp_path):
     assert len(done.stderr.strip().splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_train_with_the_released_names_then_results(tmp_path):
     command = ["train", "binarynet", "--dataset", "digits", "--preprocess-fn", "resize_and_flip"]
     command += ["--hparams-set", "bop", "--hparams", SMALL, "--seed", "2", "--no-tensorboard"]
@@ -73,6 +74,7 @@ def test_train_with_the_released_names_then_results(tmp_path):
     assert f"{100 * record['final']['val_accuracy']:.2f}" in markdown
 
 
+@pytest.mark.slow
 def test_control_c_costs_nothing_and_says_so(tmp_path):
     hparams = SMALL.replace("epochs=1", "epochs=50")
     command = [sys.executable, "-m", "bopkit.cli", "train", "binarynet", "--hparams", hparams]
@@ -81,6 +83,8 @@ def test_control_c_costs_nothing_and_says_so(tmp_path):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # A shell's background job, which the tests may be, has Ctrl-C ignored and hands that on.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert "epoch  1/50" in process.stdout.readline()
     process.send_signal(signal.SIGINT)

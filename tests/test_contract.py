@@ -81,6 +81,7 @@ def test_the_contract_finds_what_is_broken(rule, message):
         contract.check(lambda: rule("adam", gamma=0.2))
 
 
+@pytest.mark.slow
 def test_a_rule_of_a_readers_own_passes_and_learns():
     assert contract.check(lambda: Votes("adam")) == list(contract.CHECKS)
     variable = contract._variable()

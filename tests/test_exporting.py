@@ -49,6 +49,7 @@ def converter(require):
     return larq_compute_engine
 
 
+@pytest.mark.slow
 def test_packed_predicts_the_same_everywhere(any_run):
     run = any_run
     report = exporting.export(run)
@@ -59,6 +60,7 @@ def test_packed_predicts_the_same_everywhere(any_run):
     assert not list(run.glob(".*unfinished*"))
 
 
+@pytest.mark.slow
 def test_tflite_predicts_the_same_but_for_ties(any_run, converter):
     run = any_run
     report = exporting.export(run, format="tflite")
@@ -79,6 +81,7 @@ def test_too_little_agreement_writes_nothing(run, converter, monkeypatch):
     assert sorted(path.name for path in run.iterdir()) == before
 
 
+@pytest.mark.slow
 def test_the_command_line_writes_and_says_what(run):
     command = [sys.executable, "-m", "bopkit.cli", "export", str(run), "--format", "packed"]
     done = subprocess.run(

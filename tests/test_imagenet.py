@@ -188,6 +188,7 @@ def test_other_seed_or_epoch_other_order(small, sequence):
 
 @settings(max_examples=6, deadline=None)
 @given(start_epoch=st.integers(0, 2), start_step=st.integers(0, 5))
+@pytest.mark.slow
 def test_resuming_continues_bit_for_bit(small, sequence, start_epoch, start_step):
     resumed = small.train_batches(
         6, seed=3, epochs=3, start_epoch=start_epoch, start_step=start_step
@@ -244,6 +245,7 @@ sizes = st.one_of(
 
 @settings(max_examples=200, deadline=None)
 @given(size=sizes, seed=st.tuples(st.integers(0, 2**62), st.integers(0, 2**62)))
+@pytest.mark.slow
 def test_random_windows(size, seed):
     window = imagenet.random_window(tf.constant(size), tf.constant(seed, tf.int64)).numpy()
     again = imagenet.random_window(tf.constant(size), tf.constant(seed, tf.int64)).numpy()

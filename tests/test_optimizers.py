@@ -84,6 +84,7 @@ def run_three(seed, shape, steps, threshold, gamma, scale=1.0):
 
 
 @pytest.mark.parametrize(("threshold", "gamma"), [(1e-3, 1e-2), (1e-8, 1e-3), (0.02, 0.3)])
+@pytest.mark.slow
 def test_a_thousand_updates_agree_on_every_weight(threshold, gamma):
     """No equality occurs here, so larq's rule and ours are the same rule."""
     _, weights, ours, theirs, flips, bop = run_three(1, (500,), 1000, threshold, gamma)
@@ -116,6 +117,7 @@ def test_parity_over_random_sequences(seed, shape, threshold, gamma, scale):
 @pytest.mark.parametrize(
     ("threshold", "gamma", "sigma"), [(0.05, 1e-2, 1e-2), (1e-6, 1e-3, 1e-7), (0.3, 1.0, 1.0)]
 )
+@pytest.mark.slow
 def test_a_thousand_updates_of_the_second_order_rule(threshold, gamma, sigma, bias_correction):
     """Against NumPy in double precision, which rounds no rate away."""
     random = np.random.default_rng(1)

@@ -45,6 +45,7 @@ def file(tmp_path_factory):
     dense=st.integers(1, 17),
     seed=st.integers(0, 100),
 )
+@pytest.mark.slow
 def test_it_predicts_the_same_bit_for_bit(tmp_path_factory, method, filters, dense, seed):
     model = network(method, seed, filters=filters, dense_units=dense)
     path = tmp_path_factory.mktemp("packed") / "model.npz"

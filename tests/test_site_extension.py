@@ -151,6 +151,7 @@ def build(checkout):
     return run
 
 
+@pytest.mark.slow
 def test_a_book_with_a_public_remote_opens_its_notebooks_on_binder(checkout, build):
     git(checkout, "remote", "add", "origin", "https://github.com/example/bop.git")
     done, pages = build()
@@ -170,6 +171,7 @@ def test_a_book_without_one_says_how_to_run_a_notebook_at_home(build):
     assert not any("mybinder" in page for page in pages.values())
 
 
+@pytest.mark.slow
 def test_a_wrong_address_fails_the_build_with_one_line(build):
     done, _ = build(BOPKIT_REPOSITORY="nowhere")
     assert done.returncode != 0

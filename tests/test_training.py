@@ -122,6 +122,7 @@ def test_another_configuration_is_refused_and_named(finished):
         run(folder, seed=1)
 
 
+@pytest.mark.slow
 def test_same_seed_same_run_and_another_seed_another(finished, tmp_path):
     again = run(tmp_path / "again")
     first = records.read(finished["binarynet/bop"])
@@ -158,6 +159,7 @@ def test_a_killed_run_ends_as_if_it_had_not_been(name, finished, tmp_path):
     assert [n for n in one if not np.array_equal(one[n], other[n])] == []
 
 
+@pytest.mark.slow
 def test_a_polite_stop_is_recorded_and_resumed(finished, tmp_path):
     process = start(tmp_path, "binarynet/bop")
     deadline = time.monotonic() + 60
@@ -175,6 +177,7 @@ def test_a_polite_stop_is_recorded_and_resumed(finished, tmp_path):
     assert without_times(resumed)["epochs"] == without_times(unbroken)["epochs"]
 
 
+@pytest.mark.slow
 def test_a_damaged_checkpoint_is_not_taken_for_a_good_one(finished, tmp_path):
     """The newest is cut short, as by a full disk: the one before it is used."""
     run(tmp_path / "a", hparams=SMALL)

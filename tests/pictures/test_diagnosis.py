@@ -54,6 +54,7 @@ def test_too_short_or_uneven_curves_are_refused():
         diagnose(HIGH, HIGH[1:], HIGH, HIGH)
 
 
+@pytest.mark.slow
 def test_what_it_says_to_try_helps():
     """On the small network; margins, because rounding differs between machines."""
     gains = {}

@@ -43,6 +43,7 @@ def at(scene, values):
     return draw(scene, *(values[slider.name] for slider in scene.sliders))
 
 
+@pytest.mark.slow
 def test_is_drawn_at_every_corner_and_says_what_it_shows(scene):
     drawn = {}
     for values in scene.corners():
@@ -63,6 +64,7 @@ def test_the_same_values_are_the_same_picture(scene):
     assert again.description == at(scene, scene.start).description
 
 
+@pytest.mark.slow
 def test_each_slider_changes_the_picture(scene):
     for slider in scene.sliders:
         drawn = {

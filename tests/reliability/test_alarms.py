@@ -71,6 +71,7 @@ def test_an_alarm_is_given_when_it_begins_and_when_it_comes_back():
     assert said == [True, False, False, True, True]
 
 
+@pytest.mark.slow
 def test_a_threshold_above_the_gradients_scale_is_noticed(tmp_path, capsys):
     record = run(tmp_path, hparams=TWO | {"threshold": 0.1}, progress=True)
     (warning,) = record["warnings"]
@@ -84,6 +85,7 @@ def test_a_threshold_above_the_gradients_scale_is_noticed(tmp_path, capsys):
     assert better["epochs"][0]["flip_ratio"] > 0 and better["warnings"] == []
 
 
+@pytest.mark.slow
 def test_weights_that_flip_all_the_time_are_noticed_and_the_warning_survives_a_restart(
     tmp_path, monkeypatch
 ):
@@ -116,6 +118,7 @@ def test_bfloat16_on_a_processor_without_it(precision, hardware, warned):
 
 
 @pytest.mark.parametrize("method", ["bop", "default"])
+@pytest.mark.slow
 def test_one_step_that_turns_all_weights_is_noticed_even_if_the_run_stops_after_it(
     tmp_path, monkeypatch, method
 ):
@@ -145,6 +148,7 @@ def test_one_step_that_turns_all_weights_is_noticed_even_if_the_run_stops_after_
     assert "of the binary weights flipped in a single step of epoch 1" in warning["message"]
 
 
+@pytest.mark.slow
 def test_a_run_that_began_before_steps_were_counted_one_by_one_goes_on(
     tmp_path, monkeypatch, undisturbed
 ):
@@ -176,6 +180,7 @@ def _stop_in_epoch(epoch, validate):
 
 
 @pytest.mark.parametrize(("value", "binary"), [(math.nan, True), (math.inf, False)])
+@pytest.mark.slow
 def test_a_gradient_that_is_not_finite_while_the_loss_is(
     tmp_path, monkeypatch, undisturbed, value, binary
 ):
@@ -206,6 +211,7 @@ def test_a_gradient_that_is_not_finite_while_the_loss_is(
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
+@pytest.mark.slow
 def test_a_training_loss_that_is_not_finite_stops_the_run(
     tmp_path, monkeypatch, undisturbed, value
 ):

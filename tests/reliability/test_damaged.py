@@ -142,6 +142,7 @@ def test_a_damaged_image_ends_the_preparation_with_its_name(tmp_path, split, nam
     assert {path.name for path in (tmp_path / "d").iterdir()} == {".imagenet2012.lock"}
 
 
+@pytest.mark.slow
 def test_damaged_images_are_left_out_if_asked_and_the_rest_trains(tmp_path, capsys):
     named = GOOD | ODD | {name: content for name, (content, _) in BAD.items()}
     manual = write_imagenet(tmp_path / "m", images(named))

@@ -156,6 +156,7 @@ def test_a_folder_in_the_place_of_another_is_not_taken_for_it(tmp_path):
 # The clock, the memory, and what surrounds a run.
 
 
+@pytest.mark.slow
 def test_a_clock_set_back_by_a_year(undisturbed, tmp_path, monkeypatch):
     """With the first save; all that a run writes is written in the past then."""
     now, save, train_epoch = time.time, loop.Loop.save, loop.Loop.train_epoch

@@ -302,6 +302,7 @@ def test_weights_that_claim_more_than_memory_holds_are_not_read(saved, tmp_path,
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_a_pickle_in_place_of_a_checkpoint_is_named_and_not_read(tmp_path, capsys):
     import bopkit
 
