@@ -9,7 +9,24 @@ function makeReachable(node) {
   else node.removeAttribute("tabindex");
 }
 
+/* A table of sentences is too narrow for a phone. There its rows stand as blocks (bopkit.css), each cell
+   under its column's name. */
+function labelSentences(table) {
+  const names = [...table.querySelectorAll("thead th")].map((head) => head.textContent.trim());
+  const longest = Math.max(...[...table.rows].map((row) => row.textContent.length));
+  if (names.length < 3 || longest < 90 || table.querySelector("thead .katex")) return;
+  table.classList.add("bop-sentences");
+  for (const row of table.querySelectorAll("tbody tr")) {
+    const cells = [...row.cells];
+    for (const cell of cells) cell.classList.toggle("bop-blank", !cell.textContent.trim());
+    /* A row with its first cell alone is a heading. */
+    if (row.querySelector("td:not(.bop-blank, :first-child)"))
+      cells.forEach((cell, place) => (cell.dataset.column = names[place]));
+  }
+}
+
 addEventListener("load", () => {
+  document.querySelectorAll(".bd-article table.table").forEach(labelSentences);
   /* Told when the window changes, and when a solution is unfolded: folded, it has no width. */
   const observer = new ResizeObserver((entries) => {
     for (const { target } of entries) makeReachable(target);

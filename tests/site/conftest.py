@@ -80,6 +80,9 @@ LOOK = r"""() => ({
     rawMaths: [...document.querySelectorAll('.math')]
         .filter(node => !node.querySelector('.katex-html'))
         .map(node => node.textContent),
+    cutMaths: [...document.querySelectorAll('.katex-display .base:first-child')]
+        .filter(node => node.getBoundingClientRect().left < 0)
+        .map(node => node.parentNode.textContent),
     mathErrors: [...document.querySelectorAll('.katex-error')].map(node => node.title),
     explorers: document.querySelectorAll('.bop-explorer').length,
     aliveExplorers: document.querySelectorAll('.bop-explorer form:not([hidden])').length,

@@ -49,3 +49,17 @@ def test_does_not_scroll_sideways_on_a_phone(visit, page_name):
     seen = visit(page_name, phone=True)
     assert seen.facts["folded"] == 0  # solutions count too
     assert seen.facts["width"] <= seen.facts["screen"], seen.facts["tooWide"]
+
+
+def test_formulas_begin_on_a_phones_screen(visit, page_name):
+    assert visit(page_name, phone=True).facts["cutMaths"] == []
+
+
+def test_sentences_in_a_table_have_room_on_a_phone(site, open_page, page_name):
+    page, _ = open_page(f"{site}/{page_name}.html", phone=True)
+    widths = page.evaluate("""() => [...document.querySelectorAll("table.bop-sentences td")]
+        .filter((cell) => cell.textContent.trim() && cell.offsetParent)
+        .map((cell) => cell.clientWidth)""")
+    assert min(widths, default=390) > 0.75 * 390
+    if page_name.endswith("reliability"):
+        assert len(widths) > 100
