@@ -17,8 +17,6 @@ CELL_TIMEOUT := 600
 # Notebooks as the book and the tests run them: no TensorFlow log lines on the page.
 book test: export IPYTHONDIR := $(CURDIR)/tools/ipython
 book test: export TF_CPP_MIN_LOG_LEVEL := 3
-# There are as many of them at work as cores; NumPy's small products need no threads of their own.
-book test: export OPENBLAS_NUM_THREADS := 1
 
 .PHONY: help book test lab bench lint clean
 .DEFAULT_GOAL := help
