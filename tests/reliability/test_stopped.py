@@ -26,15 +26,16 @@ from bopkit.errors import ConfigError
 def test_signals_at_random_moments_of_every_epoch(tmp_path_factory, tmp_path):
     """Killed, asked to stop (twice), cut off from its terminal: the same end, bit by bit."""
     undisturbed = tmp_path_factory.mktemp("undisturbed")
-    expected = run(undisturbed)
+    long = HPARAMS | {"epochs": 8}  # the last signal finds it running, however fast the machine is
+    expected = run(undisturbed, hparams=long)
     moments = random.Random(6)
     signals = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL)
     for epoch, number in enumerate(signals):
-        process = start(tmp_path)
+        process = start(tmp_path, long)
         assert wait_for_epochs(tmp_path, epoch, process), process.communicate()
         if epoch == 0:  # a second run on the same folder
             with pytest.raises(ConfigError, match="another process is running in"):
-                run(tmp_path)
+                run(tmp_path, hparams=long)
         time.sleep(moments.uniform(0, 0.3))
         process.send_signal(number)
         if number == signal.SIGTERM:
@@ -45,7 +46,7 @@ def test_signals_at_random_moments_of_every_epoch(tmp_path_factory, tmp_path):
         if number != signal.SIGKILL:
             assert process.returncode == 128 + number, error
             assert (record["status"], record["error"]) == ("failed", "interrupted")
-    run(tmp_path)
+    run(tmp_path, hparams=long)
     assert_same_end(tmp_path, undisturbed)
 
 
