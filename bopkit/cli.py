@@ -205,15 +205,8 @@ def run_sweep(
 @app.command(name="experiments")
 def list_experiments() -> None:
     """List what can be run: the paper's settings."""
-    rates = ("gamma", "threshold", "learning_rate")
-    _print_table(
-        ("experiment", "data", "epochs", "batch", "γ", "τ", "Adam"),
-        [
-            [e.name, e.dataset, str(e.epochs), str(e.batch_size)]
-            + [tables.schedule(vars(e), rate) for rate in rates]
-            for e in experiments.EXPERIMENTS.values()
-        ],
-    )
+    rows = tables.experiment_rows()
+    _print_table(tuple(rows[0]), [list(row.values()) for row in rows])
 
 
 @app.command()

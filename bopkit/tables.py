@@ -193,3 +193,18 @@ def is_paper_run(record: dict) -> bool:
         and (config["train_examples"], config["validation_examples"])
         == cost.DATASETS[row.dataset][:2]
     )
+
+
+def experiment_rows() -> list[dict[str, str]]:
+    """The papers' settings, a row an experiment: its name, data, epochs, batch and rates."""
+    rates = {"γ": "gamma", "τ": "threshold", "σ": "sigma", "Adam": "learning_rate"}
+    return [
+        {
+            "experiment": e.name,
+            "data": e.dataset,
+            "epochs": str(e.epochs),
+            "batch": str(e.batch_size),
+            **{heading: schedule(vars(e), rate) for heading, rate in rates.items()},
+        }
+        for e in experiments.EXPERIMENTS.values()
+    ]
