@@ -8,6 +8,7 @@ from bopkit.keras2 import tf  # isort: skip
 
 from benchmarks import steps
 from benchmarks.timing import in_turn, ratio, summary
+from bopkit.layers import conv2d
 
 BATCH = 50
 SIDE = 2048  # of the square matrices whose product stands for the peak
@@ -93,19 +94,11 @@ def make_products(model, batch: int, dtype) -> tuple[Callable[[], None], int]:
         for (padding, inner, _), (x, w, dy) in zip(layers, layers_given, strict=True):
             with tf.control_dependencies(results[-1:]):
                 if padding:
-                    how = {"strides": [1, 1, 1, 1], "padding": padding}
-                    results.append(tf.nn.conv2d(x, w, **how))
-                    if inner:
-                        results.append(
-                            tf.raw_ops.Conv2DBackpropInput(
-                                input_sizes=x.shape, filter=w, out_backprop=dy, **how
-                            )
-                        )
-                    results.append(
-                        tf.raw_ops.Conv2DBackpropFilter(
-                            input=x, filter_sizes=w.shape, out_backprop=dy, **how
-                        )
-                    )
+                    with tf.GradientTape() as tape:
+                        tape.watch([x, w])
+                        y = conv2d(x, w, padding)  # as the step has it
+                    wanted = [x, w] if inner else [w]
+                    results += [y, *tape.gradient(y, wanted, output_gradients=dy)]
                 else:
                     results += [x @ w, tf.matmul(dy, w, transpose_b=True)]
                     results.append(tf.matmul(x, dy, transpose_a=True))

@@ -17,6 +17,7 @@ COMPILED = "XLA"
 # Kinds by what TensorFlow calls the operation, without the "_MklNative" of those from oneDNN.
 KINDS = {
     "convolutions": ("Conv2D", "Conv2DBackpropInput", "Conv2DBackpropFilter", "FusedConv2D"),
+    "turning kernels and images for the gradients": ("Transpose", "ReverseV2"),
     "matrix products": ("MatMul", "FusedMatMul"),
     "batch normalization": ("FusedBatchNormV3", "FusedBatchNormGradV3", "FusedBatchNormEx"),
     "pooling": ("MaxPool", "MaxPoolGrad"),

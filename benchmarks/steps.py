@@ -57,8 +57,8 @@ def make_loop(
     Args:
         data: what to train on.
         method: "bop"; "latent", weights with Adam; or "larq", the network of "bop" with larq's own
-            quantizers, under its `CaseOptimizer` of its `Bop` and Adam. All else is the same for
-            all three. Only with "bop" are flips counted: the others are not charged for it.
+            layers and quantizers, under its `CaseOptimizer` of its `Bop` and Adam. All else is the
+            same for all three. Only with "bop" are flips counted: no other is charged for it.
         jit_compile: as in `bopkit.train`.
         hparams: fields of the experiment.
 
@@ -69,8 +69,8 @@ def make_loop(
     experiment = experiments.override(experiments.get(name), {"epochs": EPOCHS, **hparams})
     cluster = find_cluster(experiment.batch_size)
     # The folder would hold checkpoints; none is written.
-    quantizer = lq.quantizers.SteSign if method == "larq" else models.SteSign
-    with mock.patch.object(models, "SteSign", quantizer):
+    larqs = {"SteSign": lq.quantizers.SteSign, "QuantConv2D": lq.layers.QuantConv2D}
+    with mock.patch.dict(vars(models), larqs if method == "larq" else {}):
         loop = Loop(experiment, data, 0, cluster, tempfile.gettempdir(), jit_compile=jit_compile)
     loop.latent = []
     if method == "larq":

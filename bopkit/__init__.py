@@ -25,6 +25,7 @@ _LAZY = {
     "load_model": "loading",
     "load_packed": "packed",
     "save_packed": "packed",
+    "QuantConv2D": "layers",
     "RandomSign": "initializers",
     "train": "training",
 }
@@ -38,6 +39,7 @@ _MODULES = (
     "figures",
     "flipping",
     "initializers",
+    "layers",
     "loading",
     "models",
     "notebooks",

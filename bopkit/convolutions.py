@@ -6,6 +6,7 @@ import numpy as np
 
 from bopkit import rules
 from bopkit.binary import is_binary_variable
+from bopkit.layers import QuantConv2D
 
 from bopkit.keras2 import tf  # isort: skip  (before larq)
 import larq as lq
@@ -106,7 +107,8 @@ def _plain(layer, kind=None, window=None):
     if (quantizer := getattr(layer, "input_quantizer", None)) is not None:
         larqs = getattr(lq.quantizers, type(quantizer).__name__)
         config["input_quantizer"] = larqs.from_config(quantizer.get_config())
-    return (kind or type(layer)).from_config(config)
+    own = lq.layers.QuantConv2D if isinstance(layer, QuantConv2D) else type(layer)
+    return (kind or own).from_config(config)
 
 
 def _set_weights(twin, layer):

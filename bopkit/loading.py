@@ -23,6 +23,7 @@ import larq as lq
 from bopkit.errors import DataError
 from bopkit.files import objects
 from bopkit.initializers import RandomSign
+from bopkit.layers import QuantConv2D
 from bopkit.optimizers import Bop, Bop2ndOrder
 from bopkit.quantizers import ApproxSign, SteSign
 
@@ -64,7 +65,10 @@ _KNOWN = {
     *("Bop", "Bop2ndOrder", "RandomSign", "SteSign", "ApproxSign", "Policy", "TensorShape"),
 }
 # By their registered names: larq has a SteSign too.
-_OURS = {f"bopkit>{c.__name__}": c for c in (Bop, Bop2ndOrder, RandomSign, SteSign, ApproxSign)}
+_OURS = {
+    f"bopkit>{c.__name__}": c
+    for c in (Bop, Bop2ndOrder, RandomSign, QuantConv2D, SteSign, ApproxSign)
+}
 _MODULES = ("keras", "tf_keras.src", "larq", "bopkit")
 
 

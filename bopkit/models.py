@@ -13,6 +13,7 @@ import larq as lq
 
 from bopkit.errors import ConfigError
 from bopkit.initializers import RandomSign
+from bopkit.layers import QuantConv2D
 from bopkit.quantizers import ApproxSign, SteSign
 
 layers = tf.keras.layers
@@ -53,11 +54,11 @@ def binarynet(input_shape, num_classes, *, method="bop", filters=128, dense_unit
 
     model = [
         layers.Input(input_shape),
-        lq.layers.QuantConv2D(filters, 3, padding="valid", **kernel),
+        QuantConv2D(filters, 3, padding="valid", **kernel),
         norm(),
     ]
     for width, pool in ((1, True), (2, False), (2, True), (4, False), (4, True)):
-        model.append(lq.layers.QuantConv2D(width * filters, 3, **inner))
+        model.append(QuantConv2D(width * filters, 3, **inner))
         if pool:
             model.append(layers.MaxPool2D(2))
         model.append(norm())
@@ -94,12 +95,12 @@ def binary_alexnet(input_shape, num_classes, *, method="bop"):
 
     model = [
         layers.Input(input_shape),
-        lq.layers.QuantConv2D(64, 11, strides=4, padding="same", **kernel),
+        QuantConv2D(64, 11, strides=4, padding="same", **kernel),
         layers.MaxPool2D(3, 2),
         norm(),
     ]
     for filters, size, pool in ((192, 5, True), (384, 3, False), (384, 3, False), (256, 3, True)):
-        model.append(lq.layers.QuantConv2D(filters, size, padding="same", **inner))
+        model.append(QuantConv2D(filters, size, padding="same", **inner))
         if pool:
             model.append(layers.MaxPool2D(3, 2))
         model.append(norm())
@@ -135,7 +136,7 @@ def xnornet(input_shape, num_classes, *, method="bop"):
         return _batch_norm(momentum=0.9, epsilon=epsilon)
 
     def conv(filters, size, padding="same"):
-        return lq.layers.QuantConv2D(filters, size, padding=padding, **binary)
+        return QuantConv2D(filters, size, padding=padding, **binary)
 
     return tf.keras.Sequential(
         [
@@ -198,7 +199,7 @@ def birealnet(input_shape, num_classes, *, method="bop"):
         if strides > 1:
             shortcut = layers.AveragePooling2D(strides, padding="same")(x)
             shortcut = norm(real_conv(filters, 1)(shortcut))
-        x = norm(lq.layers.QuantConv2D(filters, 3, strides=strides, **kernel)(x))
+        x = norm(QuantConv2D(filters, 3, strides=strides, **kernel)(x))
         return layers.Add()([x, shortcut])
 
     inputs = layers.Input(input_shape)
