@@ -21,10 +21,7 @@ EPOCHS = 3_000
 
 
 def precisions() -> list[str]:
-    """The precisions of training: float32, and bfloat16 where the processor computes in it.
-
-    Elsewhere it is emulated, at a tenth of float32's speed: of no use, and measured once only.
-    """
+    """The precisions of training: float32, and bfloat16 where the processor computes in it."""
     return ["float32", *(["mixed_bfloat16"] if records.hardware()["bfloat16"] else [])]
 
 

@@ -30,8 +30,8 @@ def before(precision: str, hardware: Mapping[str, object]) -> str | None:
     lacking = x86 and not hardware.get("gpus") and hardware.get("bfloat16") == []
     if precision == "mixed_bfloat16" and lacking:
         return (
-            "this processor does not compute in bfloat16 and emulates it, many times slower than "
-            "float32: precision=float32 is for it."
+            "this processor does not compute in bfloat16 but converts to float32 and back, which "
+            "takes longer for most networks: precision=float32 is for it."
         )
     return None
 

@@ -76,14 +76,11 @@ def test_what_the_page_says_in_words_holds(sections):
     def median(section, name):
         return sections[section]["ratios"][name]["median"]
 
-    if sections["step"]["hardware"]["bfloat16"]:
-        # "Most of the gain is bfloat16's, and larq's Bop has it too"
-        for batch in (50, 256):
-            larq = step[f"larq mixed_bfloat16, batch {batch}"]["median"]
-            ours = step[f"bop mixed_bfloat16, batch {batch}"]["median"]
-            assert larq - 1 > (ours - 1) / 2
-    else:  # "times slower"
-        assert step["bop mixed_bfloat16, batch 50"]["median"] < 0.5
+    bop, latent = (step[f"{name} float32, batch 50"]["median"] for name in ("bop", "latent"))
+    # "Nearly all of it is the backward pass ... Latent weights gain as much"
+    assert bop > 1.1 and abs(bop - latent) < 0.3 * (bop - 1)
+    # "slower than ours"
+    assert step["bop float32 compiled, batch 50"]["median"] < 1
     # "the step is its convolutions"
     assert profile["convolutions"]["median"] > 0.5
     assert median("floor", "products of step, float32") > 0.5

@@ -36,25 +36,56 @@ def both_ways(convolve, x, kernel, back):
     window=st.tuples(st.integers(1, 6), st.integers(1, 6)),
     channels=st.tuples(st.integers(1, 5), st.integers(1, 5)),
     padding=st.sampled_from(["SAME", "VALID"]),
+    strides=st.sampled_from([(1, 1), (1, 1), (2, 2), (1, 2)]),
     seed=st.integers(0, 99),
 )
-@example(images=3, size=(9, 8), window=(3, 3), channels=(4, 5), padding="SAME", seed=0)
-@example(images=3, size=(30, 29), window=(3, 3), channels=(2, 3), padding="VALID", seed=0)
-@example(images=2, size=(6, 6), window=(6, 6), channels=(2, 3), padding="VALID", seed=0)
-@example(images=2, size=(5, 7), window=(4, 2), channels=(2, 3), padding="SAME", seed=0)
-def test_outputs_and_gradients_are_tensorflows(images, size, window, channels, padding, seed):
+@example(
+    images=3, size=(9, 8), window=(3, 3), channels=(4, 5), padding="SAME", strides=(1, 1), seed=0
+)
+@example(
+    images=3, size=(30, 29), window=(3, 3), channels=(2, 3), padding="VALID", strides=(1, 1), seed=0
+)
+@example(
+    images=2, size=(6, 6), window=(6, 6), channels=(2, 3), padding="VALID", strides=(1, 1), seed=0
+)
+@example(
+    images=2, size=(5, 7), window=(4, 2), channels=(2, 3), padding="SAME", strides=(1, 1), seed=0
+)
+def test_outputs_and_gradients_are_tensorflows(
+    images, size, window, channels, padding, strides, seed
+):
     if padding == "VALID":
         window = tuple(min(pair) for pair in zip(window, size, strict=True))
     random = np.random.default_rng(seed)
     x = tf.constant(random.normal(size=(images, *size, channels[0])), tf.float32)
     kernel = tf.constant(random.choice([-1, 1], (*window, *channels)), tf.float32)
-    theirs = tf.nn.conv2d(x, kernel, 1, padding)
+    theirs = tf.nn.conv2d(x, kernel, strides, padding)
     back = tf.constant(random.normal(size=theirs.shape), tf.float32)
-    expected = both_ways(lambda x, k: tf.nn.conv2d(x, k, 1, padding), x, kernel, back)
+    expected = both_ways(lambda x, k: tf.nn.conv2d(x, k, strides, padding), x, kernel, back)
     with mock.patch.object(layers, "forward_is_fastest", return_value=True):  # on any machine
-        found = both_ways(lambda x, k: layers.conv2d(x, k, padding), x, kernel, back)
+        found = both_ways(lambda x, k: layers.conv2d(x, k, padding, strides), x, kernel, back)
     for ours, wanted in zip(found, expected, strict=True):
         np.testing.assert_allclose(ours, wanted, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("strides", [(1, 1), (2, 2)], ids=str)
+@pytest.mark.parametrize(("size", "window"), [(9, 3), (9, 5), (4, 3)])
+def test_bfloat16_is_rounded_once(size, window, strides):
+    """Sums are kept in float32: no gradient is further off than half a step of bfloat16."""
+    random = np.random.default_rng(0)
+    x = tf.constant(random.choice([-1.0, 1.0], (40, size, size, 30)), tf.float32)
+    kernel = tf.constant(random.choice([-1.0, 1.0], (window, window, 30, 20)), tf.float32)
+    back = tf.random.stateless_normal(tf.nn.conv2d(x, kernel, strides, "SAME").shape, (1, 2))
+    back = tf.cast(tf.cast(back, tf.bfloat16), tf.float32)
+
+    def gradients(dtype):
+        with mock.patch.object(layers, "forward_is_fastest", return_value=dtype == tf.bfloat16):
+            given = [tf.cast(tensor, dtype) for tensor in (x, kernel, back)]
+            found = both_ways(lambda x, k: layers.conv2d(x, k, "SAME", strides), *given)
+        return [tf.cast(gradient, tf.float32).numpy() for gradient in found[1:]]
+
+    for half, full in zip(gradients(tf.bfloat16), gradients(tf.float32), strict=True):
+        np.testing.assert_allclose(half, full, rtol=2**-8, atol=1e-4)
 
 
 @pytest.mark.parametrize(
