@@ -3,7 +3,7 @@
 A rule keeps averages of a weight's gradients and makes of them a *signal*; a weight w flips where
 w times its signal is above the threshold. `bopkit.optimizers` has two rules. Everything else is
 here, once: which variables are binary, schedules, flip counts, replicas, saving, and an update that
-is compiled.
+is compiled where that pays.
 
 Binary variables are those that larq marks with precision 1
 (``kernel_quantizer=lq.quantizers.NoOp(precision=1)``); every other variable goes to an
@@ -20,6 +20,10 @@ from bopkit import ranges
 from bopkit.binary import is_binary_variable, require_signs, unwrap
 from bopkit.hyper import Hyper, Schedule
 from bopkit.keras2 import can_compile, find_optimizer, tf
+
+# Weights of a variable from which on a compiled update is clearly the faster one on a processor. To
+# compile it takes a fifth of a second, which a smaller variable would not win back in a short run.
+LARGE = 2**16
 
 
 class FlipOptimizer(tf.keras.optimizers.Optimizer):
@@ -40,7 +44,8 @@ class FlipOptimizer(tf.keras.optimizers.Optimizer):
     Args:
         fp_optimizer: a `tf.keras.optimizers.Optimizer` for everything that is not binary
             (batch normalization, real-valued layers), or its name.
-        jit_compile: compile the update with XLA; `None` does so where TensorFlow can.
+        jit_compile: compile the update with XLA, or not; `None` does on a GPU, and elsewhere for
+            variables of at least 65,536 weights.
         name: the optimizer's name; `None` for the rule's.
         **hypers: the rule's hyperparameters, each a float or a `LearningRateSchedule` of the
             step.
@@ -102,15 +107,20 @@ class FlipOptimizer(tf.keras.optimizers.Optimizer):
             )
         self._hypers = {name: own[name].make(value) for name, value in hypers.items()}
         self._compile = jit_compile
-        # Compiled for each optimizer anew: traces hold on to larq's variables by identity.
-        compiled = jit_compile or (jit_compile is None and can_compile())
         # Three programs and not one: within one, XLA on the CPU copies the weights before it
         # changes them, because the count still reads them, and that copy costs more than the two
         # extra launches.
         parts = (self._average, self._count, self._flip)
-        self._parts = self._no_dependency(
-            [tf.function(part, jit_compile=True) for part in parts] if compiled else list(parts)
-        )
+        self._plain = self._no_dependency(parts)
+        # For each optimizer anew: traces hold on to larq's variables by identity.
+        compiled = [tf.function(part, jit_compile=True) for part in parts]
+        self._compiled = self._no_dependency(compiled)
+
+    def _compiles(self, variable) -> bool:
+        if self._compile is not None:
+            return self._compile
+        large = variable.shape.num_elements() >= LARGE
+        return can_compile() and (large or bool(tf.config.list_logical_devices("GPU")))
 
     @classmethod
     def _own_hypers(cls) -> dict[str, Hyper]:
@@ -266,7 +276,7 @@ class FlipOptimizer(tf.keras.optimizers.Optimizer):
         averages, flips = self._named(self._averages[index]), self._flips[index]
         now = self._now(self.iterations + 1)
         variable = unwrap(variable)
-        average, count, flip = self._parts
+        average, count, flip = self._compiled if self._compiles(variable) else self._plain
         average(averages, tf.cast(gradient, tf.float32), now)
         # summed as integers: a layer can have more weights than float32 counts exactly
         flips.assign_add(tf.reduce_sum(tf.cast(count(averages, variable, now), tf.int64)))

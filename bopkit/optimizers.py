@@ -30,7 +30,8 @@ class Bop(FlipOptimizer):
         threshold: :math:`\tau \ge 0`, in units of the gradient; a float, or a
             `LearningRateSchedule` of the step.
         gamma: the adaptivity rate :math:`\gamma \in (0, 1]`; a float or a schedule.
-        jit_compile: compile the update with XLA; `None` does so where TensorFlow can.
+        jit_compile: compile the update with XLA, or not; `None` does on a GPU, and elsewhere for
+            variables of at least 65,536 weights.
         name: the optimizer's name.
 
     Raises:
@@ -86,7 +87,8 @@ class Bop2ndOrder(FlipOptimizer):
         bias_correction: divide m and v by :math:`1 - (1 - \gamma)^t` and
             :math:`1 - (1 - \sigma)^t` in the condition, with this step's rates: what averages
             that began at zero hold of a constant by then.
-        jit_compile: compile the update with XLA; `None` does so where TensorFlow can.
+        jit_compile: compile the update with XLA, or not; `None` does on a GPU, and elsewhere for
+            variables of at least 65,536 weights.
         name: the optimizer's name.
 
     Raises:

@@ -58,12 +58,12 @@ def compiled(model, rule=Bop, **kwargs):
     return model
 
 
-def run_three(seed, shape, steps, threshold, gamma, scale=1.0):
+def run_three(seed, shape, steps, threshold, gamma, scale=1.0, jit_compile=True):
     """bopkit's optimizer, the NumPy rule and larq's optimizer on one sequence of gradients."""
     rng = np.random.default_rng(seed)
     start = rules.sign(rng.normal(size=shape).astype(np.float32))
     ours, theirs = binary_variable(start), tf.Variable(start)
-    bop = Bop("sgd", threshold=threshold, gamma=gamma)
+    bop = Bop("sgd", threshold=threshold, gamma=gamma, jit_compile=jit_compile)
     larq_bop = lq.optimizers.Bop(threshold=threshold, gamma=gamma)
     weights, momentum, flips = start, np.zeros_like(start), 0
     closest = np.full(shape, np.inf)
@@ -101,10 +101,11 @@ def test_a_thousand_updates_agree_on_every_weight(threshold, gamma):
     threshold=st.sampled_from([1e-8, 1e-4, 1e-2, 0.3]),
     gamma=st.floats(1e-4, 1.0),
     scale=st.sampled_from([1e-3, 1.0, 100.0]),
+    jit_compile=st.booleans(),
 )
-def test_parity_over_random_sequences(seed, shape, threshold, gamma, scale):
+def test_parity_over_random_sequences(seed, shape, threshold, gamma, scale, jit_compile):
     clear, weights, ours, theirs, flips, bop = run_three(
-        seed, tuple(shape), 20, threshold * scale, gamma, scale
+        seed, tuple(shape), 20, threshold * scale, gamma, scale, jit_compile
     )
     np.testing.assert_array_equal(ours[clear], weights[clear])
     np.testing.assert_array_equal(ours[clear], theirs[clear])
@@ -124,7 +125,8 @@ def test_a_thousand_updates_of_the_second_order_rule(threshold, gamma, sigma, bi
     weights = rules.sign(random.normal(size=400))
     momentum, square, flips = np.zeros(400), np.zeros(400), 0
     variable = binary_variable(weights)
-    optimizer = Bop2ndOrder("sgd", threshold, gamma, sigma, bias_correction)
+    rule = {"bias_correction": bias_correction, "jit_compile": True}
+    optimizer = Bop2ndOrder("sgd", threshold, gamma, sigma, **rule)
     clear = np.ones(400, bool)
     rates = {"threshold": threshold, "gamma": gamma, "sigma": sigma}
     for step in range(1, 1001):
@@ -232,14 +234,25 @@ def test_custom_loop_equals_fit():
 def test_an_eager_loop_compiles_once(policy):
     tf.keras.mixed_precision.set_global_policy(policy)
     try:
-        model = compiled(network())
+        model = compiled(network(), jit_compile=True)
     finally:
         tf.keras.mixed_precision.set_global_policy("float32")
     zeros = [(tf.zeros(v.shape), v) for v in model.trainable_variables]
     for _ in range(5):
         model.optimizer.apply_gradients(zeros)
     kernels = 2
-    assert [f.experimental_get_tracing_count() for f in model.optimizer._parts] == [kernels] * 3
+    counts = [part.experimental_get_tracing_count() for part in model.optimizer._compiled]
+    assert counts == [kernels] * 3
+
+
+def test_large_variables_alone_are_compiled_unless_it_is_asked_for(monkeypatch):
+    monkeypatch.setattr("bopkit.flipping.LARGE", 100)
+    monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: [])  # no GPU
+    for asked, compiled_ones in ((None, 1), (True, 2), (False, 0)):
+        model = compiled(network(), jit_compile=asked)  # kernels of 600 and of 90 weights
+        model.optimizer.apply_gradients([(tf.zeros(v.shape), v) for v in model.trainable_variables])
+        counts = {part.experimental_get_tracing_count() for part in model.optimizer._compiled}
+        assert counts == {compiled_ones}
 
 
 def test_saved_model_goes_on_as_if_it_had_not_stopped(tmp_path):
