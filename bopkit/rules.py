@@ -176,10 +176,10 @@ def _check_arrays(weights, gradient, **averages):
     if len(set(shapes.values())) > 1:
         found = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
         raise ValueError(f"{', '.join(arrays)} must have one shape; got {found}.")
-    if not np.all(np.abs(arrays["weights"]) == 1):
+    if not (np.abs(arrays["weights"]) == 1).all():
         raise ValueError("weights must all be -1 or +1; take np.where(w >= 0, 1.0, -1.0) first.")
     for name, array in arrays.items():
-        if not np.all(np.isfinite(array)):
+        if not np.isfinite(array).all():
             raise ValueError(f"{name} holds NaN or infinity; the step before this one diverged.")
     return arrays.values()
 

@@ -18,12 +18,17 @@ from functools import cache
 from typing import NamedTuple
 
 import numpy as np
+from threadpoolctl import ThreadpoolController
 
 from bopkit import rules
 
 BATCH_SIZE = 100
 _EPSILON = 1e-5
 _SHARPNESS = 3.0  # logits of standard deviation 1 would leave even a sure answer at 90 %
+
+# Decorates what multiplies: products this small gain nothing from a second core, wait for it where
+# it is busy, and would round otherwise with another number of cores.
+on_one_core = ThreadpoolController().wrap(limits=1, user_api="blas")
 
 
 class Run(NamedTuple):
@@ -155,6 +160,7 @@ class LatentSGD:
         return rules.sign(self.latent[layer]).astype(weights.dtype)
 
 
+@on_one_core
 def train(
     optimizer,
     *,
@@ -176,7 +182,8 @@ def train(
         watch: called after each step with its number and the weights.
 
     Returns:
-        A `Run`. The same arguments give the same numbers on one machine.
+        A `Run`. The same arguments give the same numbers on one machine, however many of its cores
+        are used.
 
     Raises:
         ValueError: as the optimizer's rule.
@@ -226,6 +233,7 @@ class Probe(NamedTuple):
     inputs: np.ndarray
 
 
+@on_one_core
 def probe(
     weights: list[np.ndarray],
     images: np.ndarray,
@@ -284,17 +292,24 @@ def _backward(images, labels, weights, running, shift=0.0, clip=1.0):
 
 def _normalize(values, running):
     """Batch normalization without parameters, and the function that takes a gradient back."""
-    mean, deviation = values.mean(axis=0), np.sqrt(values.var(axis=0) + _EPSILON)
+    mean = _mean(values)
+    centred = values - mean
+    deviation = np.sqrt(_mean(centred * centred) + _EPSILON)
     # What the held-out images are normalized by: averages over about ten batches.
     pace = 1.0 if not running[1].any() else 0.1
     running += pace * (np.stack([mean, deviation]) - running)
-    normal = (values - mean) / deviation
+    normal = centred / deviation
 
     def back(gradient):
-        centred = gradient - gradient.mean(axis=0)
-        return (centred - normal * (gradient * normal).mean(axis=0)) / deviation
+        centred = gradient - _mean(gradient)
+        return (centred - normal * _mean(gradient * normal)) / deviation
 
     return normal, back
+
+
+def _mean(values):
+    # What `values.mean(axis=0)` does, whose wrapping takes as long as the sum of so small an array.
+    return np.add.reduce(values, axis=0) / len(values)
 
 
 def _predict(images, weights, running):

@@ -24,6 +24,18 @@ def test_the_same_seed_is_the_same_run():
     assert not np.array_equal(first.weights[0], other.weights[0])
 
 
+def test_the_number_of_cores_changes_nothing(run_python):
+    code = """
+import zlib
+from bopkit import toy
+
+run = toy.train(toy.Bop(1e-4, 0.01), epochs=3, hidden=256)
+print(zlib.crc32(run.loss.tobytes()), zlib.crc32(run.weights[0].tobytes()))
+"""
+    found = {run_python(code, env={"OPENBLAS_NUM_THREADS": n}).stdout for n in ("1", "2")}
+    assert len(found) == 1 and found.pop().strip()
+
+
 def test_flips_counted_are_flips_made():
     seen = [toy.start_weights()]
     run = toy.train(

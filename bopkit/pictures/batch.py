@@ -33,6 +33,7 @@ def _gradient(batch) -> np.ndarray:
 
 
 @lru_cache(maxsize=16)
+@toy.on_one_core
 def gradients(batch_size: int) -> np.ndarray:
     """The first layer's gradient in the standing network, for one random batch after another.
 
