@@ -17,6 +17,8 @@ CELL_TIMEOUT := 600
 # Notebooks as the book and the tests run them: no TensorFlow log lines on the page.
 book test: export IPYTHONDIR := $(CURDIR)/tools/ipython
 book test: export TF_CPP_MIN_LOG_LEVEL := 3
+# Each core has a process to itself, and a second thread of NumPy's products would spin beside it.
+book test: export OPENBLAS_NUM_THREADS := 1
 
 .PHONY: help book test lab bench lint clean
 .DEFAULT_GOAL := help

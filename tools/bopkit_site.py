@@ -1,11 +1,10 @@
 """A small Sphinx extension: what the book's pages need and `_config.yml` has no setting for."""
 
-import itertools
 import os
 import re
 from pathlib import Path
 
-from sphinx.util.parallel import make_chunks
+from sphinx import builders
 
 # The theme draws its dozen icons twice: by a font, and by a script of 1.5 MB that turns each into
 # SVG. The font is enough, without its brands, and comes when it is wanted.
@@ -59,18 +58,21 @@ def tidy(app, exception):
             page.write_text(text, encoding="utf-8")
 
 
-def deal(app, env, docnames):
-    """Deal the notebooks evenly to the processes that read pages.
+def order(app, env, docnames):
+    """Put what takes longest last, from where the processes that read pages take it.
 
-    Sphinx cuts the list of pages, sorted by name, into runs, one for a process at a time: the
-    notebooks, which take all the time, stand together there.
+    That is the notebooks: those that train with TensorFlow, which stand in the later folders, then
+    those with NumPy alone. The pages without cells come first, and fill the gaps.
     """
-    hands = [[] for _ in make_chunks(docnames, app.parallel)]
-    room = [len(chunk) for chunk in make_chunks(docnames, app.parallel)]
-    for name in sorted(docnames, key=lambda name: not str(env.doc2path(name)).endswith(".ipynb")):
-        hand = min((len(h), i) for i, h in enumerate(hands) if len(h) < room[i])[1]
-        hands[hand].append(name)
-    docnames[:] = itertools.chain.from_iterable(hands)
+    docnames.sort(key=lambda name: (str(env.doc2path(name)).endswith(".ipynb"), name))
+
+
+def one_each(docnames, processes, most=10):
+    """Sphinx' `make_chunks`, with one page in a chunk: whichever process is free takes the next.
+
+    Ten pages are a chunk otherwise, as if all took alike, and one core waits for the other's last.
+    """
+    return [[name] for name in docnames]
 
 
 def use_all_cores(app):
@@ -79,6 +81,7 @@ def use_all_cores(app):
     Jupyter Book's own command has no such option.
     """
     app.parallel = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+    builders.make_chunks = one_each
     # It only numbers sections, once all pages are read, but does not say that it is safe.
     if numbering := app.extensions.get("sphinx_multitoc_numbering"):
         numbering.parallel_read_safe = True
@@ -87,7 +90,7 @@ def use_all_cores(app):
 def setup(app):
     """Called by Sphinx."""
     app.connect("builder-inited", use_all_cores)
-    app.connect("env-before-read-docs", deal)
+    app.connect("env-before-read-docs", order)
     app.connect("html-page-context", drop_thebe, priority=900)
     app.connect("missing-reference", find_by_last_name)
     app.connect("autodoc-skip-member", skip_fields)
