@@ -53,7 +53,7 @@ def run(smoke: bool) -> dict:
         # tf.identity copies nothing; this op always does, into memory that is new.
         "copy, TensorFlow": lambda: _ignore(tf.raw_ops.DeepCopy(x=tensor)),
     }
-    seconds = in_turn(runs, 5 if smoke else 41, warmup=3)
+    seconds = in_turn(runs, 5 if smoke else 151, warmup=3)
     ours = seconds["bopkit"]
     figures = {
         "against larq": ratio(
