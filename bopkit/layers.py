@@ -40,8 +40,9 @@ _MOST_EXTRA = 1.12
 def forward_is_fastest() -> bool:
     """Whether gradients are computed as forward convolutions: where TensorFlow's own are slow.
 
-    Not on GPUs, nor with oneDNN's convolutions, which TensorFlow takes on processors with AVX-512
-    VNNI or newer (and where `TF_ENABLE_ONEDNN_OPTS` asks for them): their backward passes are fast.
+    Not on GPUs, where none of this was tried. Nor with oneDNN's convolutions, which TensorFlow
+    takes on processors with AVX-512 VNNI or newer (and where `TF_ENABLE_ONEDNN_OPTS` asks for
+    them): its gradient for the input takes no longer than its forward pass.
     """
     devices = {device.device_type for device in tf.config.list_logical_devices()}
     return devices <= {"CPU"} and not _has_onednn()
