@@ -13,6 +13,7 @@ from pathlib import Path
 SECTIONS = {
     "update": "the optimizer's update alone",
     "step": "a training step, against larq's and latent weights",
+    "gradients": "the gradients of its convolutions, TensorFlow's and bopkit's",
     "floor": "a step against its passes, its products, the processor's peak",
     "input": "images from memory, and from JPEG files",
     "memory": "optimizer state and peak memory",

@@ -36,14 +36,14 @@ def run(smoke: bool) -> dict:
     data = steps.noise()
     native = steps.precisions()
 
-    def measure(names, batch, rounds, warmup=2):
+    def measure(names, batch, rounds):
         runs = {}
         for name in names:
             method, precision, compiled = CONTESTANTS[name]
             hparams = {"precision": precision, "batch_size": batch, **size}
             loop = steps.make_loop(data, method=method, jit_compile=compiled, **hparams)
             runs[name] = steps.stepper(loop)
-        seconds = in_turn(runs, 2 if smoke else rounds, warmup=warmup)
+        seconds = in_turn(runs, 2 if smoke else rounds)
         return {f"{name}, batch {batch}": values for name, values in seconds.items()}
 
     # larq's in bfloat16 only where the processor computes in it: elsewhere it takes minutes.

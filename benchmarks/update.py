@@ -11,6 +11,7 @@ import numpy as np
 from larq.quantized_variable import QuantizedVariable
 
 from benchmarks.timing import in_turn, ratio, summary
+from bopkit.flipping import LARGE
 from bopkit.optimizers import Bop
 
 WEIGHTS = 10_000_000
@@ -32,13 +33,14 @@ def run(smoke: bool) -> dict:
     random = np.random.default_rng(0)
     gradient = tf.constant(random.normal(size=weights).astype(np.float32))
 
-    def updater(optimizer):
-        signs = np.sign(random.normal(size=weights)).astype(np.float32)
+    def updater(optimizer, gradient=gradient, steps=1):
+        signs = np.sign(random.normal(size=gradient.shape)).astype(np.float32)
         variable = QuantizedVariable.from_variable(tf.Variable(signs), precision=1)
 
         @tf.function
         def update():
-            optimizer.apply_gradients([(gradient, variable)])
+            for _ in tf.range(steps):
+                optimizer.apply_gradients([(gradient, variable)])
 
         return update
 
@@ -77,6 +79,25 @@ def run(smoke: bool) -> dict:
             "speed against TensorFlow's copy of the same bytes", seconds["copy, TensorFlow"], ours
         ),
     }
+    # Whether compiling pays, by the size of the variable, and what it costs.
+    rule = {"threshold": 1e-8, "gamma": 1e-4}
+    for count in (LARGE // 4, LARGE, 4 * LARGE):
+        part = gradient[:count]
+        pair = {
+            f"{name}, {count:,} weights": updater(Bop("sgd", **rule, jit_compile=kind), part, 100)
+            for name, kind in (("compiled", True), ("plain", False))
+        }
+        seconds |= in_turn(pair, 2 if smoke else 11)
+        compiled, plain = (seconds[name] for name in pair)
+        what = f"updates a second of {count:,} weights, compiled against not"
+        figures[f"compiled, {count:,} weights"] = ratio(what, plain, compiled)
+    firsts = {
+        f"first, {name}": lambda kind=kind: updater(
+            Bop("sgd", **rule, jit_compile=kind), gradient[:LARGE]
+        )()
+        for name, kind in (("compiled", True), ("plain", False))
+    }
+    seconds |= in_turn(firsts, 2 if smoke else 5, warmup=1)
     return {
         "settings": {"weights": weights, "bytes_moved": 4 * ARRAYS_MOVED * weights},
         "times": {name: summary(values) for name, values in seconds.items()},

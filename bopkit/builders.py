@@ -70,8 +70,8 @@ def compiles(cluster, jit_compile: bool | None = None) -> bool:
     """Whether the whole training step is compiled with XLA.
 
     Unless it is asked for: on one GPU, where small operations cost more to launch than to compute;
-    not on processors, where compiling takes a minute and XLA's convolutions were slower than those
-    of `bopkit.layers` (measured on one: the book's page on speed); not over several devices, where
+    not on processors, where compiling takes a minute and XLA's convolutions were no faster than
+    those of `bopkit.layers` (measured on one: the book's page on speed); not over several devices, where
     nobody has tried.
 
     Args:

@@ -21,9 +21,9 @@ from bopkit.binary import is_binary_variable, require_signs, unwrap
 from bopkit.hyper import Hyper, Schedule
 from bopkit.keras2 import can_compile, find_optimizer, tf
 
-# Weights of a variable from which on a compiled update is clearly the faster one on a processor. To
-# compile it takes a fifth of a second, which a smaller variable would not win back in a short run.
-LARGE = 2**16
+# Weights of a variable from which on a processor's update is compiled. Smaller ones take as long or
+# longer than uncompiled ones, and each costs a quarter of a second to compile: `make bench`.
+LARGE = 2**17
 
 
 class FlipOptimizer(tf.keras.optimizers.Optimizer):
@@ -45,7 +45,7 @@ class FlipOptimizer(tf.keras.optimizers.Optimizer):
         fp_optimizer: a `tf.keras.optimizers.Optimizer` for everything that is not binary
             (batch normalization, real-valued layers), or its name.
         jit_compile: compile the update with XLA, or not; `None` does on a GPU, and elsewhere for
-            variables of at least 65,536 weights.
+            variables of at least 131,072 weights.
         name: the optimizer's name; `None` for the rule's.
         **hypers: the rule's hyperparameters, each a float or a `LearningRateSchedule` of the
             step.
@@ -111,10 +111,10 @@ class FlipOptimizer(tf.keras.optimizers.Optimizer):
         # changes them, because the count still reads them, and that copy costs more than the two
         # extra launches.
         parts = (self._average, self._count, self._flip)
-        self._plain = self._no_dependency(parts)
+        self._parts = self._no_dependency(parts)
         # For each optimizer anew: traces hold on to larq's variables by identity.
-        compiled = [tf.function(part, jit_compile=True) for part in parts]
-        self._compiled = self._no_dependency(compiled)
+        programs = [tf.function(part, jit_compile=True) for part in parts]
+        self._programs = self._no_dependency(programs)
 
     def _compiles(self, variable) -> bool:
         if self._compile is not None:
@@ -276,7 +276,7 @@ class FlipOptimizer(tf.keras.optimizers.Optimizer):
         averages, flips = self._named(self._averages[index]), self._flips[index]
         now = self._now(self.iterations + 1)
         variable = unwrap(variable)
-        average, count, flip = self._compiled if self._compiles(variable) else self._plain
+        average, count, flip = self._programs if self._compiles(variable) else self._parts
         average(averages, tf.cast(gradient, tf.float32), now)
         # summed as integers: a layer can have more weights than float32 counts exactly
         flips.assign_add(tf.reduce_sum(tf.cast(count(averages, variable, now), tf.int64)))

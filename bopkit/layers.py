@@ -1,8 +1,7 @@
 r"""larq's binary convolution, with a backward pass that costs what the forward pass does.
 
-On a processor, TensorFlow's own gradients of a convolution are slower than the convolution: in
-BinaryNet at batch 50 and in float32, that for the input takes twice as long, and in bfloat16 many
-times. Both are convolutions themselves, and here they are computed as such. For strides of 1, with
+On a processor, TensorFlow's own gradients of a convolution are slower than the convolution, in
+bfloat16 many times slower (`python -m benchmarks gradients` measures how much). Both are convolutions themselves, and here they are computed as such. For strides of 1, with
 :math:`x` the input, :math:`w` the kernel and :math:`\delta` the gradient that comes back:
 
 .. math::
@@ -114,7 +113,7 @@ def _kernel_gradient(x, kernel, back, padding, strides):
 
 
 def _in_float32(gradient, operands, **rest):
-    """TensorFlow's gradient, which in bfloat16 alone is a tenth as fast as in float32."""
+    """TensorFlow's gradient, which in bfloat16 takes ten times as long as in float32."""
     dtype = operands["out_backprop"].dtype
     operands = {name: tf.cast(value, tf.float32) for name, value in operands.items()}
     return tf.cast(gradient(**operands, **rest), dtype)

@@ -31,7 +31,7 @@ class Bop(FlipOptimizer):
             `LearningRateSchedule` of the step.
         gamma: the adaptivity rate :math:`\gamma \in (0, 1]`; a float or a schedule.
         jit_compile: compile the update with XLA, or not; `None` does on a GPU, and elsewhere for
-            variables of at least 65,536 weights.
+            variables of at least 131,072 weights.
         name: the optimizer's name.
 
     Raises:
@@ -88,7 +88,7 @@ class Bop2ndOrder(FlipOptimizer):
             :math:`1 - (1 - \sigma)^t` in the condition, with this step's rates: what averages
             that began at zero hold of a constant by then.
         jit_compile: compile the update with XLA, or not; `None` does on a GPU, and elsewhere for
-            variables of at least 65,536 weights.
+            variables of at least 131,072 weights.
         name: the optimizer's name.
 
     Raises:

@@ -241,7 +241,7 @@ def test_an_eager_loop_compiles_once(policy):
     for _ in range(5):
         model.optimizer.apply_gradients(zeros)
     kernels = 2
-    counts = [part.experimental_get_tracing_count() for part in model.optimizer._compiled]
+    counts = [part.experimental_get_tracing_count() for part in model.optimizer._programs]
     assert counts == [kernels] * 3
 
 
@@ -251,7 +251,7 @@ def test_large_variables_alone_are_compiled_unless_it_is_asked_for(monkeypatch):
     for asked, compiled_ones in ((None, 1), (True, 2), (False, 0)):
         model = compiled(network(), jit_compile=asked)  # kernels of 600 and of 90 weights
         model.optimizer.apply_gradients([(tf.zeros(v.shape), v) for v in model.trainable_variables])
-        counts = {part.experimental_get_tracing_count() for part in model.optimizer._compiled}
+        counts = {part.experimental_get_tracing_count() for part in model.optimizer._programs}
         assert counts == {compiled_ones}
 
 
