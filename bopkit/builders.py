@@ -71,8 +71,8 @@ def compiles(cluster, jit_compile: bool | None = None) -> bool:
 
     Unless it is asked for: on one GPU, where small operations cost more to launch than to compute;
     not on processors, where compiling takes a minute and XLA's convolutions were no faster than
-    those of `bopkit.layers` (measured on one: the book's page on speed); not over several devices, where
-    nobody has tried.
+    those of `bopkit.layers` (measured on one: the book's page on speed); not over several devices,
+    where nobody has tried.
 
     Args:
         cluster: a `bopkit.distribute.Cluster`.

@@ -1,8 +1,9 @@
 r"""larq's binary convolution, with a backward pass that costs what the forward pass does.
 
 On a processor, TensorFlow's own gradients of a convolution are slower than the convolution, in
-bfloat16 many times slower (`python -m benchmarks gradients` measures how much). Both are convolutions themselves, and here they are computed as such. For strides of 1, with
-:math:`x` the input, :math:`w` the kernel and :math:`\delta` the gradient that comes back:
+bfloat16 many times slower (`python -m benchmarks gradients` measures how much). Both are
+convolutions themselves, and here they are computed as such. For strides of 1, with :math:`x` the
+input, :math:`w` the kernel and :math:`\delta` the gradient that comes back:
 
 .. math::
 
