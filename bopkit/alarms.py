@@ -31,7 +31,7 @@ def before(precision: str, hardware: Mapping[str, object]) -> str | None:
     if precision == "mixed_bfloat16" and lacking:
         return (
             "this processor does not compute in bfloat16 but converts to float32 and back, which "
-            "takes longer for most networks: precision=float32 is for it."
+            "can take longer than float32: precision=float32 is for it."
         )
     return None
 
