@@ -6,6 +6,7 @@ lightness too, so that they survive colour-blindness and print (Okabe and Ito 20
 
 from __future__ import annotations
 
+import functools
 import io
 import os
 import re
@@ -47,6 +48,7 @@ STYLE = {
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",
     "axes.titlepad": 10,
+    "axes.titley": 1.0,  # else matplotlib measures all of an axis to look for a better place
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.edgecolor": INK,
@@ -197,10 +199,10 @@ def inline_svg(figure: Figure) -> str:
     used = set(re.findall(r"#([\w.-]+)", svg))
     svg = re.sub(r' id="([^"]+)"', lambda m: m[0] if m[1] in used else "", svg)
     # Numbers in tags are coordinates; those between tags are for the reader.
-    svg = re.sub(r"<[^>]*>", lambda tag: re.sub(r"-?\d+\.\d{3,}", _shorter, tag[0]), svg)
+    svg = re.sub(r"<[^>]*>", lambda tag: _LONG.sub(lambda m: _shorter(m[0]), tag[0]), svg)
     svg = re.sub(r"#[0-9a-f]{6}\b", _variable, svg)
     svg = svg.replace("'DejaVu Sans'", "var(--bop-sans, 'DejaVu Sans')")
-    svg = re.sub(r"\s*\n\s*", " ", svg).replace("> <", "><")
+    svg = " ".join(filter(None, map(str.strip, svg.splitlines()))).replace("> <", "><")
     description = getattr(figure, "description", "")
     label = (
         f'role="img" aria-label="{escape(description)}"' if description else 'aria-hidden="true"'
@@ -215,9 +217,13 @@ def inline_svg(figure: Figure) -> str:
     return f'{head}{box} xmlns:xlink="http://www.w3.org/1999/xlink">' + svg[svg.index(">") + 1 :]
 
 
-def _shorter(match):
+_LONG = re.compile(r"-?\d+\.\d{3,}")
+
+
+@functools.lru_cache(1 << 16)  # the pictures of one scene share most of theirs
+def _shorter(text):
     """A coordinate to a tenth of a point, what is small to a hundredth: half the bytes."""
-    value = float(match[0])
+    value = float(text)
     return f"{value:.{1 if abs(value) >= 20 else 2}f}".rstrip("0").rstrip(".")
 
 
