@@ -200,6 +200,10 @@ class Loop:
                 self.experiment.batch_size, shard=(self.cluster.worker, self.cluster.workers)
             )
             self._validation = self.cluster.batches(batches, self._per_replica)
+            # One trace for batches of every size: the last one is smaller.
+            self._validate_batch = tf.function(
+                self._validate_batch, input_signature=self._validation.element_spec
+            )
         with self._damaged_images_named(training=False):
             for images, labels in self._validation:
                 self._validate_batch(images, labels)
@@ -281,7 +285,6 @@ class Loop:
         self.most_flips.assign(tf.maximum(self.most_flips, self._flips() - flips_before))
         _update(self.train_metrics, losses + penalty, labels, probabilities)
 
-    @tf.function(reduce_retracing=True)
     def _validate_batch(self, images, labels):
         self.strategy.run(self._validation_step, args=(images, labels))
 
