@@ -17,8 +17,11 @@ CELL_TIMEOUT := 600
 # Notebooks as the book and the tests run them: no TensorFlow log lines on the page.
 book test: export IPYTHONDIR := $(CURDIR)/tools/ipython
 book test: export TF_CPP_MIN_LOG_LEVEL := 3
-# Each core has a process to itself, and a second thread of NumPy's products would spin beside it.
+# Each core has a process to itself: a second thread, NumPy's or TensorFlow's, would be in its way.
 book test: export OPENBLAS_NUM_THREADS := 1
+book test: export TF_NUM_INTRAOP_THREADS := 1
+# So a page that runs a sweep runs it by itself: its workers would each import TensorFlow again.
+book: export LOKY_MAX_CPU_COUNT := 1
 
 .PHONY: help book test lab bench lint clean
 .DEFAULT_GOAL := help

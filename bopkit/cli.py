@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import gc
 import os
 import sys
 from pathlib import Path
@@ -34,6 +36,9 @@ def main() -> None:
     if hasattr(sys.stdout, "reconfigure"):
         # γ and τ are not in every terminal's encoding, and are no reason to stop.
         sys.stdout.reconfigure(errors="replace")
+    # At its end Python looks for cycles in all that TensorFlow leaves, for a second. Not in what is
+    # frozen.
+    atexit.register(gc.freeze)
     try:
         sys.exit(app(standalone_mode=False, prog_name="bopkit"))
     except BopkitError as error:
