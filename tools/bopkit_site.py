@@ -76,11 +76,13 @@ def one_each(docnames, processes, most=10):
 
 
 def use_all_cores(app):
-    """Read and write pages in as many processes as there are cores, as `sphinx-build -j auto` does.
+    """Read and write pages in several processes, as `sphinx-build -j` does.
 
-    Jupyter Book's own command has no such option.
+    Jupyter Book's own command has no such option. One more than there are cores: while a notebook's
+    kernel starts or ends, or waits for a process of its own, its core would stand still.
     """
-    app.parallel = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+    if hasattr(os, "sched_getaffinity"):
+        app.parallel = len(os.sched_getaffinity(0)) + 1
     builders.make_chunks = one_each
     # It only numbers sections, once all pages are read, but does not say that it is safe.
     if numbering := app.extensions.get("sphinx_multitoc_numbering"):
