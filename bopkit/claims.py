@@ -8,6 +8,8 @@ import statistics
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from bopkit.numerals import number
+
 # What must lie between two numbers before one counts as the larger: percentage points of
 # accuracy, and a ratio of flip ratios. Smaller differences are noise between seeds.
 POINTS = 0.5
@@ -59,7 +61,7 @@ def _line(records, field, other):
 def _claims_on(line, symbol, faster):
     def claim(text, verdict, numbers, form):
         shown = ", ".join(
-            f"{form.format(n)} at {v:g}" for (v, _), n in zip(line, numbers, strict=True)
+            f"{form.format(n)} at {number(v)}" for (v, _), n in zip(line, numbers, strict=True)
         )
         return Claim(text, verdict if len(line) > 1 else "not decided", shown)
 
@@ -69,7 +71,8 @@ def _claims_on(line, symbol, faster):
         verdict = "holds"
     else:
         verdict = "does not hold" if any(r < 1 / RATIO for r in ratios) else "not decided"
-    claims = [claim(f"A {faster} {symbol} flips more weights", verdict, flips, "{:.1e}")]
+    shares = [number(float(f"{100 * ratio:.2g}")) for ratio in flips]
+    claims = [claim(f"A {faster} {symbol} flips more weights", verdict, shares, "{} %")]
 
     start = [100 * _mean(runs, "accuracy", slice(0, 1)) for _, runs in line]
     claims.append(

@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from bopkit import rules
+from bopkit.numerals import number
 from bopkit.style import BOP, LATENT, SEQUENCE, STYLE, THIRD, new_figure
 from bopkit.tables import METHOD_NAMES
 
@@ -124,7 +125,7 @@ def sweep_curves(runs: Iterable[dict], *, vary: str, fixed: str) -> Figure:
             for axis, key in zip(axes, ("accuracy", "val_accuracy", "flip_ratio"), strict=True):
                 curves = [_column(run, key) for run in groups[value]]
                 scale = rules.log_flip_ratio if key == "flip_ratio" else _percent
-                _band(axis, [scale(c) for c in curves], colour, f"{symbol} = {value:g}")
+                _band(axis, [scale(c) for c in curves], colour, f"{symbol} = {number(value)}")
         for axis, title in zip(
             axes,
             ("Training top-1 (%)", "Validation top-1 (%)", "Flip ratio, πₜ"),
@@ -132,9 +133,9 @@ def sweep_curves(runs: Iterable[dict], *, vary: str, fixed: str) -> Figure:
         ):
             axis.set(title=title, xlabel="epoch")
             axis.xaxis.get_major_locator().set_params(integer=True)
-        axes[0].legend(title=f"{other} = {at:g}", loc="lower right")
+        axes[0].legend(title=f"{other} = {number(at)}", loc="lower right")
     figure.description = "Accuracy in training and validation, and flip ratio. At the end: " + (
-        "; ".join(f"{symbol} = {value:g} {_at_the_end(groups[value])}" for value in values)
+        "; ".join(f"{symbol} = {number(value)}: {_at_the_end(groups[value])}" for value in values)
     )
     return figure
 
@@ -142,11 +143,11 @@ def sweep_curves(runs: Iterable[dict], *, vary: str, fixed: str) -> Figure:
 def _column(run, key):
     """What a run's epochs say of one thing: a share of all, from 0 to 1."""
     values = [row.get(key) for row in run["epochs"]]
-    for number, value in enumerate(values, 1):
+    for epoch, value in enumerate(values, 1):
         if value is None or not 0 <= value <= 1:
             said = "is not there" if value is None else f"is {value:g}"
             raise ValueError(
-                f"{key} of epoch {number} of {run['experiment']} {said}, and must be from 0 to 1 "
+                f"{key} of epoch {epoch} of {run['experiment']} {said}, and must be from 0 to 1 "
                 "to be drawn: train it again, or leave it out."
             )
     return values

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import re
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from bopkit import cost, experiments, records
+from bopkit.numerals import number, plain
 
 METHOD_NAMES = {"bop": "Bop", "bop2ndorder": "Bop2ndOrder", "latent": "latent weights, Adam"}
 
@@ -26,21 +27,22 @@ COLUMNS = (
 )
 
 
-def rows(runs: Iterable[dict]) -> list[dict[str, str]]:
+def rows(runs: Iterable[dict], form: Callable[[float], str] = plain) -> list[dict[str, str]]:
     """Group the runs that differ in their seed alone, and sum each group up as text.
 
     Args:
         runs: run records.
+        form: how γ, τ, σ and Adam's learning rate are written, of `bopkit.numerals`.
 
     Returns:
         One dictionary a group, keys as in `COLUMNS`. "top-1 %" is the last epoch's validation
         accuracy, its mean ± standard deviation over the group's n runs; "seconds" the mean
         time to train; "epochs" reads 2/10 for a run that is not complete.
     """
-    return [_row(group) for group in records.group_by_seed(runs)]
+    return [_row(group, form) for group in records.group_by_seed(runs)]
 
 
-def _row(group):
+def _row(group, form=plain):
     record, config = group[0], group[0]["config"]
     done, seconds = len(record["epochs"]), [sum(e["seconds"] for e in r["epochs"]) for r in group]
     return {
@@ -48,10 +50,10 @@ def _row(group):
         "data": record["dataset"] + (" (held out)" if config["holdout"] else ""),
         "filters": str(config["filters"] or "–"),
         "epochs": str(done) if done == config["epochs"] else f"{done}/{config['epochs']}",
-        "γ": schedule(config, "gamma"),
-        "τ": schedule(config, "threshold"),
-        "σ": schedule(config, "sigma"),
-        "Adam": schedule(config, "learning_rate"),
+        "γ": schedule(config, "gamma", form),
+        "τ": schedule(config, "threshold", form),
+        "σ": schedule(config, "sigma", form),
+        "Adam": schedule(config, "learning_rate", form),
         "n": str(len(group)),
         "top-1 %": mean_and_deviation([100 * records.final(r) for r in group]),
         "seconds": f"{statistics.fmean(seconds):,.0f}",
@@ -67,18 +69,18 @@ def mean_and_deviation(values: Iterable[float]) -> str:
     return f"{mean:.2f} ± {statistics.stdev(values):.2f}" if len(values) > 1 else f"{mean:.2f}"
 
 
-def schedule(config: dict, key: str) -> str:
-    """A rate of a configuration as text: its value, or how it falls."""
+def schedule(config: dict, key: str, form: Callable[[float], str] = plain) -> str:
+    """A rate of a configuration as text, its numbers in `form`: its value, or how it falls."""
     start, end = config.get(key), config.get(f"{key}_end")
     if start is None:
         return "–"
     if end is not None:
-        return f"{start:g} → {end:g}"
+        return f"{form(start)} → {form(end)}"
     if config.get(f"{key}_decay_rate"):
         every = config[f"{key}_decay_epochs"]
         epochs = "epoch" if every == 1 else f"{every} epochs"
-        return f"{start:g}, ×{config[f'{key}_decay_rate']:g} every {epochs}"
-    return f"{start:g}"
+        return f"{form(start)}, ×{form(config[f'{key}_decay_rate'])} every {epochs}"
+    return form(start)
 
 
 def escape(text: str) -> str:
@@ -115,7 +117,7 @@ def markdown_table(runs: Iterable[dict], columns: Iterable[str] = COLUMNS) -> st
     """
     columns = list(columns)
     lines = [columns, ["---"] * len(columns)]
-    lines += [[escape(row[column]) for column in columns] for row in rows(runs)]
+    lines += [[escape(row[column]) for column in columns] for row in rows(runs, number)]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
@@ -139,7 +141,7 @@ def settings_table(experiments: Iterable) -> str:
         if any(c[name] for c in configs)
     ]
     table += [
-        [title, *(schedule(c, rate) for c in configs)]
+        [title, *(schedule(c, rate, number) for c in configs)]
         for rate, title in rates.items()
         if any(c[rate] for c in configs)
     ]
@@ -195,8 +197,8 @@ def is_paper_run(record: dict) -> bool:
     )
 
 
-def experiment_rows() -> list[dict[str, str]]:
-    """The papers' settings, a row an experiment: its name, data, epochs, batch and rates."""
+def experiment_rows(form: Callable[[float], str] = plain) -> list[dict[str, str]]:
+    """The papers' settings, a row an experiment: name, data, epochs, batch, and rates in `form`."""
     rates = {"γ": "gamma", "τ": "threshold", "σ": "sigma", "Adam": "learning_rate"}
     return [
         {
@@ -204,7 +206,7 @@ def experiment_rows() -> list[dict[str, str]]:
             "data": e.dataset,
             "epochs": str(e.epochs),
             "batch": str(e.batch_size),
-            **{heading: schedule(vars(e), rate) for heading, rate in rates.items()},
+            **{heading: schedule(vars(e), rate, form) for heading, rate in rates.items()},
         }
         for e in experiments.EXPERIMENTS.values()
     ]

@@ -137,4 +137,4 @@ def test_claims_are_decided_by_the_numbers():
     verdicts = [claim.verdict for claim in claims.check(turned)]
     assert verdicts[:4] == ["does not hold", "does not hold", "not decided", "does not hold"]
     table = claims.markdown_table(claims.check(paper))
-    assert "| A higher γ flips more weights | **holds** | 1.0e-03 at 0.0001" in table
+    assert "| A higher γ flips more weights | **holds** | 0.1 % at 10⁻⁴" in table

@@ -11,7 +11,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from bopkit import rules, toy
-from bopkit.pictures.scene import Scene, Slider, number
+from bopkit.numerals import number
+from bopkit.pictures.scene import Scene, Slider
 from bopkit.style import BOP, FAINT, INK, LATENT, MUTED, STYLE, THIRD, new_figure
 
 EPOCHS = 12

@@ -7,7 +7,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from bopkit import rules
-from bopkit.pictures.scene import Scene, Slider, number
+from bopkit.numerals import number
+from bopkit.pictures.scene import Scene, Slider
 from bopkit.style import BOP, INK, LATENT, MUTED, PAPER, STYLE, new_figure
 
 OURS, EQUATION, RELEASED = "Algorithm 2: w·m > τ", "equation (6): w·m ≥ τ", "released code"

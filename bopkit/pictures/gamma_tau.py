@@ -10,8 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from bopkit import rules, toy
+from bopkit.numerals import number
 from bopkit.pictures.gamma_tau_map import FINAL
-from bopkit.pictures.scene import Scene, Slider, number
+from bopkit.pictures.scene import Scene, Slider
 from bopkit.style import BOP, INK, LATENT, MUTED, PAPER, SEQUENCE, STYLE, new_figure
 
 EPOCHS = 12

@@ -9,8 +9,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from bopkit import rules
+from bopkit.numerals import number
 from bopkit.pictures.one_weight import noisy_signal
-from bopkit.pictures.scene import Scene, Slider, number
+from bopkit.pictures.scene import Scene, Slider
 from bopkit.style import FAINT, INK, LATENT, MUTED, STYLE, dots, new_figure, verticals
 
 STEPS, MEAN, SEED = 300, 0.4, 21

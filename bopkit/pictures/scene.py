@@ -4,25 +4,13 @@ from __future__ import annotations
 
 import functools
 import itertools
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from matplotlib.figure import Figure
 
 from bopkit import style
-
-_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-
-
-def number(value: float) -> str:
-    """A number as text is set: 0.05, 3,000, 10⁻⁸, 3×10⁻⁷."""
-    if value == 0 or 1e-3 <= abs(value) < 1e5:
-        return f"{value:.4g}" if abs(value) < 1000 else f"{value:,.0f}"
-    exponent = math.floor(math.log10(abs(value)) + 1e-9)
-    power = "10" + str(exponent).translate(_SUPERSCRIPTS)
-    factor = f"{value / 10**exponent:.2g}"
-    return power if factor == "1" else f"{factor}×{power}"
+from bopkit.numerals import number
 
 
 @dataclass(frozen=True)

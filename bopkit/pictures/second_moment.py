@@ -9,7 +9,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from bopkit import rules, toy
-from bopkit.pictures.scene import Scene, Slider, number
+from bopkit.numerals import number
+from bopkit.pictures.scene import Scene, Slider
 from bopkit.style import BOP, INK, MUTED, PAPER, STYLE, THIRD, new_figure
 
 EPOCHS = 4

@@ -9,7 +9,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from bopkit import rules
-from bopkit.pictures.scene import Scene, Slider, number
+from bopkit.numerals import number
+from bopkit.pictures.scene import Scene, Slider
 from bopkit.style import BOP, FAINT, INK, LATENT, MUTED, STYLE, dots, new_figure
 
 STEPS = 300

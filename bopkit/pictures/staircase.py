@@ -10,7 +10,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from bopkit import rules, toy
-from bopkit.pictures.scene import Scene, Slider, number
+from bopkit.numerals import number
+from bopkit.pictures.scene import Scene, Slider
 from bopkit.style import FAINT, INK, LATENT, STYLE, THIRD, dots, new_figure
 
 HIDDEN, IMAGES = 8, 100

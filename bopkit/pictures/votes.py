@@ -10,7 +10,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from bopkit import rules
-from bopkit.pictures.scene import Scene, Slider, number
+from bopkit.numerals import number
+from bopkit.pictures.scene import Scene, Slider
 from bopkit.style import BOP, FAINT, INK, STYLE, THIRD, dots, new_figure, verticals
 
 STEPS = 300

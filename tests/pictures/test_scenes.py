@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 import pytest
 
 from bopkit import pictures, style
-from bopkit.pictures.scene import Slider, number
+from bopkit.pictures.scene import Slider
 
 SCENES = [pictures.get(name) for name in pictures.NAMES]
 
@@ -114,17 +114,6 @@ def test_no_picture_loads_tensorflow():
 def test_an_unknown_picture_is_refused_by_name():
     with pytest.raises(ValueError, match="there is no picture 'gama_tau'; there are: one_weight"):
         pictures.get("gama_tau")
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        (0, "0"), (0.05, "0.05"), (1, "1"), (0.001, "0.001"), (1e-4, "10⁻⁴"), (3e-5, "3×10⁻⁵"),
-        (1e-8, "10⁻⁸"), (2500, "2,500"), (-0.5, "-0.5"), (1e6, "10⁶"),
-    ],
-)  # fmt: skip
-def test_numbers_are_set_as_text(value, text):
-    assert number(value) == text
 
 
 def test_fine_values_fill_the_gaps_in_order():
