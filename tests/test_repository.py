@@ -1,6 +1,7 @@
 """The repository itself: nothing of one machine in it, and what the front page shows is true."""
 
 import json
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -55,3 +56,19 @@ def test_the_ten_lines_learn(page):
     names = {}
     exec(code, names)
     assert names["model"].history.history["val_accuracy"][-1] > 0.8
+
+
+@pytest.mark.parametrize("python", ["nosuch", "false"])
+def test_a_python_that_will_not_do_is_refused_before_anything_is_made(python, tmp_path):
+    kept = tmp_path / "venv" / "kept"
+    kept.parent.mkdir()
+    kept.touch()
+    done = subprocess.run(
+        [ROOT / "tools" / "venv.sh", kept.parent],
+        env=os.environ | {"PYTHON": python},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1 and kept.exists() and done.stdout == ""
+    assert done.stderr.startswith(f"PYTHON={python} is not a Python 3.10, 3.11 or 3.12")
+    assert done.stderr.count("\n") == 1 and "leave it out" in done.stderr

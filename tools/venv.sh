@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Makes .venv, or brings it up to date with requirements.txt.    tools/venv.sh [FOLDER]
 #
-# larq needs numpy 1, which has wheels for Python 3.10 to 3.12 only. So: the first such Python
-# that really runs and can make a venv; else one that uv brings; else one clear line.
+# larq needs numpy 1, which has wheels for Python 3.10 to 3.12 only. So: the Python that the
+# variable PYTHON names; else the first such one that really runs and can make a venv; else one that
+# uv brings; else one clear line.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -15,12 +16,17 @@ supported() {
     "$1" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 13))' >/dev/null 2>&1
 }
 
-# The first Python that is supported and whole. Debian's lacks ensurepip, and with it a working
-# `-m venv`, until python3-venv is installed. 3.11 comes first: it is the one we test on.
+# Supported and whole? Debian's lacks ensurepip, and with it a working `-m venv`, until python3-venv
+# is installed.
+usable() {
+    supported "$1" && "$1" -c 'import ensurepip, venv' >/dev/null 2>&1
+}
+
+# The one asked for, else the first that will do. 3.11 comes first: it is the one we test on.
 find_python() {
     local name
-    for name in python3.11 python3.12 python3.10 python3 python; do
-        if supported "$name" && "$name" -c 'import ensurepip, venv' >/dev/null 2>&1; then
+    for name in ${PYTHON:+"$PYTHON"} python3.11 python3.12 python3.10 python3 python; do
+        if usable "$name"; then
             command -v "$name"
             return
         fi
@@ -55,6 +61,12 @@ uv_venv() {
     "$1" venv --quiet --seed --no-python-downloads --python '>=3.10,<3.13' "$venv" 2>/dev/null ||
         "$1" venv --quiet --seed --python 3.11 "$venv"
 }
+
+if [ -n "${PYTHON:-}" ] && ! usable "$PYTHON"; then
+    say "PYTHON=$PYTHON is not a Python 3.10, 3.11 or 3.12 that can make a virtual environment (on" \
+        "Debian: apt install python3-venv). Name another, or leave it out to have one found."
+    exit 1
+fi
 
 if ! supported "$venv/bin/python" || ! "$venv/bin/python" -m pip --version >/dev/null 2>&1; then
     scratch=$(mktemp -d)
