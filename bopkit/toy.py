@@ -291,7 +291,7 @@ def _backward(images, labels, weights, running, shift=0.0, clip=1.0):
     chances = scores / scores.sum(axis=1, keepdims=True)
     rows = np.arange(len(labels))
     loss = -np.log(chances[rows, labels] + 1e-12).mean()
-    right = np.mean(chances.argmax(axis=1) == labels)
+    right = np.count_nonzero(chances.argmax(axis=1) == labels) / len(labels)
     # ∂L/∂scores of softmax and cross-entropy: (p - y) / n
     chances[rows, labels] -= 1
     back = back_second(_SHARPNESS * chances / len(labels))
@@ -309,7 +309,8 @@ def _normalize(values, running):
     deviation = np.sqrt(_mean(centred * centred) + _EPSILON)
     # What the held-out images are normalized by: averages over about ten batches.
     pace = 1.0 if not running[1].any() else 0.1
-    running += pace * (np.stack([mean, deviation]) - running)
+    running[0] += pace * (mean - running[0])
+    running[1] += pace * (deviation - running[1])
     normal = centred / deviation
 
     def back(gradient):

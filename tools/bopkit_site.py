@@ -62,9 +62,13 @@ def order(app, env, docnames):
     """Put what takes longest last, from where the processes that read pages take it.
 
     That is the notebooks: those that train with TensorFlow, which stand in the later folders, then
-    those with NumPy alone. The pages without cells come first, and fill the gaps.
+    those with NumPy alone, by name, since the two with the most pictures stand first in it. The
+    pages without cells come first, and fill the gaps.
     """
-    docnames.sort(key=lambda name: (str(env.doc2path(name)).endswith(".ipynb"), name))
+    docnames.sort(reverse=True)
+    docnames.sort(
+        key=lambda name: (str(env.doc2path(name)).endswith(".ipynb"), name.rpartition("/")[0])
+    )
 
 
 def one_each(docnames, processes, most=10):

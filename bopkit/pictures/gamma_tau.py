@@ -97,7 +97,7 @@ def _map(axis, gamma, threshold, schedule, own):
             here = (g, t) == (gamma, threshold)
             accuracy = own if here else FINAL[schedule][row][column]
             level = int(np.searchsorted(LEVELS, accuracy, side="right")) - 1
-            axis.add_patch(
+            axis.add_artist(  # and no patch: the limits below need not be found from each cell
                 Rectangle((column, row), 1, 1, facecolor=SEQUENCE[level], edgecolor=PAPER)
             )
             axis.text(

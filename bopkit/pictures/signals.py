@@ -125,6 +125,7 @@ def draw(strength: float, noise: float, learning_rate: float) -> Figure:
             axis.set_yticks([-1, 1], ["−1", "+1"])
             axis.grid(visible=False)
             axis.tick_params(axis="y", colors=MUTED)
+            axis.xaxis.set_visible(axis is strips[-1])  # one scale of steps for all
         strips[-1].set_xlabel("step")
     told = "; ".join(
         f"{name} {course.flips}, {100 * course.wrong:.0f} %" for name, course in results.items()
