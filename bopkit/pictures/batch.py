@@ -67,6 +67,7 @@ def split(batch_size: int) -> tuple[float, float]:
 
 
 @lru_cache(maxsize=4)
+@toy.on_one_core
 def pulls(batch_size: int, gamma: float) -> tuple[np.ndarray, np.ndarray]:
     """The weights that are right, in the standing network: what pulls at them, batch after batch.
 
