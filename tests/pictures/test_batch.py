@@ -41,3 +41,10 @@ def test_an_epoch_has_fewer_steps_with_larger_batches():
     for size, steps in ((100, 14), (700, 2), (1437, 1)):
         run = toy.train(toy.Bop(), epochs=2, batch_size=size)
         assert len(run.flip_ratio) == 2 * steps
+
+
+def test_the_number_of_cores_changes_nothing(run_python):
+    code = "from bopkit import pictures; s = pictures.get('batch'); "
+    code += "print(s.draw(**s.start).description)"
+    found = {run_python(code, env={"OPENBLAS_NUM_THREADS": n}).stdout for n in ("1", "2")}
+    assert len(found) == 1 and "right weights" in found.pop()
