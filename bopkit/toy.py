@@ -13,16 +13,14 @@ The data are scikit-learn's digits: 1,797 images of 8x8, of which 360 are held o
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable, Sequence
 from functools import cache
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
-from bopkit import rules
+from bopkit import rules, sources
 
 BATCH_SIZE = 100
 _EPSILON = 1e-5
@@ -58,22 +56,10 @@ def digits() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     Returns:
         Training images (1437, 64) and labels, held-out images (360, 64) and labels.
     """
-    images, labels = _read_digits()
+    images, labels = sources.scikit_learns_digits()
     order = np.random.RandomState(0).permutation(len(images))
     images, labels = (images[order] / 8 - 1).astype(np.float32), labels[order]
     return images[360:], labels[360:], images[:360], labels[:360]
-
-
-def _read_digits():
-    """What scikit-learn's `load_digits` gives, from its file: its import takes a second or two."""
-    scikit_learn = importlib.util.find_spec("sklearn")
-    file = Path(scikit_learn.origin).parent / "datasets" / "data" / "digits.csv.gz"
-    if not file.exists():  # where another release has put it, itself will know
-        from sklearn.datasets import load_digits
-
-        return load_digits(return_X_y=True)
-    table = np.loadtxt(file, delimiter=",")
-    return table[:, :-1], table[:, -1].astype(int)
 
 
 def start_weights(hidden: int = 64, seed: int = 0) -> list[np.ndarray]:

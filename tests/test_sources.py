@@ -215,3 +215,18 @@ def test_cifar10_without_internet(tmp_path, monkeypatch):
     assert str(tmp_path) in str(caught.value)
     assert "\n" not in str(caught.value)
     assert not list(Path(tmp_path).iterdir())
+
+
+def test_the_digits_are_those_of_scikit_learn_without_its_import(run_python):
+    code = """
+import sys
+from bopkit import sources, toy
+own = sources.scikit_learns_digits()
+toy.digits()
+assert "sklearn" not in sys.modules
+from sklearn.datasets import load_digits
+for ours, theirs in zip(own, load_digits(return_X_y=True), strict=True):
+    assert ours.dtype == theirs.dtype and (ours == theirs).all()
+"""
+    done = run_python(code)
+    assert done.returncode == 0, done.stderr
