@@ -81,7 +81,7 @@ class Experiment:
 
     @property
     def kernels(self) -> str:
-        """How `bopkit.models` makes the binary kernels: for a flip rule, or for latent weights."""
+        """How `bopkit.models` makes the binary kernels, "bop" for every flip rule or "latent"."""
         return "latent" if self.method == "latent" else "bop"
 
     def _check_rule(self):
