@@ -20,11 +20,18 @@ except ImportError as error:
         f"({' '.join(str(error).split())[:160]})."
     ) from error
 
+_TOO_LATE = (
+    "bopkit needs Keras 2 (larq does), but TensorFlow was imported with Keras 3: set "
+    "TF_USE_LEGACY_KERAS=1 in the environment, or import bopkit before tensorflow and larq."
+)
 if not _keras.startswith("tf_keras"):
-    raise SetupError(
-        "bopkit needs Keras 2 (larq does), but TensorFlow was imported with Keras 3: set "
-        "TF_USE_LEGACY_KERAS=1 in the environment, or import bopkit before tensorflow."
-    )
+    raise SetupError(_TOO_LATE)
+try:
+    import larq  # noqa: F401
+except AttributeError as error:
+    # TensorFlow came first, and nobody had looked at `tf.keras`: that is Keras 2 by now, while what
+    # larq finds under `tensorflow.keras` is Keras 3.
+    raise SetupError(_TOO_LATE) from error
 
 
 def can_compile() -> bool:

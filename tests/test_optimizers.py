@@ -404,10 +404,12 @@ def test_random_sign_draws_anew_and_repeats_under_a_seed():
     np.testing.assert_array_equal(fixed((9,)), fixed((9,)))
 
 
-def test_says_so_when_keras_3_was_loaded_first(run_python):
+@pytest.mark.parametrize("first", ["tf.keras.layers", "tf.constant(0)"])
+def test_says_so_when_keras_3_was_loaded_first(run_python, first):
+    """Whether or not the program has looked at `tf.keras`, which TensorFlow loads on demand."""
     code = "import os; os.environ.pop('TF_USE_LEGACY_KERAS', None)\n"
-    code += "import tensorflow as tf; tf.keras.layers\nimport bopkit; bopkit.Bop"
-    done = run_python(code, env={"TF_USE_LEGACY_KERAS": "0"})
+    code += f"import tensorflow as tf; {first}\nfrom bopkit import Bop"
+    done = run_python(code)
     assert done.returncode != 0
     assert "SetupError: bopkit needs Keras 2" in done.stderr.strip().splitlines()[-1]
 
