@@ -6,6 +6,7 @@ import atexit
 import contextlib
 import gc
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -28,6 +29,8 @@ app = typer.Typer(
 )
 app.add_typer(cli_data.app, name="data")
 
+# How a run ends that a scheduler or a terminal that closes has stopped: see bopkit.faults.
+_STOPPED = [128 + getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 _UsageError = typer.BadParameter.__base__  # click's, or the one of typer's own copy of click
 
 
@@ -63,14 +66,37 @@ def _fail(message):
     sys.exit(2)
 
 
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(f"bopkit {bopkit.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version.", callback=_print_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    pass
+
+
 @contextlib.contextmanager
 def _resumable():
-    """Say what Ctrl-C has cost: nothing."""
+    """Say what Ctrl-C or a scheduler's stop has cost: nothing."""
     try:
         yield
     except KeyboardInterrupt:
         print("bopkit: interrupted; the same command goes on from here.", file=sys.stderr)
         raise typer.Exit(130) from None
+    except SystemExit as stop:  # a scheduler's signal, or a terminal that is gone
+        if stop.code in _STOPPED:
+            with contextlib.suppress(OSError):
+                print("bopkit: told to stop; the same command goes on from here.", file=sys.stderr)
+        raise
 
 
 @app.command()
@@ -82,7 +108,11 @@ def train(
         str, typer.Option(help="digits, fashion_mnist, cifar10 or imagenet2012.")
     ] = "digits",
     preprocess_fn: Annotated[
-        str | None, typer.Option(help="default, or resize_and_flip (the paper's for CIFAR-10).")
+        str | None,
+        typer.Option(
+            help="default, or resize_and_flip; by default the paper's own on the paper's data "
+            "(resize_and_flip on cifar10)."
+        ),
     ] = None,
     hparams_set: Annotated[
         str, typer.Option(help="The experiment's second name: see `bopkit experiments`.")

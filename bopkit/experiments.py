@@ -141,7 +141,9 @@ def get(name: str, hparams_set: str | None = None) -> Experiment:
     network, chosen = check_network(network), hparams_set or rest
     sets = [n.partition("/")[2] for n in EXPERIMENTS if n.startswith(f"{network}/")]
     if chosen not in sets:
-        raise ConfigError(_unknown(f"set of hyperparameters for {network}", chosen, sets))
+        others = [name for name in NETWORKS if f"{name}/{chosen}" in EXPERIMENTS]
+        hint = f" It is a set of {', '.join(others)}." if others else ""
+        raise ConfigError(_unknown(f"set of hyperparameters for {network}", chosen, sets) + hint)
     return EXPERIMENTS[f"{network}/{chosen}"]
 
 

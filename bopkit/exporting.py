@@ -111,11 +111,17 @@ def export(
         raise ConfigError(f"format must be one of: {', '.join(FORMATS)}; got {format!r}.")
     if not isinstance(min_agreement, int | float) or not 0 <= min_agreement <= 1:
         raise ConfigError(f"min_agreement must be a number from 0 to 1; got {min_agreement!r}.")
-    folder, record = Path(run), records.read(run)
+    folder = Path(run)
+    if not folder.is_file() and not (folder / records.FILE_NAME).exists():
+        raise DataError(
+            f"there is no {records.FILE_NAME} in {folder}: name one run's own folder, such as "
+            "runs/cifar10-paper/bop."
+        )
+    record = records.read(run)
     if record["status"] != "completed":
         raise DataError(
-            f"the run in {folder} is {record['status']}, not completed: give its command again "
-            "first."
+            f"the run in {folder} is not complete ({record.get('error', record['status'])}): give "
+            "its command again first."
         )
     output = Path(output or folder / f"model.{FORMATS[format]}")
     if output.is_dir() or not output.parent.is_dir():

@@ -70,7 +70,8 @@ def load(
             "ImageNet is not there: looked for imagenet2012 prepared by TFDS in "
             f"{', '.join(map(str, folders))}; get ILSVRC2012_img_train.tar and "
             "ILSVRC2012_img_val.tar from image-net.org and run "
-            "`bopkit data prepare imagenet2012 --manual-dir DIR`."
+            "`bopkit data prepare imagenet2012 --manual-dir DIR"
+            + (f" --data-dir {data_dir}`." if data_dir else "`.")
         )
     with _explained(prepared):
         counts = _split_counts(prepared)

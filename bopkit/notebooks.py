@@ -216,6 +216,7 @@ def _require_gpu():
 
     if not list_devices("GPU"):
         raise ConfigError(
-            "preset paper is meant for GPUs, and TensorFlow sees none: install "
-            "tensorflow[and-cuda] as the README says, or say yes to that with allow_cpu = True."
+            "preset paper is meant for GPUs, and TensorFlow sees none: "
+            "`pip install 'tensorflow[and-cuda]>=2.18,<2.22'` brings CUDA's libraries; or run on a "
+            "processor all the same with `-p allow_cpu True`."
         )

@@ -1,7 +1,7 @@
 """Gets a dataset ready to train on: checks first, then prepares, then says what is there.
 
 ImageNet is prepared by TFDS's own builder, from archives that only its makers may give away. That
-takes hours and 160 GB, so everything that can go wrong is looked at before it begins; and it works
+takes hours and 155 GB, so everything that can go wrong is looked at before it begins; and it works
 in a folder of its own, so that what the others see is complete, or not there.
 """
 

@@ -35,7 +35,7 @@ PRESETS: dict[str, dict[str, dict[str, dict]]] = {
             "hparams": {"epochs": 3, "batch_size": 50},
         },
     },
-    "paper": {},  # GPUs, days; the experiments as they stand
+    "paper": {},  # GPUs; the experiments as they stand
 }
 
 

@@ -36,9 +36,12 @@ def vary(
     """
     settings = {}
     for field, values in lines.items():
+        if isinstance(values, str):  # papermill's -p hands a list over as it was typed
+            values = [part.strip() for part in values.strip("[]() ").split(",") if part.strip()]
         if not isinstance(values, list | tuple | set | range) or not values:
             raise ConfigError(
-                f"{field} must be a list of values, such as [0.01, 0.001]; got {values!r}."
+                f"the values of {field} must be a list, such as [0.01, 0.001]; got "
+                f"{lines[field]!r}."
             )
         for value in values:
             changed = experiments.override(experiment, {field: value})
@@ -184,13 +187,14 @@ def _backend(scheduler, jobs):
     if scheduler is None:
         yield joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")
         return
-    try:
-        from dask.distributed import Client
-    except ImportError:
-        raise ConfigError("a scheduler needs Dask: pip install 'bopkit[dask]'.") from None
+    from dask.distributed import Client
+
     try:
         client = Client(scheduler, timeout="20s")
     except (OSError, ValueError, TypeError) as error:
-        raise ConfigError(f"no Dask scheduler answers at {scheduler} ({error}).") from error
+        raise ConfigError(
+            f"no Dask scheduler answers at {scheduler} ({error}): start one with `dask scheduler`, "
+            "or leave the scheduler out to run on this machine."
+        ) from error
     with client, joblib.parallel_config(backend="dask"):
         yield joblib.Parallel(return_as="generator_unordered")

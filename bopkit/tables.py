@@ -121,6 +121,19 @@ def markdown_table(runs: Iterable[dict], columns: Iterable[str] = COLUMNS) -> st
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
+def unbroken(table: str) -> str:
+    """A Markdown table whose numbers with an arrow, a spread or a factor stay on one line.
+
+    Args:
+        table: as `markdown_table` writes it.
+
+    Returns:
+        The same, with those cells in a span of the class ``nowrap``.
+    """
+    whole = re.compile(r"(?<=\| )([^|`]*\d(?: → | ± |, ×)[^|`]*?)(?= \|)")
+    return whole.sub(r'<span class="nowrap">\1</span>', table)
+
+
 def settings_table(experiments: Iterable) -> str:
     """The settings of some experiments side by side, as a Markdown table.
 
@@ -203,7 +216,7 @@ def experiment_rows(form: Callable[[float], str] = plain) -> list[dict[str, str]
     return [
         {
             "experiment": e.name,
-            "data": e.dataset,
+            "its data": e.dataset,
             "epochs": str(e.epochs),
             "batch": str(e.batch_size),
             **{heading: schedule(vars(e), rate, form) for heading, rate in rates.items()},

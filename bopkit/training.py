@@ -126,6 +126,7 @@ def train(
             return record
         if warning := alarms.before(experiment.precision, record["hardware"]):
             show.note(f"warning: {warning}")
+        show.note(_announcement(experiment, config, cluster.strategy.num_replicas_in_sync))
         record["command"] = _command(experiment, config, train_examples, validation_examples)
         # One worker writes; the others keep the same record in memory.
         write = faults.writer(folder, check) if cluster.chief else _discard
@@ -284,6 +285,18 @@ def _open(folder, experiment, config) -> dict:
         "final": None,
         "warnings": [],
     }
+
+
+def _announcement(experiment, config, replicas) -> str:
+    """What is about to be trained, where a default may not be what was meant."""
+    paper = experiments.EXPERIMENTS.get(experiment.name)
+    other = paper is not None and paper.dataset != experiment.dataset
+    device = "GPU" if list_devices("GPU") else "processor"
+    return (
+        f"{experiment.name} on {experiment.dataset}{f', not on {paper.dataset}' if other else ''}: "
+        f"{config['train_examples']:,} images to train on, {config['validation_examples']:,} to "
+        f"validate; {replicas} {device}{'s' if replicas > 1 else ''}, seed {config['seed']}."
+    )
 
 
 def list_devices(kind: str | None = None) -> list[str]:
