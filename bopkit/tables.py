@@ -130,7 +130,7 @@ def unbroken(table: str) -> str:
     Returns:
         The same, with those cells in a span of the class ``nowrap``.
     """
-    whole = re.compile(r"(?<=\| )([^|`]*\d(?: → | ± |, ×)[^|`]*?)(?= \|)")
+    whole = re.compile(r"(?<=\| )([^|`]*(?: → | ± |, ×)[^|`]*?)(?= \|)")
     return whole.sub(r'<span class="nowrap">\1</span>', table)
 
 

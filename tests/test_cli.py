@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+from importlib.metadata import version
 
 import pytest
 
@@ -75,7 +76,11 @@ def test_train_with_the_released_names_then_results(tmp_path):
 
 
 @pytest.mark.slow
-def test_control_c_costs_nothing_and_says_so(tmp_path):
+@pytest.mark.parametrize(
+    ("number", "code", "word"),
+    [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "told to stop")],
+)
+def test_a_stop_costs_nothing_and_says_so(tmp_path, number, code, word):
     hparams = SMALL.replace("epochs=1", "epochs=50")
     command = [sys.executable, "-m", "bopkit.cli", "train", "binarynet", "--hparams", hparams]
     process = subprocess.Popen(
@@ -88,16 +93,21 @@ def test_control_c_costs_nothing_and_says_so(tmp_path):
     )
     assert "binarynet/bop on digits, not on cifar10: 1,437 images" in process.stdout.readline()
     assert "epoch  1/50" in process.stdout.readline()
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, err = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert err == "bopkit: interrupted; the same command goes on from here.\n"
+    assert process.returncode == code
+    assert err == f"bopkit: {word}; the same command goes on from here.\n"
     assert records.read(tmp_path)["error"] == "interrupted"
 
 
 def test_the_default_data_is_the_embedded_one_and_alexnet_is_understood():
     done = bopkit("train", "alexnet", "--hparams", "epochs=0")
     assert "epochs must be at least 1" in done.stderr
+
+
+def test_the_version():
+    done = bopkit("--version")
+    assert (done.returncode, done.stdout) == (0, f"bopkit {version('bopkit')}\n")
 
 
 def test_experiments_lists_the_papers_settings():

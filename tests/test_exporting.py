@@ -112,7 +112,7 @@ def test_wrong_use_is_one_line(run, monkeypatch, capsys, arguments, message):
 def test_a_run_that_is_not_complete_is_refused(run, tmp_path):
     record = bopkit.records.read(run)
     bopkit.records.write(tmp_path, record | {"status": "running"})
-    with pytest.raises(DataError, match="is not complete \(running\): give its command again"):
+    with pytest.raises(DataError, match=r"is not complete \(running\): give its command again"):
         exporting.export(tmp_path)
     bopkit.records.write(tmp_path, record)
     with pytest.raises(DataError, match=r"cannot read .*model\.keras"):

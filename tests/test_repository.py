@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+import bopkit
+from bopkit import records, schema
+
 ROOT = Path(__file__).resolve().parents[1]
 
 # Written so that this file does not find itself.
@@ -44,9 +47,25 @@ def test_what_is_fetched_at_build_time_is_pinned_and_not_committed(committed):
 
 def test_every_page_of_the_contents_exists():
     toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
-    names = [toc["root"], *(page["file"] for part in toc["parts"] for page in part["chapters"])]
+    chapters = [page for part in toc["parts"] for page in part["chapters"]]
+    below = [page for chapter in chapters for page in chapter.get("sections", [])]
+    names = [toc["root"], *(page["file"] for page in chapters + below)]
     missing = [name for name in names if not list(ROOT.glob(f"{name}.*"))]
     assert missing == []
+
+
+def test_every_public_module_has_its_place_in_the_reference():
+    pages = [path.read_text(encoding="utf8") for path in (ROOT / "book/reference/api").iterdir()]
+    named = re.findall(r"^\.\. automodule:: bopkit\.(\S+)$", "\n".join(pages), re.MULTILINE)
+    assert len(named) == len(set(named))
+    assert set(bopkit._MODULES) | set(bopkit._LAZY.values()) <= {*named, "cli"}
+
+
+def test_the_page_of_the_command_line_says_what_a_record_holds():
+    page = (ROOT / "book/reference/cli.md").read_text(encoding="utf8")
+    in_rows = {key for run in records.collect(ROOT / "results") for key in run["epochs"][0]}
+    for field in {*schema.RECORD["properties"], *in_rows, "max_flip_ratio"}:
+        assert f"`{field}`" in page, field
 
 
 @pytest.mark.parametrize("page", ["README.md", "book/index.md"])

@@ -23,6 +23,12 @@ def test_section_51_is_five_settings():
     assert {e.epochs for e, _ in runs.values()} == {100}
 
 
+def test_a_list_that_papermill_hands_over_as_text_is_a_list():
+    base = experiments.get("binarynet/bop")
+    as_text = sweep.vary(base, {"gamma": "[0.01, 1e-3]", "threshold": "0"})
+    assert as_text == sweep.vary(base, {"gamma": [0.01, 1e-3], "threshold": [0.0]})
+
+
 def test_lines_of_the_command_line():
     lines = sweep.parse_lines(["gamma=1e-2, 1e-3", "threshold=0"])
     assert lines == {"gamma": ["1e-2", "1e-3"], "threshold": ["0"]}

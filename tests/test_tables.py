@@ -1,6 +1,7 @@
 """Tables say what the records say, and keep apart what must not be mixed."""
 
 import copy
+import re
 
 from test_records import record
 
@@ -50,6 +51,13 @@ def paper_run(**config):
         config=settings | images | config,
         epochs=[row] * config.get("epochs", 300),
     )
+
+
+def test_numbers_that_belong_together_stay_on_one_line():
+    line = "| `a 1 → 2` | 0.1 → 10⁻⁵ | 89.9 ± 0.1 | 10⁻⁴, ×0.1 every 2 epochs | 3 |"
+    whole = tables.unbroken(line)
+    assert whole.count('<span class="nowrap">') == 3 and "`a 1 → 2`" in whole
+    assert re.sub("<[^>]*>", "", whole) == line
 
 
 def test_results_table_keeps_the_paper_what_was_measured_and_what_was_not_run_apart():

@@ -63,8 +63,8 @@ LINES = [
     ({"gamma": [1e-2, 2.0]}, "must be a number in (0, 1]"),
     ({"threshold": ["tiny"]}, "threshold must be a number; got 'tiny'"),
     ({"gama": [1e-2]}, "did you mean gamma?"),
-    ({"gamma": 1e-2}, "gamma must be a list of values, such as [0.01, 0.001]; got 0.01"),
-    ({"gamma": []}, "gamma must be a list of values"),
+    ({"gamma": 1e-2}, "the values of gamma must be a list, such as [0.01, 0.001]; got 0.01"),
+    ({"gamma": []}, "the values of gamma must be a list"),
 ]
 
 
