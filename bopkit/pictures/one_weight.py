@@ -30,7 +30,12 @@ def noisy_signal(steps: int = 300, noise: float = 1.0, seed: int = 0) -> np.ndar
 
 
 def draw(
-    gradients: Sequence[float], *, threshold: float, gamma: float, start: float = -1.0
+    gradients: Sequence[float],
+    *,
+    threshold: float,
+    gamma: float,
+    start: float = -1.0,
+    mean: Sequence[float] | None = None,
 ) -> Figure:
     """One binary weight under Bop: its gradient, the average m, the threshold and the flips.
 
@@ -39,6 +44,7 @@ def draw(
         threshold: τ, in units of the gradient.
         gamma: γ, the adaptivity rate.
         start: the weight at the beginning, -1 or +1.
+        mean: what the gradient is without noise, which the weight should stand against; (steps,).
 
     Returns:
         A figure of two panels that share the step: above, gradient and m with the line that m
@@ -77,6 +83,8 @@ def draw(
         above.set_ylim(-2.2, 2.2)
         above.legend(loc="lower left", bbox_to_anchor=(0, 0.98), ncols=3, fontsize=9)
         above.set_ylabel("gradient")
+        if mean is not None:  # behind: the sign that lowers the loss
+            below.step(steps, -np.sign(mean), where="post", color=FAINT, linewidth=5)
         below.step(steps, weights[1:], where="post", color=INK)
         below.set(ylim=(-1.5, 1.5), ylabel="weight w", xlabel="step", xlim=(0, len(steps)))
         below.set_yticks([-1, 1], ["−1", "+1"])
@@ -88,6 +96,10 @@ def draw(
         f"With γ = {number(gamma)} and τ = {number(threshold)} the weight flips {times} in "
         f"{len(steps)} steps{_when(flips)}."
     )
+    if mean is not None:
+        # A weight with the sign of its gradient makes the loss grow.
+        wrong = np.mean(np.array(weights[1:]) * mean > 0)
+        figure.description += f" It is wrong {wrong:.0%} of the time.".replace("%", " %")
     return figure
 
 
@@ -100,7 +112,7 @@ def _when(flips) -> str:
 
 
 def _play(gamma: float, threshold: float) -> Figure:
-    return draw(noisy_signal(), threshold=threshold, gamma=gamma)
+    return draw(noisy_signal(), threshold=threshold, gamma=gamma, mean=noisy_signal(noise=0.0))
 
 
 SCENE = Scene(

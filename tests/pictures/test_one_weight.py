@@ -22,3 +22,12 @@ def test_the_description_counts_the_flips():
     assert "flips once in 9 steps" in once
     twice = one_weight.draw([1.0, -1.0], threshold=0.0, gamma=1.0, start=1.0).description
     assert "flips 2 times" in twice
+
+
+def test_the_description_says_how_long_the_weight_is_wrong():
+    """It follows the last gradient: wrong before the first step's flip, and never after it."""
+    gradients = [-1.0, -1.0, 1.0, 1.0]
+    always = one_weight.draw(gradients, threshold=9.0, gamma=1.0, mean=gradients).description
+    assert "wrong 50 % of the time" in always
+    follows = one_weight.draw(gradients, threshold=0.5, gamma=1.0, mean=gradients).description
+    assert "wrong 0 % of the time" in follows
