@@ -105,17 +105,21 @@ def train(
         str, typer.Argument(help=f"One of: {', '.join(experiments.NETWORKS)}.", metavar="NETWORK")
     ],
     dataset: Annotated[
-        str, typer.Option(help="digits, fashion_mnist, cifar10 or imagenet2012.")
+        str, typer.Option(help="digits, fashion_mnist, cifar10 or imagenet2012.", metavar="NAME")
     ] = "digits",
     preprocess_fn: Annotated[
         str | None,
         typer.Option(
             help="default, or resize_and_flip; by default the paper's own on the paper's data "
-            "(resize_and_flip on cifar10)."
+            "(resize_and_flip on cifar10).",
+            metavar="NAME",
         ),
     ] = None,
     hparams_set: Annotated[
-        str, typer.Option(help="The experiment's second name: see `bopkit experiments`.")
+        str,
+        typer.Option(
+            help="The experiment's second name: see `bopkit experiments`.", metavar="NAME"
+        ),
     ] = "bop",
     hparams: Annotated[
         str, typer.Option(help="Overrides, such as epochs=3,gamma=1e-3.", metavar="K=V,K=V")
@@ -129,7 +133,9 @@ def train(
             help="The run's folder; by default runs/NETWORK_SET_DATASET_seedN.", metavar="DIR"
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the weights and of the data's order.")] = 0,
+    seed: Annotated[
+        int, typer.Option(help="Of the weights and of the data's order.", metavar="N")
+    ] = 0,
     train_examples: Annotated[
         int | None, typer.Option(help="Use only so many training images.", metavar="N")
     ] = None,
@@ -137,7 +143,8 @@ def train(
         int | None, typer.Option(help="Use only so many validation images.", metavar="N")
     ] = None,
     holdout: Annotated[
-        int, typer.Option(help="Validate on so many training images, not on the test set.")
+        int,
+        typer.Option(help="Validate on so many training images, not on the test set.", metavar="N"),
     ] = 0,
     tensorboard: Annotated[bool, typer.Option(help="Write TensorBoard logs.")] = True,
     jit_compile: Annotated[
@@ -181,9 +188,9 @@ def train(
 
 @app.command(name="sweep")
 def run_sweep(
-    network: Annotated[str, typer.Argument(metavar="NETWORK")] = "binarynet",
-    dataset: Annotated[str, typer.Option(help="As for train.")] = "digits",
-    hparams_set: Annotated[str, typer.Option(help="As for train.")] = "bop",
+    network: Annotated[str, typer.Argument(help="As for train.", metavar="NETWORK")] = "binarynet",
+    dataset: Annotated[str, typer.Option(help="As for train.", metavar="NAME")] = "digits",
+    hparams_set: Annotated[str, typer.Option(help="As for train.", metavar="NAME")] = "bop",
     hparams: Annotated[str, typer.Option(help="What stays the same.", metavar="K=V,K=V")] = "",
     lines: Annotated[
         list[str] | None,
@@ -194,21 +201,26 @@ def run_sweep(
             metavar="K=V,V,V",
         ),
     ] = None,
-    seeds: Annotated[int, typer.Option(help="How many seeds, from 0.", min=1)] = 1,
+    seeds: Annotated[int, typer.Option(help="How many seeds, from 0.", min=1, metavar="N")] = 1,
     jobs: Annotated[
         int | None,
-        typer.Option(help="Runs at once; by default one a core, or one on a GPU.", min=1),
+        typer.Option(
+            help="Runs at once; by default one a core, or one on a GPU.", min=1, metavar="N"
+        ),
     ] = None,
     scheduler: Annotated[
-        str | None, typer.Option(help="A Dask scheduler's address: run on its workers.")
+        str | None,
+        typer.Option(help="A Dask scheduler's address: run on its workers.", metavar="ADDRESS"),
     ] = None,
-    retries: Annotated[int, typer.Option(help="Tries after a failed one.", min=0)] = 1,
+    retries: Annotated[int, typer.Option(help="Tries after a failed one.", min=0, metavar="N")] = 1,
     data_dir: Annotated[Path | None, typer.Option(help="As for train.", metavar="DIR")] = None,
     output_dir: Annotated[
         Path, typer.Option(help="Each run has a folder below it.", metavar="DIR")
     ] = Path("runs/sweep"),
-    train_examples: Annotated[int | None, typer.Option(metavar="N")] = None,
-    validation_examples: Annotated[int | None, typer.Option(metavar="N")] = None,
+    train_examples: Annotated[int | None, typer.Option(help="As for train.", metavar="N")] = None,
+    validation_examples: Annotated[
+        int | None, typer.Option(help="As for train.", metavar="N")
+    ] = None,
     holdout: Annotated[int, typer.Option(help="As for train.", metavar="N")] = 0,
 ) -> None:
     """Vary one hyperparameter at a time, several runs at once; by default section 5.1's sweeps.
@@ -246,7 +258,9 @@ def list_experiments() -> None:
 
 @app.command()
 def results(
-    folder: Annotated[Path, typer.Argument(help="A folder with run records.")] = Path("results"),
+    folder: Annotated[
+        Path, typer.Argument(help="A folder with run records.", metavar="FOLDER")
+    ] = Path("results"),
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
 ) -> None:
     """Print a table of the runs below a folder; runs that differ in their seed are one row."""
@@ -268,6 +282,7 @@ def export(
             "--format",
             help="packed (one bit a binary weight, for bopkit.load_packed) or tflite (for Larq's "
             "Compute Engine).",
+            metavar="NAME",
         ),
     ] = "packed",
     output: Annotated[
@@ -279,7 +294,13 @@ def export(
         int | None, typer.Option(help="Compare on so many images only.", metavar="N", min=1)
     ] = None,
     min_agreement: Annotated[
-        float, typer.Option(help="Least share of images of one class.", min=0, max=1)
+        float,
+        typer.Option(
+            help="Least share of images to which both give one class.",
+            min=0,
+            max=1,
+            metavar="SHARE",
+        ),
     ] = 0.999,
 ) -> None:
     """Write a run's network to one small file, once that is seen to predict the same."""

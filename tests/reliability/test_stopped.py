@@ -21,8 +21,28 @@ from small_runs import (
 from bopkit import records
 from bopkit.errors import ConfigError
 
+SMALL = HPARAMS | {"epochs": 5, "filters": 4, "dense_units": 16, "batch_size": 50}
+
+
+@pytest.fixture(scope="module")
+def bereft(tmp_path_factory):
+    """The folder and the chief of a run of two workers, of which the other was killed.
+
+    TensorFlow takes minutes to notice. Other tests of this file can run meanwhile.
+    """
+    folder = tmp_path_factory.mktemp("bereft")
+    chief, other = _start_two(folder, SMALL)
+    assert wait_for_epochs(folder, 2, chief), (chief.communicate(), other.communicate())
+    other.kill()
+    other.communicate()
+    yield folder, chief
+    if chief.poll() is None:
+        chief.kill()
+        chief.communicate()
+
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("bereft")
 def test_signals_at_random_moments_of_every_epoch(tmp_path_factory, tmp_path):
     """Killed, asked to stop (twice), cut off from its terminal: the same end, bit by bit."""
     undisturbed = tmp_path_factory.mktemp("undisturbed")
@@ -51,24 +71,20 @@ def test_signals_at_random_moments_of_every_epoch(tmp_path_factory, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_worker_of_two_that_is_killed(tmp_path):
+def test_a_worker_of_two_that_is_killed(bereft):
     """The other says so and stops, and both go on together when they are started again."""
-    small = HPARAMS | {"epochs": 5, "filters": 4, "dense_units": 16, "batch_size": 50}
-    chief, other = _start_two(tmp_path, small)
-    assert wait_for_epochs(tmp_path, 2, chief), (chief.communicate(), other.communicate())
-    other.kill()
-    other.communicate()
+    folder, chief = bereft
     _, error = chief.communicate(timeout=120)
     lines = [line for line in error.splitlines() if line.startswith("bopkit: ")]
     # What Python's own threads say while it ends comes after.
     assert chief.returncode == 1 and "Traceback" not in error.partition("bopkit: ")[0]
     assert "another of this run's 2 workers stopped or cannot be reached" in lines[-1]
-    before = records.read(tmp_path)
+    before = records.read(folder)
     assert before["status"] == "failed" and "start all of them again" in before["error"]
     assert len(before["epochs"]) >= 2
-    both = _start_two(tmp_path, small)
+    both = _start_two(folder, SMALL)
     assert [process.communicate(timeout=240) and process.returncode for process in both] == [0, 0]
-    after = records.read(tmp_path)
+    after = records.read(folder)
     assert (after["status"], len(after["epochs"])) == ("completed", 5)
     # The newest row is written before its checkpoint: it may be done again, and on several workers
     # resumed numbers are equal but for rounding.
