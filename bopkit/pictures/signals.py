@@ -142,7 +142,7 @@ SCENE = Scene(
     draw,
     (
         Slider("strength", "strength: size of the mean", (0.05, 0.1, 0.2, 0.4, 0.8), 0.4),
-        Slider("noise", "noise around it", (0.0, 0.25, 0.5, 1.0, 2.0), 1.0),
+        Slider("noise", "noise around it", (0.0, 0.5, 1.0, 2.0), 1.0),
         Slider("learning_rate", "latent learning rate η", (0.02, 0.05, 0.1, 0.2, 0.5), 0.1),
     ),
 )
