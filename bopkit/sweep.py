@@ -103,7 +103,7 @@ def sweep(
         The records of the completed runs, in the order of `runs`.
 
     Raises:
-        ConfigError: Dask is asked for and not installed, or cannot be reached.
+        ConfigError: a Dask scheduler is named and cannot be reached.
         TrainingError: some runs failed at every try; the others are kept.
     """
     cores = joblib.cpu_count()  # those that this process may use: a container may have fewer

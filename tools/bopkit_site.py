@@ -74,8 +74,8 @@ def order(app, env, docnames):
 def one_each(docnames, processes, most=10):
     """Sphinx' `make_chunks`, with one page in a chunk: whichever process is free takes the next.
 
-    Ten pages are a chunk otherwise, as if all took alike, and one core waits for the other's last. The
-    pages made from docstrings are one: each process would import TensorFlow for its own.
+    Ten pages are a chunk otherwise, as if all took alike, and one core waits for the other's last.
+    The pages made from docstrings are one: each process would import TensorFlow for its own.
     """
     documented = [name for name in docnames if "/api/" in name]
     chunks = [[name] for name in docnames if name not in documented]
