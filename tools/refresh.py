@@ -4,6 +4,7 @@ Only the cells tagged `nbval-check-output` keep their outputs: those are the sam
 machine. The others are made anew whenever the book is built.
 """
 
+import os
 import sys
 from pathlib import Path
 
@@ -11,6 +12,10 @@ import nbformat
 from nbclient import NotebookClient
 
 TAG = "nbval-check-output"
+
+# As the Makefile has it for the tests: no TensorFlow log lines, which differ everywhere.
+os.environ["IPYTHONDIR"] = str(Path(__file__).resolve().parent / "ipython")
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
 for path in map(Path, sys.argv[1:]):
     notebook = nbformat.read(path, as_version=4)
