@@ -84,6 +84,13 @@ LOOK = r"""() => ({
         .filter(node => node.getBoundingClientRect().left < 0)
         .map(node => node.parentNode.textContent),
     mathErrors: [...document.querySelectorAll('.katex-error')].map(node => node.title),
+    cutExplorers: [...document.querySelectorAll('.bop-explorer')].filter(picture => {
+        const box = picture.getBoundingClientRect();
+        for (let node = picture.parentElement; node !== document.body; node = node.parentElement)
+            if (getComputedStyle(node).overflowX !== 'visible')
+                if (node.getBoundingClientRect().left > box.left) return true;
+        return box.left < 0;
+    }).length,
     explorers: document.querySelectorAll('.bop-explorer').length,
     aliveExplorers: document.querySelectorAll('.bop-explorer form:not([hidden])').length,
     stderr: [...document.querySelectorAll('.output.stderr, .output.traceback')]

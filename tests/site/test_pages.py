@@ -55,6 +55,10 @@ def test_formulas_begin_on_a_phones_screen(visit, page_name):
     assert visit(page_name, phone=True).facts["cutMaths"] == []
 
 
+def test_pictures_keep_their_edges_on_a_phone(visit, page_name):
+    assert visit(page_name, phone=True).facts["cutExplorers"] == 0
+
+
 def test_sentences_in_a_table_have_room_on_a_phone(site, open_page, page_name):
     page, _ = open_page(f"{site}/{page_name}.html", phone=True)
     widths = page.evaluate("""() => [...document.querySelectorAll("table.bop-sentences td")]
