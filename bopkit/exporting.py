@@ -111,13 +111,7 @@ def export(
         raise ConfigError(f"format must be one of: {', '.join(FORMATS)}; got {format!r}.")
     if not isinstance(min_agreement, int | float) or not 0 <= min_agreement <= 1:
         raise ConfigError(f"min_agreement must be a number from 0 to 1; got {min_agreement!r}.")
-    folder = Path(run)
-    if not folder.is_file() and not (folder / records.FILE_NAME).exists():
-        raise DataError(
-            f"there is no {records.FILE_NAME} in {folder}: name one run's own folder, such as "
-            "runs/cifar10-paper/bop."
-        )
-    record = records.read(run)
+    folder, record = Path(run), records.read(run)
     if record["status"] != "completed":
         raise DataError(
             f"the run in {folder} is not complete ({record.get('error', record['status'])}): give "

@@ -57,6 +57,11 @@ def read(path: str | os.PathLike) -> dict:
     path = Path(path)
     if path.is_dir():
         path = path / FILE_NAME
+    if not path.exists():
+        raise RecordError(
+            f"cannot read {path}: there is none; name one run's own folder, such as "
+            f"runs/cifar10-paper/bop, or its {FILE_NAME}."
+        )
     return schema.check(schema.read_json(path), path)
 
 

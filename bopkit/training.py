@@ -294,8 +294,8 @@ def _announcement(experiment, config, replicas) -> str:
     device = "GPU" if list_devices("GPU") else "processor"
     return (
         f"{experiment.name} on {experiment.dataset}{f', not on {paper.dataset}' if other else ''}: "
-        f"{config['train_examples']:,} images to train on, {config['validation_examples']:,} to "
-        f"validate; {replicas} {device}{'s' if replicas > 1 else ''}, seed {config['seed']}."
+        f"{config['train_examples']:,} + {config['validation_examples']:,} images, "
+        f"{replicas} {device}{'s' if replicas > 1 else ''}, seed {config['seed']}."
     )
 
 

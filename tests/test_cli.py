@@ -91,7 +91,8 @@ def test_a_stop_costs_nothing_and_says_so(tmp_path, number, code, word):
         # A shell's background job, which the tests may be, has Ctrl-C ignored and hands that on.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
-    assert "binarynet/bop on digits, not on cifar10: 1,437 images" in process.stdout.readline()
+    said = "binarynet/bop on digits, not on cifar10: 1,437 + 360 images, 1 processor, seed 0.\n"
+    assert process.stdout.readline() == said
     assert "epoch  1/50" in process.stdout.readline()
     process.send_signal(number)
     _, err = process.communicate(timeout=60)

@@ -99,7 +99,7 @@ def draw(
     if mean is not None:
         # A weight with the sign of its gradient makes the loss grow.
         wrong = np.mean(np.array(weights[1:]) * mean > 0)
-        figure.description += f" It is wrong {wrong:.0%} of the time.".replace("%", " %")
+        figure.description += f" It is wrong {100 * wrong:.0f} % of the time."
     return figure
 
 

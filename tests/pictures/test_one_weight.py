@@ -1,11 +1,15 @@
 """One weight under Bop, drawn at every corner of what it takes."""
 
 import itertools
+import re
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
 from bopkit.pictures import one_weight
+
+INDEX = Path(__file__).resolve().parents[2] / "book" / "index.md"
 
 
 @pytest.mark.parametrize(
@@ -22,6 +26,13 @@ def test_the_description_counts_the_flips():
     assert "flips once in 9 steps" in once
     twice = one_weight.draw([1.0, -1.0], threshold=0.0, gamma=1.0, start=1.0).description
     assert "flips 2 times" in twice
+
+
+def test_what_the_first_page_asks_for_can_be_done_and_no_more():
+    told = [one_weight.SCENE.draw(**values).description for values in one_weight.SCENE.grid()]
+    wrong = [re.search(r"wrong (\d+) %", text)[1] for text in told if "flips 3 times" in text]
+    asked = re.search(r"wrong\s+only (\d+) % of the time", INDEX.read_text(encoding="utf8"))[1]
+    assert min(wrong, key=int) == asked
 
 
 def test_the_description_says_how_long_the_weight_is_wrong():
