@@ -31,7 +31,11 @@ class Data:
         image_shape: (height, width, channels) of an image as the network sees it.
         train_examples, validation_examples: how many images each of the two sets holds.
         preprocess: name of the preprocessing.
+        fingerprint: by split that was read, the SHA-256 of its images and labels in full; empty
+            for ImageNet.
     """
+
+    fingerprint: dict[str, str]
 
     def __init__(
         self,
@@ -48,6 +52,7 @@ class Data:
         self.train_examples = train_examples
         self.validation_examples = validation_examples
         self.preprocess = preprocess
+        self.fingerprint = {}
 
     def steps_per_epoch(self, batch_size: int) -> int:
         """Full batches in one epoch; the examples left over differ from epoch to epoch.
@@ -211,6 +216,7 @@ def load(
 
     read = getattr(sources, name)
     train = read("train", data_dir)
+    fingerprint = {"train": sources.fingerprint(*train)}
     check_holdout(name, holdout, len(train[0]))
     if holdout:
         # RandomState's streams are frozen across NumPy versions: the same images for ever.
@@ -220,11 +226,12 @@ def load(
         )
     else:
         validation = read("test", data_dir)
+        fingerprint["test"] = sources.fingerprint(*validation)
     train_examples = check_examples("train_examples", train_examples, len(train[0]))
     validation_examples = check_examples(
         "validation_examples", validation_examples, len(validation[0])
     )
-    return InMemory(
+    loaded = InMemory(
         name,
         tuple(array[:train_examples] for array in train),
         tuple(array[:validation_examples] for array in validation),
@@ -232,6 +239,8 @@ def load(
         channels,
         preprocess,
     )
+    loaded.fingerprint = fingerprint
+    return loaded
 
 
 def check_examples(argument: str, wanted: int | None, available: int) -> int:

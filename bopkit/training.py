@@ -104,6 +104,7 @@ def train(
         "validation_examples": data.validation_examples,
         "holdout": holdout,
         "steps_per_epoch": steps,
+        "data_fingerprint": data.fingerprint,  # so that a run does not resume on other images
         "seed": seed,
     }
     folder = _make_folder(output_dir)

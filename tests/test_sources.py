@@ -230,3 +230,71 @@ for ours, theirs in zip(own, load_digits(return_X_y=True), strict=True):
 """
     done = run_python(code)
     assert done.returncode == 0, done.stderr
+
+
+# CIFAR-10's binary files.
+
+
+def write_cifar10_binary(folder, train=7, test=5):
+    """Six files of their authors' form; a pixel's red is 10 times its row, its green its label."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in [*(f"data_batch_{n}" for n in range(1, 6)), "test_batch"]:
+        count = test if name == "test_batch" else train
+        labels = (np.arange(count) % 10).astype(np.uint8)
+        planes = np.zeros((count, 3, 32, 32), np.uint8)
+        planes[:, 0] = 7 * np.arange(32)[:, None]
+        planes[:, 1] = labels[:, None, None]
+        rows = np.concatenate([labels[:, None], planes.reshape(count, -1)], axis=1)
+        (folder / f"{name}.bin").write_bytes(rows.tobytes())
+
+
+@pytest.mark.parametrize("inside", ["", "cifar-10-batches-bin"])
+def test_cifar10_binary_files(tmp_path, inside):
+    write_cifar10_binary(tmp_path / inside)
+    found = data.load("cifar10", data_dir=tmp_path)
+    assert (found.train_examples, found.validation_examples) == (35, 5)
+    images, labels = map(np.asarray, (found.train_images, found.train_labels))
+    np.testing.assert_array_equal(labels[:8], [0, 1, 2, 3, 4, 5, 6, 0])
+    np.testing.assert_array_equal(images[3, :, 5, 0], 7 * np.arange(32))
+    np.testing.assert_array_equal(images[3, :, :, 1], 3)
+
+
+@pytest.mark.parametrize("damage", [lambda c: c[:-1], lambda c: b"", lambda c: c + c * 2000])
+def test_damaged_cifar10_binary_files(tmp_path, damage):
+    write_cifar10_binary(tmp_path)
+    file = tmp_path / "data_batch_3.bin"
+    file.write_bytes(damage(file.read_bytes()))
+    with pytest.raises(DataError, match=r"data_batch_3.bin must hold .* get it again") as caught:
+        data.load("cifar10", data_dir=tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_wrong_label_in_cifar10_binary_files(tmp_path):
+    write_cifar10_binary(tmp_path)
+    file = tmp_path / "test_batch.bin"
+    file.write_bytes(bytes([77]) + file.read_bytes()[1:])
+    with pytest.raises(DataError, match="label 77"):
+        data.load("cifar10", data_dir=tmp_path)
+
+
+# The fingerprint of a set.
+
+
+def test_a_fingerprint_ignores_the_order_and_sees_every_pixel_and_label():
+    random = np.random.default_rng(0)
+    images, labels = random.integers(0, 256, (20, 4, 4, 3), np.uint8), np.arange(20) % 10
+    before = sources.fingerprint(images, labels)
+    order = random.permutation(20)
+    assert sources.fingerprint(images[order], labels[order]) == before
+    assert sources.fingerprint(images, labels[order]) != before
+    images[13, 2, 1, 0] ^= 1
+    assert sources.fingerprint(images, labels) != before
+
+
+def test_a_loaded_set_names_what_was_read_in_full(tmp_path):
+    write_cifar10_binary(tmp_path)
+    whole = data.load("cifar10", data_dir=tmp_path).fingerprint
+    part = data.load("cifar10", data_dir=tmp_path, train_examples=3, validation_examples=1)
+    held = data.load("cifar10", data_dir=tmp_path, holdout=4)
+    assert set(whole) == {"train", "test"} and part.fingerprint == whole
+    assert held.fingerprint == {"train": whole["train"]}
