@@ -1,0 +1,128 @@
+"""Run the study of sections 5.1 and 5.2 on CIFAR-10: trials, then every contender over the seeds.
+
+    python tools/study_cifar10.py DATA_DIR OUTPUT_DIR [--filters 32] [--precision mixed_bfloat16]
+
+`results/cifar10/PROTOCOL.md` says what is compared and how each claim is decided. To resume an
+interrupted study, repeat the command: completed runs are kept, and the others continue.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from bopkit import experiments, records, sweep
+
+EPOCHS, TRIAL_EPOCHS, HOLDOUT = 60, 5, 5000
+SEEDS, TRIAL_SEED = (0, 1, 2), 100
+RATES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
+
+
+def latent(epochs, rate, share):
+    """Latent weights with Adam, whose learning rate falls linearly to a share of itself."""
+    return "binarynet/default", {"learning_rate": rate, "learning_rate_end": rate * share}
+
+
+def paper(epochs, gamma, threshold):
+    """Bop with section 5.2's schedule: γ falls by 10 after each fifth of the run."""
+    steps = {"gamma_decay_rate": 0.1, "gamma_decay_epochs": epochs // 5}
+    return "binarynet/bop_sec52", {"gamma": gamma, "threshold": threshold, **steps}
+
+
+def recipe(epochs, gamma, share):
+    """Bop by the book's recipe: τ = 0, and γ falls by the same factor after every epoch."""
+    decay = {"gamma_decay_rate": share ** (1 / epochs), "gamma_decay_epochs": 1}
+    rates = {"learning_rate": 1e-2, "learning_rate_end": 1e-5}
+    return "binarynet/bop", {"gamma": gamma, "threshold": 0.0, **decay, **rates}
+
+
+def second_order(epochs, gamma, noises):
+    """Bop2ndOrder with τ at a number of standard deviations of the noise in its signal."""
+
+    def noise(gamma):  # of an average of independent gradients over their own size
+        return noises * (gamma / 2) ** 0.5
+
+    rates = {"gamma": gamma, "gamma_end": gamma / 1000, "sigma": 1e-2, "sigma_end": None}
+    thresholds = {"threshold": noise(gamma), "threshold_end": noise(gamma / 1000)}
+    if not noises:
+        thresholds = {"threshold": 0.0, "threshold_end": None}
+    return "binarynet/bop2ndorder", {
+        **rates, **thresholds, "learning_rate": 1e-2, "learning_rate_end": 1e-5
+    }  # fmt: skip
+
+
+# A contender: its settings, the rates that are tried, and the second number's start and trials.
+CONTENDERS = {
+    "latent": (latent, (3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1), 1e-2, (1.0, 0.1, 1e-3)),
+    "paper": (paper, RATES, 1e-8, (0.0, 1e-7, 1e-6)),
+    "recipe": (recipe, RATES, 1e-3, (0.1, 1e-2, 1e-4)),
+    "second_order": (second_order, RATES, 1.0, (0.0, 0.3, 3.0)),
+}
+
+
+def experiment(contender, epochs, values, size):
+    """The experiment of a contender at (its rate, its second number)."""
+    name, settings = CONTENDERS[contender][0](epochs, *values)
+    common = {"epochs": epochs, "batch_size": 50, "preprocess": "resize_and_flip"}
+    return experiments.override(experiments.get(name), settings | common | size)
+
+
+def trials(contender, size, run):
+    """Find a contender's numbers: six rates, then three second numbers at the best of them."""
+    _, rates, start, others = CONTENDERS[contender]
+
+    def best(grid):
+        runs = {
+            f"{contender}-{rate:g}-{second:g}": (
+                experiment(contender, TRIAL_EPOCHS, (rate, second), size),
+                TRIAL_SEED,
+            )
+            for rate, second in grid
+        }
+        scores = [records.final(record) for record in run(runs)]
+        return max(zip(scores, grid, strict=True))
+
+    first = best([(rate, start) for rate in rates])
+    return max(first, best([(first[1][0], other) for other in others]))[1]
+
+
+def main():
+    """Run what is missing, trials first, then seed by seed."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("data_dir", type=Path, help="folder that holds CIFAR-10")
+    parser.add_argument("output_dir", type=Path, help="folder for the runs")
+    parser.add_argument("--filters", type=int, default=32, help="BinaryNet's width (paper: 128)")
+    parser.add_argument("--precision", default="mixed_bfloat16", help="or float32")
+    parser.add_argument("--jobs", type=int, default=2, help="runs at once")
+    arguments = parser.parse_args()
+    size = {
+        "filters": arguments.filters,
+        "dense_units": 8 * arguments.filters,
+        "precision": arguments.precision,
+    }
+    data = {"dataset": "cifar10", "data_dir": arguments.data_dir}
+
+    def run(folder, **options):
+        def start(runs):
+            where = arguments.output_dir / folder
+            return sweep.sweep(runs, output_dir=where, jobs=arguments.jobs, **data, **options)
+
+        return start
+
+    chosen = {name: trials(name, size, run("tuning", holdout=HOLDOUT)) for name in CONTENDERS}
+    print("chosen:", chosen, flush=True)
+    lines = experiments.override(
+        experiments.get("binarynet/bop"),
+        {"epochs": EPOCHS, "preprocess": "resize_and_flip", **size},
+    )
+    for seed in SEEDS:
+        finals = {
+            f"{name}_seed{seed}": (experiment(name, EPOCHS, values, size), seed)
+            for name, values in chosen.items()
+        }
+        run("section52")(finals)
+        run("section51")(sweep.vary(lines, sweep.SECTION_51, [seed]))
+
+
+if __name__ == "__main__":
+    main()
