@@ -7,11 +7,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from bopkit.keras2 import tf  # isort: skip
+from bopkit._tensorflow import tf  # isort: skip
 
 from benchmarks import steps
 from benchmarks.timing import in_turn, ratio, summary
-from bopkit.layers import conv2d
+from bopkit.models.layers import conv2d
 
 BATCH = 50
 SIDE = 2048  # of the square matrices whose product stands for the peak

@@ -1,11 +1,12 @@
-"""The two gradients of BinaryNet's convolutions: TensorFlow's own and those of `bopkit.layers`."""
+"""Time the gradients of BinaryNet's convolutions: TensorFlow's and `bopkit.models.layers`'."""
 
 from __future__ import annotations
 
-from bopkit.keras2 import tf  # isort: skip
+from bopkit._tensorflow import tf  # isort: skip
 
 from benchmarks.timing import in_turn, ratio, summary
-from bopkit import layers, models
+from bopkit import models
+from bopkit.models import layers
 
 BATCH = 50
 HOW = {"strides": [1, 1, 1, 1], "padding": "SAME"}

@@ -11,7 +11,8 @@ import simplejpeg
 import tensorflow as tf
 
 from benchmarks.timing import in_turn, ratio, summary
-from bopkit import data, imagenet, samples
+from bopkit import data
+from bopkit.data.imagenet import drawn, pipeline
 
 BATCH = 64
 EPOCHS = 6  # over the images, each time the pipeline is measured
@@ -48,7 +49,7 @@ def make_sample(folder: str, images: int) -> data.Data:
     Returns:
         The set.
     """
-    prepared = samples.prepare_imagenet_sample(folder, train=images, validation=16)
+    prepared = drawn.prepare_imagenet_sample(folder, train=images, validation=16)
     return data.load("imagenet2012", data_dir=prepared)
 
 
@@ -79,8 +80,8 @@ def plain(sample: data.Data) -> Callable[[], float]:
         image = tf.io.decode_and_crop_jpeg(jpeg, window, channels=3)
         image = tf.compat.v1.image.resize_bicubic([image], (224, 224))[0]
         image = tf.image.random_flip_left_right(image)
-        image = (image - imagenet.MEAN) / imagenet.STANDARD_DEVIATION
-        return image, tf.one_hot(example["label"], imagenet.NUM_CLASSES)
+        image = (image - pipeline.MEAN) / pipeline.STANDARD_DEVIATION
+        return image, tf.one_hot(example["label"], pipeline.NUM_CLASSES)
 
     batches = (
         tf.data.TFRecordDataset(sample._train_files[0])

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 import time
 
-from bopkit.keras2 import tf  # isort: skip
+from bopkit._tensorflow import tf  # isort: skip
 
 from benchmarks import steps
 from benchmarks.timing import in_turn, ratio, summary
 from bopkit import data as bopdata
-from bopkit.builders import build_model, build_optimizer
-from bopkit.progress import Progress
+from bopkit.training.build import build_model, build_optimizer
+from bopkit.training.progress import Progress
 
 HPARAMS = {"batch_size": 100, "filters": 32, "dense_units": 256}
 

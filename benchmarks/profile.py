@@ -6,7 +6,7 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
-from bopkit.keras2 import tf  # isort: skip
+from bopkit._tensorflow import tf  # isort: skip
 
 from benchmarks import steps
 from benchmarks.timing import in_turn, ratio, summary

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from benchmarks import steps
 from benchmarks.timing import in_turn, ratio, summary
-from bopkit import cost
+from bopkit.experiments import cost
 
 BATCHES = (16, 50, 128, 512)
 WIDTHS = (32, 64, 128, 256)

@@ -6,14 +6,14 @@ import tempfile
 from collections.abc import Callable
 from unittest import mock
 
-from bopkit.keras2 import tf  # isort: skip  (before larq)
+from bopkit._tensorflow import tf  # isort: skip  (before larq)
 import larq as lq
 import numpy as np
 
 from bopkit import experiments, models, records
-from bopkit.distribute import find_cluster
-from bopkit.in_memory import InMemory
-from bopkit.loop import Loop
+from bopkit.data.memory import InMemory
+from bopkit.training.devices import find_cluster
+from bopkit.training.loop import Loop
 
 # More epochs than any measurement takes: one pipeline serves it all. With still more the experiment
 # would be refused: gamma, a tenth every 100 epochs, would end below what float32 holds.

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 from concurrent.futures import ThreadPoolExecutor
 
-from bopkit.keras2 import tf  # isort: skip  (before larq)
+from bopkit._tensorflow import tf  # isort: skip  (before larq)
 import larq as lq
 import numpy as np
 from larq.quantized_variable import QuantizedVariable
 
 from benchmarks.timing import in_turn, ratio, summary
-from bopkit.flipping import LARGE
 from bopkit.optimizers import Bop
+from bopkit.optimizers.base import LARGE
 
 WEIGHTS = 10_000_000
 # An update cannot do with less than reading w, m and g and writing w and m: five arrays. A copy

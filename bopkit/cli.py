@@ -17,9 +17,12 @@ from rich.table import Table
 from rich.text import Text
 
 import bopkit
-from bopkit import cli_data, experiments, records, sources, sweep, tables
+from bopkit import cli_data, experiments, records
+from bopkit._tensorflow import load_tensorflow
+from bopkit.data import readers
 from bopkit.errors import BopkitError
-from bopkit.startup import load_tensorflow
+from bopkit.records import tables
+from bopkit.training import sweep
 
 app = typer.Typer(
     help="Train binarized neural networks with Bop, without latent weights.",
@@ -29,7 +32,7 @@ app = typer.Typer(
 )
 app.add_typer(cli_data.app, name="data")
 
-# How a run ends that a scheduler or a terminal that closes has stopped: see bopkit.faults.
+# How a run ends that a scheduler or a terminal that closes has stopped: see bopkit.training.faults.
 _STOPPED = [128 + getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 _UsageError = typer.BadParameter.__base__  # click's, or the one of typer's own copy of click
 
@@ -164,7 +167,7 @@ def train(
     # A typing error shows before TensorFlow loads.
     experiments.override(experiment, overrides)
     experiments.check_seed(seed)
-    sources.check_name(dataset)
+    readers.check_name(dataset)
     if output_dir is None:
         output_dir = Path("runs") / f"{experiment.network}_{hparams_set}_{dataset}_seed{seed}"
     load_tensorflow()
@@ -231,7 +234,7 @@ def run_sweep(
     base = experiments.override(
         experiments.get(network, hparams_set), experiments.parse_hparams(hparams)
     )
-    sources.check_name(dataset)
+    readers.check_name(dataset)
     runs = sweep.vary(base, sweep.parse_lines(lines) or sweep.SECTION_51, range(seeds))
     with _resumable():
         sweep.sweep(

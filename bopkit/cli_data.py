@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from bopkit import prepare as preparing
+from bopkit.data import prepare as preparing
 
 app = typer.Typer(help="Get the datasets.", no_args_is_help=True)
 

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks import __main__ as command
 from benchmarks import report, steps, timing
-from bopkit.flipping import LARGE
+from bopkit.optimizers.base import LARGE
 
 ROOT = Path(__file__).resolve().parents[1]
 PATH = ROOT / "results" / "benchmarks.json"
@@ -89,12 +89,12 @@ def test_what_the_page_says_in_words_holds(sections):
         assert bop > 1.1 and abs(bop - latent) < 0.3 * (bop - 1)
         assert median("gradients", "input, TensorFlow") > 1.7
         assert median("gradients", "input, bopkit") < 1.3
-        # "in bfloat16 takes ten times as long", as bopkit.layers says
+        # "in bfloat16 takes ten times as long", as bopkit.models.layers says
         assert 7 < median("gradients", "bfloat16") < 15
     # "Small variables gain nothing from being compiled", and large ones do
     quarter, fourfold = (f"compiled, {n:,} weights" for n in (LARGE // 4, 4 * LARGE))
     assert median("update", quarter) < 1 < median("update", fourfold)
-    # "no faster", as bopkit.builders says
+    # "no faster", as bopkit.training.build says
     assert step["bop float32 compiled, batch 50"]["median"] < 1.05
     # "the step is its convolutions"
     assert profile["convolutions"]["median"] > 0.5

@@ -13,9 +13,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from bopkit import builders, data, experiments, imagenet, in_memory, models
-from bopkit.initializers import RandomSign
+from bopkit import data, experiments, models
+from bopkit.data import memory
+from bopkit.data.imagenet import pipeline
+from bopkit.models.initializers import RandomSign
 from bopkit.optimizers import Bop
+from bopkit.training import build
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "book" / "reproduction" / "faithfulness.md"
@@ -362,7 +365,7 @@ def test_schedules_follow_the_released_formula(experiment):
     last = experiment.epochs * per_epoch - 1
     chosen = np.array([0, 1, 999, 99_999, 100_000, 100_001, last // 2, last - 1, last])
     chosen = chosen[chosen <= last]
-    bop = builders.build_optimizer(experiment, examples)
+    bop = build.build_optimizer(experiment, examples)
     expected = staircase_or_line(experiment, decay, chosen)
     for step, gamma in zip(chosen, expected, strict=True):
         bop.iterations.assign(int(step))
@@ -395,7 +398,7 @@ def test_adam_takes_the_steps_of_the_older_class():
 def test_latent_weights_are_clipped_at_every_update():
     experiment = experiments.override(experiments.get("binarynet/default"), {"learning_rate": 0.4})
     model = models.binarynet((10, 10, 1), 10, method="latent", filters=2, dense_units=4)
-    optimizer = builders.build_optimizer(experiment, 1000)
+    optimizer = build.build_optimizer(experiment, 1000)
     random = np.random.default_rng(0)
     variables = model.trainable_variables
     for _ in range(4):
@@ -434,7 +437,7 @@ def numbered(count):
     """A set whose images say which they are."""
     number = np.arange(count)
     images = np.stack([number // 256, number % 256], axis=1).astype(np.uint8).reshape(-1, 1, 1, 2)
-    return in_memory.InMemory(
+    return memory.InMemory(
         "digits", (images, number % 10), (images[:1], number[:1]), None, None, "default"
     )
 
@@ -466,7 +469,7 @@ def test_crops_of_the_padded_image_are_uniform():
     image = tf.constant(np.stack([rows, columns], axis=-1))
     random = tf.random.stateless_uniform((3, count), (3, 4))
     # The 8 x 8 pixels in the middle are of the image itself wherever the crop lies, and say where.
-    found = in_memory.crop_and_flip(tf.broadcast_to(image, (count, 32, 32, 2)), random)
+    found = memory.crop_and_flip(tf.broadcast_to(image, (count, 32, 32, 2)), random)
     left, right = (found[:, 15, c, :].numpy().astype(int) for c in (15, 16))
     flipped = right[:, 1] < left[:, 1]
     top, side = left[:, 0] - 12, np.where(flipped, left[:, 1] - 13, left[:, 1] - 12)
@@ -480,7 +483,7 @@ def test_normalization_is_the_released_one_up_to_rounding():
     """x · (1/σ) - μ/σ on whole rows, for their (x - μ) / σ."""
     random = np.random.default_rng(0)
     images = random.uniform(-20, 275, (2, 16, 16, 3)).astype(np.float32)
-    made = object.__new__(imagenet.ImageNet)
+    made = object.__new__(pipeline.ImageNet)
     made.image_shape = (16, 16, 3)
     found = np.stack([made._normalize(tf.constant(image)) for image in images])
     mean, deviation = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bopkit.files import objects, whole_file
+from bopkit._files import objects, whole_file
 
 
 def test_a_file_that_fails_leaves_the_old_one_and_nothing_beside_it(tmp_path):

@@ -16,8 +16,9 @@ import time
 from pathlib import Path
 
 from bopkit import data as bopdata
-from bopkit import exporting, loading, models, packed, records
-from bopkit.files import whole_file
+from bopkit import models, records
+from bopkit._files import whole_file
+from bopkit.deploy import exporting, loading, packed
 
 ROUNDS = 7
 IMAGES = 200  # a round

@@ -11,7 +11,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from bopkit import experiments, records, sweep
+from bopkit import experiments, records
+from bopkit.training import sweep
 
 EPOCHS, TRIAL_EPOCHS, HOLDOUT = 60, 5, 5000
 SEEDS, TRIAL_SEED = (0, 1, 2), 100

@@ -8,7 +8,7 @@ import tarfile
 import numpy as np
 from PIL import Image
 
-from bopkit import samples
+from bopkit.data.imagenet import drawn
 
 SYNSET = "n01440764"
 
@@ -101,7 +101,7 @@ def write_imagenet(folder, train, validation=()):
     folder.mkdir(parents=True)
     inner = train if isinstance(train, bytes) else tar(train)
     (folder / "ILSVRC2012_img_train.tar").write_bytes(tar([member(f"{SYNSET}.tar", inner)]))
-    images = [samples.draw(SYNSET, (n,), size=(40, 30)) for n in range(3)] + list(validation)
+    images = [drawn.draw(SYNSET, (n,), size=(40, 30)) for n in range(3)] + list(validation)
     (folder / "ILSVRC2012_img_val.tar").write_bytes(
         tar(member(f"ILSVRC2012_val_{n:08d}.JPEG", jpeg) for n, jpeg in enumerate(images, 1))
     )

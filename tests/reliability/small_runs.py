@@ -67,7 +67,7 @@ def state(folder):
     """Every tensor of the newest checkpoint but those that count seconds and saves."""
     import tensorflow as tf
 
-    from bopkit import checkpoints
+    from bopkit.training import checkpoints
 
     reader = tf.train.load_checkpoint(checkpoints.find(folder / "checkpoints")[0])
     names = (n for n in reader.get_variable_to_shape_map() if "OBJECT_GRAPH" not in n)

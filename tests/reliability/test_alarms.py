@@ -7,9 +7,10 @@ import pytest
 import tensorflow as tf
 from small_runs import rows, run, state
 
-from bopkit import alarms, checkpoints, loop, optimizers, records
-from bopkit.binary import is_binary_variable
+from bopkit import optimizers, records
 from bopkit.errors import TrainingError
+from bopkit.optimizers.variables import is_binary_variable
+from bopkit.training import checkpoints, diagnosis, loop
 
 TWO = {"epochs": 2, "filters": 8, "dense_units": 32, "batch_size": 20}
 STEPS = 1437 // 20
@@ -30,7 +31,7 @@ def row(epoch=1, flip_ratio=0.0, gamma=1e-3, learning_rate=1e-2):
 
 
 def say(*found, threshold=0.1, largest=2e-4):
-    return alarms.find(found, threshold=threshold, largest_signal=lambda: largest)
+    return diagnosis.find(found, threshold=threshold, largest_signal=lambda: largest)
 
 
 @pytest.mark.parametrize(
@@ -113,7 +114,7 @@ def test_weights_that_flip_all_the_time_are_noticed_and_the_warning_survives_a_r
     ],
 )
 def test_bfloat16_on_a_processor_without_it(precision, hardware, warned):
-    said = alarms.before(precision, hardware)
+    said = diagnosis.before(precision, hardware)
     assert (said is not None and "precision=float32 is for it" in said) == warned
 
 
@@ -142,7 +143,7 @@ def test_one_step_that_turns_all_weights_is_noticed_even_if_the_run_stops_after_
         with pytest.raises(KeyboardInterrupt):
             run(tmp_path, f"binarynet/{method}", settings, checkpoint_minutes=0)
     record = run(tmp_path, f"binarynet/{method}", settings)
-    assert record["epochs"][0]["flip_ratio"] < alarms.TOO_MANY
+    assert record["epochs"][0]["flip_ratio"] < diagnosis.TOO_MANY
     assert record["epochs"][0]["max_flip_ratio"] > 0.9
     (warning,) = record["warnings"]
     assert "of the binary weights flipped in a single step of epoch 1" in warning["message"]

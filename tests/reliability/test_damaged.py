@@ -17,7 +17,9 @@ import bopkit  # noqa: F401  # sets TF_USE_LEGACY_KERAS before TensorFlow is imp
 
 import tensorflow as tf  # isort: skip
 
-from bopkit import data, imagenet, jpegs, prepare, samples, sources, tfrecords
+from bopkit import data
+from bopkit.data import prepare, readers, tfrecords
+from bopkit.data.imagenet import drawn, jpegs, pipeline
 from bopkit.errors import BopkitError, DataError
 
 pytest.importorskip("tensorflow_datasets")
@@ -54,7 +56,7 @@ def test_gz_files_with_a_flipped_bit_or_cut_short(tmp_path):
     """200 flips and 100 cuts: named, or (in what gzip says of the file's name) without effect."""
     folder = write_fashion_mnist(tmp_path)
     whole = {name: (folder / name).read_bytes() for name in FILES}
-    expected = {split: sources.fashion_mnist(split, folder) for split in ("train", "test")}
+    expected = {split: readers.fashion_mnist(split, folder) for split in ("train", "test")}
     moments, noticed = random.Random(0), 0
     for number in range(300):
         name = FILES[number % 4]
@@ -62,7 +64,7 @@ def test_gz_files_with_a_flipped_bit_or_cut_short(tmp_path):
         cut = content[: moments.randrange(len(content))]
         (folder / name).write_bytes(cut if number % 3 == 0 else flip(content, moments))
         split = "train" if name.startswith("train") else "test"
-        found, error = attempt(lambda s=split: sources.fashion_mnist(s, folder))
+        found, error = attempt(lambda s=split: readers.fashion_mnist(s, folder))
         if error:
             assert str(folder / name) in error and "\n" not in error
             noticed += 1
@@ -88,7 +90,7 @@ def test_gz_bombs_are_not_inflated(tmp_path, shape, inflated, message):
         for _ in range(inflated // 2**20):
             file.write(bytes(2**20))
     tracemalloc.start()
-    refused(lambda: sources.fashion_mnist("train", folder), folder / FILES[0], message)
+    refused(lambda: readers.fashion_mnist("train", folder), folder / FILES[0], message)
     assert tracemalloc.get_traced_memory()[1] < 2**22  # 4 MB of 256
     tracemalloc.stop()
 
@@ -109,7 +111,7 @@ def test_what_is_merely_odd_has_none(name):
 
 def test_jpegs_with_a_flipped_bit_or_cut_short():
     """400 flips and cuts: named, or decoded as training does; never a crash."""
-    whole, moments, named = samples.draw(SYNSET, (1,), size=(60, 40)), random.Random(0), 0
+    whole, moments, named = drawn.draw(SYNSET, (1,), size=(60, 40)), random.Random(0), 0
     assert jpegs.problem(whole) is None
     for number in range(400):
         cut = whole[: moments.randrange(len(whole))]
@@ -120,7 +122,7 @@ def test_jpegs_with_a_flipped_bit_or_cut_short():
             named += 1
         else:
             shape = tf.io.extract_jpeg_shape(content)
-            window = imagenet.centre_window(shape[:2])
+            window = pipeline.centre_window(shape[:2])
             pixels = tf.io.decode_and_crop_jpeg(content, window, channels=3)
             assert pixels.shape == (window[2], window[3], 3)
         assert problem or number % 4  # no cut is taken for an image

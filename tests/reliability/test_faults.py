@@ -14,8 +14,10 @@ import pytest
 import tensorflow as tf
 from small_runs import HPARAMS, assert_same_end, assert_true_so_far, run
 
-from bopkit import faults, locks, loop, progress, records, training
+from bopkit import _files, records
 from bopkit.errors import BopkitError, ConfigError, RecordError, TrainingError
+from bopkit.training import faults, loop, progress
+from bopkit.training import run as training
 
 TWO = HPARAMS | {"epochs": 2}
 
@@ -250,7 +252,7 @@ def test_a_file_system_without_locks_is_used_with_a_warning(tmp_path, monkeypatc
         raise OSError(errno.ENOLCK, "No locks available")
 
     monkeypatch.setattr(fcntl, "flock", no_locks)
-    with locks.only_one(tmp_path / ".lock", BopkitError("busy")):
+    with _files.only_one(tmp_path / ".lock", BopkitError("busy")):
         assert "cannot be locked (No locks available)" in capsys.readouterr().err
 
 

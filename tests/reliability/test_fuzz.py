@@ -18,19 +18,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bopkit import (
-    cli,
-    experiments,
-    figures,
-    notebooks,
-    presets,
-    ranges,
-    records,
-    rules,
-    sweep,
-    tables,
-)
+from bopkit import cli, experiments, records, rules
+from bopkit.book import figures, parameters, presets
 from bopkit.errors import BopkitError, ConfigError, RecordError
+from bopkit.records import tables
+from bopkit.rules import ranges
+from bopkit.training import sweep
 
 LONG = os.environ.get("HYPOTHESIS_PROFILE") == "long"
 
@@ -94,7 +87,7 @@ def test_mirrored_gradients_and_weights_give_the_mirrored_run(start, gradients, 
 @settings(max_examples=60 if LONG else 6, deadline=None)
 def test_the_optimizer_is_the_rule(shape, gamma, threshold, seed):
     from bopkit import Bop
-    from bopkit.keras2 import tf
+    from bopkit._tensorflow import tf
 
     random = np.random.default_rng(seed)
     weights, momentum = random.choice([-1.0, 1.0], shape).astype("f"), np.zeros(shape, "f")
@@ -127,7 +120,7 @@ SIZES = st.tuples(st.integers(1, 60), st.integers(1, 64), st.integers(64, 5000))
     moments=st.lists(st.floats(0, 1), max_size=8),
 )
 def test_a_schedule_goes_from_one_end_to_the_other(name, form, start, other, sizes, every, moments):
-    from bopkit import builders
+    from bopkit.training import build
 
     epochs, batch_size, images = sizes
     changes = {f"{rate}_end": "none" for rate in ("gamma", "threshold", "sigma")}
@@ -146,7 +139,7 @@ def test_a_schedule_goes_from_one_end_to_the_other(name, form, start, other, siz
         return
     total = epochs * images // batch_size
     steps = np.array(sorted({0, trained - 1, *(int(m * (trained - 1)) for m in moments)}))
-    hyper = builders.build_optimizer(experiment, images)._hypers[name]
+    hyper = build.build_optimizer(experiment, images)._hypers[name]
     found = [float(hyper(n)) if callable(hyper) else float(hyper) for n in (*steps, total)]
     if form == "staircase":
         stairs = steps // (every * images // batch_size)
@@ -315,7 +308,7 @@ def test_hparams_text_is_parsed_or_refused(text):
         sweep.parse_lines([text])
 
 
-PARAMETERS = st.sampled_from([*notebooks.COMMON, "network", "gamma", "epochs"]) | FIELDS
+PARAMETERS = st.sampled_from([*parameters.COMMON, "network", "gamma", "epochs"]) | FIELDS
 
 
 @fuzz
@@ -324,7 +317,7 @@ def test_a_notebooks_parameters_are_used_or_refused(given_):
     given_ = {"output_dir": "runs"} | given_
 
     def call():
-        read = notebooks.settings(given_, "imagenet", networks=("xnornet", "birealnet"))
+        read = parameters.settings(given_, "imagenet", networks=("xnornet", "birealnet"))
         assert str(read) and read.experiment(f"{read.network}/bop")
         return read
 

@@ -14,8 +14,11 @@ import damage
 import pytest
 import yaml
 
-from bopkit import experiments, loading, notebooks, records, schema, tables
+from bopkit import experiments, records
+from bopkit.book import parameters
+from bopkit.deploy import loading
 from bopkit.errors import BopkitError, DataError, RecordError
+from bopkit.records import schema, tables
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = "<script>document.title='pwned'</script>"
@@ -160,7 +163,7 @@ def unescape(html):
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
     """A small honest network with Bop, saved."""
-    from bopkit.keras2 import tf  # isort: skip
+    from bopkit._tensorflow import tf  # isort: skip
     import larq as lq
 
     from bopkit import Bop, RandomSign
@@ -256,7 +259,7 @@ def rewrite(source, target, change=lambda config: None, **more):
 def test_other_files_are_refused(saved, tmp_path):
     import h5py
 
-    from bopkit.keras2 import tf
+    from bopkit._tensorflow import tf
 
     proof = tmp_path / "proof"
     pickled = pickle.dumps(Touch(proof))
@@ -335,7 +338,7 @@ def test_a_notebooks_parameters_stay_text(value, tmp_path, monkeypatch):
     assert ast.literal_eval(assignment.value) == value
     for key in ("dataset", "preset", "gamma", "precision", "epochs", "seed"):
         with pytest.raises(BopkitError):
-            notebooks.settings({key: value}, "cifar10").experiment("binarynet/bop")
+            parameters.settings({key: value}, "cifar10").experiment("binarynet/bop")
     assert list(Path(tmp_path).iterdir()) == []
 
 
@@ -387,7 +390,8 @@ def test_what_would_unpickle_or_evaluate_is_found(line):
 @pytest.mark.parametrize("key", ["pythonClassName", "python_class_name", "type"])
 def test_a_prepared_set_that_names_code_is_refused_and_runs_none(key, tmp_path, monkeypatch):
     pytest.importorskip("tensorflow_datasets")
-    from bopkit import data, prepare
+    from bopkit import data
+    from bopkit.data import prepare
 
     proof = tmp_path / "proof"
     (tmp_path / "evil.py").write_text(f"open({str(proof)!r}, 'w').close()\n")

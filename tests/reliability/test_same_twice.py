@@ -22,7 +22,7 @@ import pytest
 
 TRAIN = """
 import json, sys
-from bopkit.startup import load_tensorflow
+from bopkit._tensorflow import load_tensorflow
 load_tensorflow()
 import bopkit
 name, folder, seed, precision, epochs = sys.argv[1:]

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 import bopkit
-from bopkit import data, experiments, figures, models, records, rules
-from bopkit.keras2 import tf
+from bopkit import data, experiments, models, records, rules
+from bopkit._tensorflow import tf
+from bopkit.book import figures
 
 WEIGHTS = np.ones(3)
 

@@ -76,7 +76,7 @@ CASES = [
     ([*TRAIN, "--hparams", "precision=float16"], "float16 cannot hold"),
     ([*TRAIN, "--hparams", "gamma_decay_rate=0.1"], "go together; give both"),
     (["train", "xnornet", "--hparams", "filters=8"], "xnornet has one size"),
-    ([*TRAIN, "--hparams-set", "default", "--hparams", "gamma=1e-3"], "have no gamma"),
+    ([*TRAIN, "--hparams-set", "default", "--hparams", "gamma=1e-3"], "which has no gamma"),
     (["sweep", "--vary", "threshold=0,-1"], "must be a finite number of at least 0"),
     # Numbers of images, and images of the wrong size
     ([*TRAIN, "--train-examples", "0"], "train_examples must be between 1 and the 1437"),

@@ -6,8 +6,9 @@ import pytest
 import test_wrong_use_api
 import test_wrong_use_cli
 
-from bopkit import notebooks, sweep
+from bopkit.book import parameters
 from bopkit.errors import BopkitError
+from bopkit.training import sweep
 
 DEFAULTS = {"preset": "smoke", "dataset": None, "data_dir": None, "output_dir": None, "seed": 0}
 EXPERIMENT = "binarynet/bop_sec52"
@@ -53,7 +54,7 @@ CASES = [
 def test_refused_in_one_sentence(given, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(BopkitError) as caught:
-        notebooks.settings(DEFAULTS | given, "cifar10").experiment(EXPERIMENT)
+        parameters.settings(DEFAULTS | given, "cifar10").experiment(EXPERIMENT)
     assert message in str(caught.value) and "\n" not in str(caught.value)
     assert list(tmp_path.iterdir()) == []
 
@@ -70,7 +71,7 @@ LINES = [
 
 @pytest.mark.parametrize(("lines", "message"), LINES, ids=lambda v: str(v)[:40])
 def test_a_sweep_refused_in_one_sentence(lines, message):
-    base = notebooks.settings(DEFAULTS, "hyperparameters").experiment("binarynet/bop")
+    base = parameters.settings(DEFAULTS, "hyperparameters").experiment("binarynet/bop")
     with pytest.raises(BopkitError) as caught:
         sweep.vary(base, lines)
     assert message in str(caught.value) and "\n" not in str(caught.value)

@@ -7,7 +7,7 @@ from functools import cache
 
 import pytest
 
-from bopkit import pictures
+from bopkit.book import pictures
 
 pytestmark = pytest.mark.browser
 

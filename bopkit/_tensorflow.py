@@ -1,0 +1,119 @@
+"""TensorFlow with Keras 2, which larq is written for: `from bopkit._tensorflow import tf`.
+
+This module loads TensorFlow when something asks for `tf`, and not before: the command line first
+checks what was typed, which takes no TensorFlow.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import tempfile
+from typing import TYPE_CHECKING
+
+from bopkit.errors import SetupError, did_you_mean
+
+os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+_TOO_LATE = (
+    "bopkit needs Keras 2 (larq does), but TensorFlow was imported with Keras 3: set "
+    "TF_USE_LEGACY_KERAS=1 in the environment, or import bopkit before tensorflow and larq."
+)
+
+
+def __getattr__(name):
+    if name == "tf":
+        globals()["tf"] = _import_tensorflow()
+        return globals()["tf"]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def _import_tensorflow():
+    try:
+        import tensorflow as tf
+
+        keras = tf.keras.optimizers.Optimizer.__module__
+    except ImportError as error:
+        # TensorFlow's own words for a missing Keras 2 are a paragraph.
+        raise SetupError(
+            "training needs TensorFlow with Keras 2, which cannot be imported: "
+            "pip install 'tensorflow>=2.18,<2.22' 'tf-keras>=2.18,<2.22' "
+            f"({' '.join(str(error).split())[:160]})."
+        ) from error
+    if not keras.startswith("tf_keras"):
+        raise SetupError(_TOO_LATE)
+    try:
+        import larq  # noqa: F401
+    except AttributeError as error:
+        # TensorFlow came first, and nobody had looked at `tf.keras`: that is Keras 2 by now, while
+        # what larq finds under `tensorflow.keras` is Keras 3.
+        raise SetupError(_TOO_LATE) from error
+    return tf
+
+
+def load_tensorflow() -> None:
+    """Import TensorFlow without the notes that its C++ parts print before any log level counts.
+
+    What it prints is shown only if the import fails.
+
+    Raises:
+        SetupError: TensorFlow is missing, or Keras 3 was loaded before bopkit.
+    """
+    # Later messages: warnings and errors alone.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    sys.stderr.flush()
+    stderr = os.dup(2)
+    with tempfile.TemporaryFile() as notes:
+        os.dup2(notes.fileno(), 2)
+        try:
+            # Listing the devices is what makes TensorFlow look for a GPU, and print notes about it.
+            list_devices()
+        except SetupError:
+            raise
+        except BaseException:
+            notes.seek(0)
+            os.write(stderr, notes.read())
+            raise
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+
+
+def list_devices(kind: str | None = None) -> list[str]:
+    """List the names of the devices that TensorFlow sees.
+
+    Args:
+        kind: "CPU" or "GPU" for those alone; None for all.
+    """
+    from bopkit._tensorflow import tf
+
+    return [device.name for device in tf.config.list_physical_devices(kind)]
+
+
+def can_compile() -> bool:
+    """Whether this TensorFlow has XLA: every one but that for Apple's own processors."""
+    return not (platform.system() == "Darwin" and platform.machine() == "arm64")
+
+
+def find_optimizer(name: str) -> tf.keras.optimizers.Optimizer:
+    """Make one of Keras' optimizers by its name, in upper or lower case.
+
+    Raises:
+        ValueError: Keras has no optimizer of this name.
+    """
+    from bopkit._tensorflow import tf
+
+    optimizer = tf.keras.optimizers.Optimizer
+    kinds = vars(tf.keras.optimizers).values()
+    names = {k.__name__.lower() for k in kinds if isinstance(k, type) and issubclass(k, optimizer)}
+    names -= {"optimizer"}
+    if name.lower() not in names:
+        raise ValueError(
+            f"there is no optimizer {name!r}: {did_you_mean(name, names)}"
+            f"there are: {', '.join(sorted(names))}."
+        )
+    return tf.keras.optimizers.get(name)

@@ -1,0 +1,1 @@
+"""What only the pages need: style, figures, the small network, widgets, pictures."""

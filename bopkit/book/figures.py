@@ -1,0 +1,158 @@
+"""Figures of training runs, in the book's one style. Pure functions: records in, a figure out."""
+
+from __future__ import annotations
+
+import statistics
+from collections import defaultdict
+from collections.abc import Iterable
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+
+from bopkit import rules
+from bopkit._text import number
+from bopkit.book.style import SEQUENCE, STYLE, new_figure
+from bopkit.experiments import METHODS
+from bopkit.records.tables import METHOD_NAMES
+
+METHOD_COLOURS = {name: method.colour for name, method in METHODS.items()}
+
+
+def training_curves(runs: Iterable[dict], *, top_5: bool = False) -> Figure:
+    """Accuracy and π_t over the epochs, one line a method, all seeds behind it.
+
+    Args:
+        runs: run records of `bopkit.train`.
+        top_5: draw top-5 accuracy too, dashed.
+
+    Returns:
+        A figure of two panels: validation accuracy in percent, and π_t as in section 5.1. A
+        thick line is the mean over the seeds, the band their range.
+
+    Raises:
+        ValueError: there is no epoch to draw, or an epoch lacks what is drawn.
+    """
+    groups = defaultdict(list)
+    for run in runs:
+        if run["epochs"]:
+            groups[run["config"]["method"]].append(run)
+    if not groups:
+        raise ValueError("no run has finished an epoch yet; there is nothing to draw.")
+    with mpl.rc_context(STYLE):
+        figure, (left, right) = new_figure(8, 3.2, 1, 2)
+        for method, group in groups.items():
+            colour, name = METHOD_COLOURS[method], METHOD_NAMES[method]
+            accuracy = [_percent(_column(run, "val_accuracy")) for run in group]
+            flips = [rules.log_flip_ratio(_column(run, "flip_ratio")) for run in group]
+            _band(left, accuracy, colour, f"{name}, top-1" if top_5 else name)
+            if top_5:
+                accuracy = [_percent(_column(run, "val_top_5_accuracy")) for run in group]
+                _band(left, accuracy, colour, f"{name}, top-5", linestyle="--")
+            _band(right, flips, colour, name)
+        left.set(title=f"Validation {'accuracy' if top_5 else 'top-1'} (%)", xlabel="epoch")
+        right.set(title="Flip ratio, πₜ", xlabel="epoch")
+        right.set_ylabel("log(flipped / all + e⁻⁹)")
+        for axis in (left, right):
+            axis.xaxis.get_major_locator().set_params(integer=True)
+            axis.legend()
+    figure.description = "Validation accuracy and flip ratio by epoch. At the end: " + "; ".join(
+        f"{METHOD_NAMES[method]} {_at_the_end(group)}" for method, group in groups.items()
+    )
+    return figure
+
+
+def _at_the_end(runs) -> str:
+    """Mean top-1 and π_t of the last epoch, in words."""
+    accuracy = statistics.fmean(run["epochs"][-1]["val_accuracy"] for run in runs)
+    flips = statistics.fmean(run["epochs"][-1]["flip_ratio"] for run in runs)
+    return f"{100 * accuracy:.1f} % top-1, πₜ {rules.log_flip_ratio(flips):.1f}"
+
+
+def _band(axis, curves, colour, label, linestyle="-"):
+    """The mean of several curves and the range they span."""
+    length = min(len(c) for c in curves)
+    curves = np.array([c[:length] for c in curves])
+    epochs = np.arange(1, length + 1)
+    axis.plot(
+        epochs,
+        curves.mean(axis=0),
+        color=colour,
+        label=label,
+        linestyle=linestyle,
+        marker="o",
+        markersize=3,
+    )
+    if len(curves) > 1:
+        axis.fill_between(
+            epochs, curves.min(axis=0), curves.max(axis=0), color=colour, alpha=0.2, linewidth=0
+        )
+
+
+def sweep_curves(runs: Iterable[dict], *, vary: str, fixed: str) -> Figure:
+    """Figure 1 of the paper for one hyperparameter: accuracy and π_t, a line a value.
+
+    Args:
+        runs: run records of a sweep.
+        vary: "gamma" or "threshold", the one that the lines differ in.
+        fixed: the other; only the runs at its most frequent value are drawn.
+
+    Returns:
+        A figure of three panels: top-1 in training and in validation, in percent, and π_t. The
+        stronger a line, the more its setting should flip: a higher γ, a lower τ.
+
+    Raises:
+        ValueError: no run has finished an epoch, an epoch lacks what is drawn, or a run has no γ
+            and τ.
+    """
+    runs = [run for run in runs if run["epochs"]]
+    if not runs:
+        raise ValueError("no run has finished an epoch yet; there is nothing to draw.")
+    for run in runs:
+        if run["config"][vary] is None or run["config"][fixed] is None:
+            raise ValueError(f"{run['experiment']} has no {vary} and {fixed} to compare it by.")
+    at = statistics.mode(run["config"][fixed] for run in runs)
+    groups = defaultdict(list)
+    for run in runs:
+        if run["config"][fixed] == at:
+            groups[run["config"][vary]].append(run)
+    values = sorted(groups, reverse=vary == "threshold")
+    strength = np.linspace(0, len(SEQUENCE) - 1, len(values)).round().astype(int)
+    shades = [SEQUENCE[i] for i in strength]
+    symbol, other = {"gamma": ("γ", "τ"), "threshold": ("τ", "γ")}[vary]
+    with mpl.rc_context(STYLE):
+        figure, axes = new_figure(9, 3.2, 1, 3)
+        for value, colour in zip(values, shades, strict=True):
+            for axis, key in zip(axes, ("accuracy", "val_accuracy", "flip_ratio"), strict=True):
+                curves = [_column(run, key) for run in groups[value]]
+                scale = rules.log_flip_ratio if key == "flip_ratio" else _percent
+                _band(axis, [scale(c) for c in curves], colour, f"{symbol} = {number(value)}")
+        for axis, title in zip(
+            axes,
+            ("Training top-1 (%)", "Validation top-1 (%)", "Flip ratio, πₜ"),
+            strict=True,
+        ):
+            axis.set(title=title, xlabel="epoch")
+            axis.xaxis.get_major_locator().set_params(integer=True)
+        axes[0].legend(title=f"{other} = {number(at)}", loc="lower right")
+    figure.description = "Accuracy in training and validation, and flip ratio. At the end: " + (
+        "; ".join(f"{symbol} = {number(value)}: {_at_the_end(groups[value])}" for value in values)
+    )
+    return figure
+
+
+def _column(run, key):
+    """What a run's epochs say of one thing: a share of all, from 0 to 1."""
+    values = [row.get(key) for row in run["epochs"]]
+    for epoch, value in enumerate(values, 1):
+        if value is None or not 0 <= value <= 1:
+            said = "is not there" if value is None else f"is {value:g}"
+            raise ValueError(
+                f"{key} of epoch {epoch} of {run['experiment']} {said}, and must be from 0 to 1 "
+                "to be drawn: train it again, or leave it out."
+            )
+    return values
+
+
+def _percent(values):
+    return 100 * np.asarray(values)

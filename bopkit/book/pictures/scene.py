@@ -1,0 +1,112 @@
+"""What an interactive picture is: a pure function and the sliders that move it."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from matplotlib.figure import Figure
+
+from bopkit._text import number
+from bopkit.book import style
+
+
+@dataclass(frozen=True)
+class Slider:
+    """One thing that the reader moves.
+
+    Attributes:
+        name: the argument of the drawing function.
+        label: what the reader reads, such as "adaptivity rate γ".
+        values: what a page offers, in order: numbers, or words for a choice.
+        start: the value at first, one of `values`.
+        log: the values are evenly spaced in their logarithm: a live kernel fills the gaps so.
+    """
+
+    name: str
+    label: str
+    values: tuple
+    start: float | str
+    log: bool = False
+
+    def __post_init__(self):
+        if self.start not in self.values:
+            raise ValueError(f"{self.name} starts at {self.start!r}, which is not in its values.")
+
+    @property
+    def is_choice(self) -> bool:
+        """Whether the values are words."""
+        return isinstance(self.values[0], str)
+
+    def text(self, value) -> str:
+        """A value as the reader reads it."""
+        return value if isinstance(value, str) else number(value)
+
+    def fine_values(self, parts: int = 4) -> tuple:
+        """The values with the gaps filled, for a live kernel, which draws whatever is asked.
+
+        Args:
+            parts: into how many a gap is cut. Whole numbers and a gap next to 0 on a
+                logarithmic slider are left as they are.
+        """
+        if self.is_choice or all(isinstance(v, int) for v in self.values):
+            return self.values
+        filled = [self.values[0]]
+        for low, high in itertools.pairwise(self.values):
+            for part in range(1, parts):
+                if not self.log:
+                    filled.append(low + (high - low) * part / parts)
+                elif low * high > 0:
+                    filled.append(low * (high / low) ** (part / parts))
+            filled.append(high)
+        return tuple(filled)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """An interactive picture.
+
+    Attributes:
+        name: how a page asks for it.
+        draw: `draw(**values)` gives a figure whose `description` says what there is to see, with
+            the numbers. Pure: the same values give the same figure.
+        sliders: what moves it, one for each argument of `draw`.
+    """
+
+    name: str
+    draw: Callable[..., Figure]
+    sliders: tuple[Slider, ...] = field(default=())
+
+    @property
+    def start(self) -> dict:
+        """The values at first."""
+        return {slider.name: slider.start for slider in self.sliders}
+
+    @functools.cached_property
+    def _places(self) -> list:
+        return style.lay_out(self.draw(**self.start))
+
+    def picture(self, **values) -> Figure:
+        """The figure for some values, its axes where the first picture has them.
+
+        Axes that moved a little at each step of a slider would draw the eye, and to measure all
+        texts anew takes as long as to draw them.
+        """
+        figure = self.draw(**values)
+        style.lay_out(figure, self._places)
+        return figure
+
+    def grid(self) -> Iterator[dict]:
+        """Every combination that a page offers; the last slider moves fastest."""
+        names = [slider.name for slider in self.sliders]
+        for values in itertools.product(*(slider.values for slider in self.sliders)):
+            yield dict(zip(names, values, strict=True))
+
+    def corners(self) -> Iterator[dict]:
+        """Every combination of the sliders' ends, and of all words of a choice."""
+        names = [slider.name for slider in self.sliders]
+        ends = [s.values if s.is_choice else (s.values[0], s.values[-1]) for s in self.sliders]
+        for values in itertools.product(*ends):
+            yield dict(zip(names, values, strict=True))

@@ -1,0 +1,161 @@
+"""The book's interactive pictures, shown where they stand: three levels from one pure function.
+
+- With a live kernel: ipywidgets' sliders, and a picture drawn anew at every move.
+- In a page of the book, with no kernel and no network: every picture the sliders can reach is
+  drawn when the book is built and packed into the page; `book/_static/explorer.js` shows one.
+- Without JavaScript: the picture at the sliders' start, and what it shows in words.
+
+The page's level uses the browser's own sliders and not ipywidgets' embedded state: they work
+with a keyboard, a finger and a screen reader, they need no 3 MB of widget manager, and there is
+something to see when no script runs.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import zlib
+from html import escape
+
+import ipywidgets
+
+from bopkit.book import pictures, style
+from bopkit.book.pictures.scene import Scene, Slider
+
+
+def explore(name: str):
+    """Show an interactive picture, as the last line of a cell.
+
+    Args:
+        name: one of `bopkit.book.pictures.NAMES`.
+
+    Returns:
+        A `Live` widget; while the book is built, a `Page`.
+
+    Raises:
+        ValueError: there is no such picture.
+    """
+    scene = pictures.get(name)
+    return Page(scene) if style.in_page() else Live(scene)
+
+
+class Live(ipywidgets.VBox):
+    """Sliders over a picture that is drawn anew at every move.
+
+    Args:
+        scene: what to draw.
+    """
+
+    def __init__(self, scene: Scene):
+        self.scene = scene
+        self.controls = {slider.name: _control(slider) for slider in scene.sliders}
+        self.picture = ipywidgets.HTML()
+        for control in self.controls.values():
+            control.observe(self._draw, names="value")
+        super().__init__([*self.controls.values(), self.picture])
+        self._draw()
+
+    def _draw(self, change=None):
+        values = {name: control.value for name, control in self.controls.items()}
+        figure = self.scene.picture(**values)
+        # JupyterLab's own ink and paper, so that the picture fits a dark one too.
+        self.picture.value = (
+            '<div style="max-width: 46rem; --bop-ink: var(--jp-ui-font-color1);'
+            " --bop-muted: var(--jp-ui-font-color2); --bop-grid: var(--jp-border-color2);"
+            ' --bop-paper: var(--jp-layout-color0); --bop-sans: var(--jp-ui-font-family)">'
+            f"{style.inline_svg(figure)}<p>{escape(figure.description)}</p></div>"
+        )
+
+
+def _control(slider: Slider):
+    """The ipywidget for one slider."""
+    look = {
+        "description": slider.label,
+        "style": {"description_width": "12rem"},
+        "layout": ipywidgets.Layout(width="36rem", max_width="100%"),
+    }
+    if slider.is_choice:
+        return ipywidgets.ToggleButtons(options=slider.values, value=slider.start, **look)
+    options = [(slider.text(value), value) for value in slider.fine_values()]
+    return ipywidgets.SelectionSlider(options=options, value=slider.start, **look)
+
+
+class Page:
+    """An interactive picture as HTML, with all that its sliders can reach inside.
+
+    Args:
+        scene: what to draw.
+    """
+
+    def __init__(self, scene: Scene):
+        self.scene = scene
+
+    def _repr_html_(self):
+        return page_html(self.scene)
+
+
+def page_html(scene: Scene) -> str:
+    """One `<div class="bop-explorer">` that needs no kernel, no network and, to be read, no script.
+
+    Args:
+        scene: what to draw; once for each combination of its sliders' values.
+
+    Returns:
+        HTML: the sliders (hidden until the script has taken them over), the first picture, its
+        description, and the packed pictures.
+    """
+    frames, first = [], None
+    for values in scene.grid():
+        figure = scene.picture(**values)
+        frames.append((style.inline_svg(figure), figure.description))
+        if values == scene.start:
+            first = frames[-1]
+    svg, description = first
+    controls = "".join(_field(scene, slider) for slider in scene.sliders)
+    return (
+        f'<div class="bop-explorer" data-scene="{scene.name}">'
+        f'<form class="bop-controls" hidden>{controls}</form>'
+        f'<div class="bop-picture">{svg}</div>'
+        f'<p class="bop-says" aria-live="polite">{escape(description)}</p>'
+        "<noscript><p>With JavaScript on, this picture moves.</p></noscript>"
+        f'<script type="application/octet-stream">{_pack(frames)}</script>'
+        "</div>"
+    )
+
+
+def _pack(frames) -> str:
+    """All pictures as text: JSON, deflated, in base64; the last slider moves fastest.
+
+    The pictures of a scene share most of their elements (axes, grid, labels): `parts` holds each
+    once, and a picture is a list of numbers of parts. Deflate alone would not see it, because
+    its memory of 32 KB is shorter than a picture.
+    """
+    parts: dict[str, int] = {}
+    packed = [
+        [[parts.setdefault(part, len(parts)) for part in svg.split("<")[1:]], description]
+        for svg, description in frames
+    ]
+    text = json.dumps({"parts": list(parts), "frames": packed}, ensure_ascii=False)
+    return base64.b64encode(zlib.compress(text.encode(), 9)).decode()
+
+
+def _field(scene: Scene, slider: Slider) -> str:
+    """The page's own control for one slider, with its values as text."""
+    start = slider.values.index(slider.start)
+    texts = [slider.text(value) for value in slider.values]
+    label = escape(slider.label)
+    if slider.is_choice:
+        buttons = "".join(
+            f'<label><input type="radio" name="{scene.name}-{slider.name}" value="{i}"'
+            f"{' checked' if i == start else ''}><span>{escape(text)}</span></label>"
+            for i, text in enumerate(texts)
+        )
+        return f'<fieldset data-size="{len(texts)}"><legend>{label}</legend>{buttons}</fieldset>'
+    ident = f"{scene.name}-{slider.name}"
+    return (
+        f'<div class="bop-slider" data-size="{len(texts)}"><label for="{ident}">{label}</label>'
+        f'<output for="{ident}">{escape(texts[start])}</output>'
+        f'<input type="range" id="{ident}" min="0" max="{len(texts) - 1}" step="1" value="{start}"'
+        f' aria-valuetext="{escape(texts[start])}"'
+        f' data-texts="{escape(json.dumps(texts, ensure_ascii=False))}"></div>'
+    )

@@ -1,0 +1,156 @@
+"""What every set of images can do: batches of a global order, shared between workers."""
+
+from __future__ import annotations
+
+from bopkit._tensorflow import tf
+from bopkit.data.checks import is_whole
+from bopkit.errors import DataError
+
+
+class Data:
+    """A training and a validation set of images, ready to be batched. Made by `load`.
+
+    Attributes:
+        name: one of `DATASETS`.
+        num_classes: length of a one-hot label.
+        image_shape: (height, width, channels) of an image as the network sees it.
+        train_examples, validation_examples: how many images each of the two sets holds.
+        preprocess: name of the preprocessing.
+        fingerprint: by split that was read, the SHA-256 of its images and labels in full; empty
+            for ImageNet.
+    """
+
+    fingerprint: dict[str, str]
+
+    def __init__(
+        self,
+        name: str,
+        num_classes: int,
+        image_shape: tuple[int, int, int],
+        train_examples: int,
+        validation_examples: int,
+        preprocess: str,
+    ):
+        self.name = name
+        self.num_classes = num_classes
+        self.image_shape = image_shape
+        self.train_examples = train_examples
+        self.validation_examples = validation_examples
+        self.preprocess = preprocess
+        self.fingerprint = {}
+
+    def steps_per_epoch(self, batch_size: int) -> int:
+        """Full batches in one epoch; the examples left over differ from epoch to epoch.
+
+        Raises:
+            DataError: if the training set does not fill one batch.
+        """
+        if not (is_whole(batch_size) and 1 <= batch_size <= self.train_examples):
+            raise DataError(
+                f"batch_size must be between 1 and the {self.train_examples} training examples "
+                f"of {self.name}, not {batch_size!r}."
+            )
+        return self.train_examples // batch_size
+
+    def train_batches(
+        self,
+        batch_size: int,
+        *,
+        seed: int,
+        epochs: int,
+        start_epoch: int = 0,
+        start_step: int = 0,
+        shard: tuple[int, int] = (0, 1),
+    ) -> tf.data.Dataset:
+        """Shuffled, augmented batches of all epochs, in one pipeline that is never rebuilt.
+
+        Args:
+            batch_size: size of the global batch, over all workers.
+            seed: of the order and of the augmentation; nothing else influences them.
+            epochs: where the sequence ends: epochs `start_epoch` to `epochs - 1` are produced.
+            start_epoch: where to begin.
+            start_step: where to begin in that epoch. What lies before is skipped undecoded, and
+                what follows equals the uninterrupted sequence bit for bit.
+            shard: (index, count): worker `index` of `count` gets every count-th example of each
+                global batch, beginning with the index-th.
+
+        Returns:
+            A dataset of (images, labels): float32 (batch_size / count, height, width, channels)
+            and one-hot float32 (batch_size / count, num_classes); `steps_per_epoch` an epoch.
+
+        Raises:
+            DataError: if the batch is larger than the set, or not divisible by the shard count.
+        """
+        index, count = _check_shard(shard, batch_size)
+        steps = self.steps_per_epoch(batch_size)
+        batches = self._train(
+            batch_size, steps, seed, range(start_epoch, epochs), start_step, index, count
+        )
+        remaining = max(0, (epochs - start_epoch) * steps - start_step)
+        return _finish(batches.apply(tf.data.experimental.assert_cardinality(remaining)))
+
+    def validation_batches(
+        self, batch_size: int, *, shard: tuple[int, int] = (0, 1)
+    ) -> tf.data.Dataset:
+        """The whole validation set in its fixed order, the last partial batch included.
+
+        Args:
+            batch_size: size of the global batch, over all workers.
+            shard: as in `train_batches`. Every worker gets the same number of batches; where the
+                last holds fewer examples than there are workers, some of them get an empty one.
+
+        Returns:
+            A dataset of (images, labels) as in `train_batches`, to be iterated as often as needed.
+
+        Raises:
+            DataError: if `batch_size` is below 1 or not divisible by the shard count.
+        """
+        index, count = _check_shard(shard, batch_size)
+        return _finish(self._validation(batch_size, index, count))
+
+    def find_damaged(self, *where: int) -> str | None:
+        """Which image cannot be decoded, once TensorFlow has said that one cannot.
+
+        Args:
+            *where: batch_size, seed, epoch and step, to look at the training images from there to
+                the end of the epoch; none of them, to look at the validation images.
+
+        Returns:
+            A sentence with the image's name and what to do; None where none is found.
+        """
+        return None  # arrays were decoded when they were read
+
+    def _train(
+        self,
+        batch_size: int,
+        steps: int,
+        seed: int,
+        epochs: range,
+        start_step: int,
+        index: int,
+        count: int,
+    ) -> tf.data.Dataset:
+        raise NotImplementedError
+
+    def _validation(self, batch_size: int, index: int, count: int) -> tf.data.Dataset:
+        raise NotImplementedError
+
+
+def _check_shard(shard: tuple[int, int], batch_size: int) -> tuple[int, int]:
+    index, count = shard
+    if not 0 <= index < count:
+        raise DataError(f"shard must be (index, count) with 0 <= index < count, not {shard}.")
+    if not is_whole(batch_size) or batch_size < 1 or batch_size % count:
+        raise DataError(
+            f"batch_size must be at least 1 and a multiple of the {count} workers that share "
+            f"each batch, not {batch_size}."
+        )
+    return index, count
+
+
+def _finish(batches: tf.data.Dataset) -> tf.data.Dataset:
+    """Prefetches; and tells a distribution strategy that the batches are a worker's own already."""
+    options = tf.data.Options()
+    options.deterministic = True
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
+    return batches.with_options(options).prefetch(tf.data.AUTOTUNE)

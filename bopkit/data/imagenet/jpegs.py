@@ -1,0 +1,46 @@
+"""Whether a file is an image that training can decode, and if not, why: in a few words."""
+
+from __future__ import annotations
+
+from bopkit._tensorflow import tf
+
+# Decoded they take three bytes a pixel. ImageNet's largest images have about 60 million.
+MOST_PIXELS = 100_000_000
+
+_OTHERS = {
+    b"\x89PNG": "a PNG file",
+    b"GIF8": "a GIF file",
+    b"BM": "a BMP file",
+    b"RIFF": "a WebP file",
+    b"II*\0": "a TIFF file",
+    b"MM\0*": "a TIFF file",
+    b"PK\3\4": "a zip archive",
+    b"\x1f\x8b": "a gzip file",
+}
+
+
+def problem(content: bytes) -> str | None:
+    """Why training could not use an image. Decodes all of it, at an eighth of its size.
+
+    A flipped bit within an image often gives another image that is as good: only a checksum could
+    tell, and JPEG has none.
+
+    Args:
+        content: the whole file.
+
+    Returns:
+        Words that follow the file's name, such as "is a PNG file, and not a JPEG"; None where
+        nothing is wrong.
+    """
+    if not content.startswith(b"\xff\xd8"):
+        kind = next((kind for magic, kind in _OTHERS.items() if content.startswith(magic)), None)
+        return f"is {kind}, and not a JPEG" if kind else "is empty" if not content else "is no JPEG"
+    try:
+        height, width, _ = tf.io.extract_jpeg_shape(content).numpy().tolist()
+        # Before a byte of it is decoded: a small file may claim any size.
+        if height * width > MOST_PIXELS:
+            return f"claims {width:,} x {height:,} pixels, of which {MOST_PIXELS:,} are the most"
+        tf.io.decode_jpeg(content, channels=3, ratio=8)
+    except tf.errors.OpError:
+        return "is cut short or damaged"
+    return None

@@ -1,0 +1,1 @@
+"""Write trained networks to small files, and load them."""

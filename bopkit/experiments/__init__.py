@@ -1,0 +1,33 @@
+"""What can be run: the methods, what an experiment says, and the papers' settings."""
+
+from bopkit.experiments.experiment import (
+    FIXED,
+    Experiment,
+    check_seed,
+    override,
+    parse_hparams,
+)
+from bopkit.experiments.methods import METHODS
+from bopkit.experiments.paper import (
+    ALIASES,
+    EXPERIMENTS,
+    NETWORKS,
+    changes,
+    check_network,
+    get,
+)
+
+__all__ = [
+    "ALIASES",
+    "EXPERIMENTS",
+    "FIXED",
+    "METHODS",
+    "NETWORKS",
+    "Experiment",
+    "changes",
+    "check_network",
+    "check_seed",
+    "get",
+    "override",
+    "parse_hparams",
+]

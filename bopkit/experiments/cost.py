@@ -1,0 +1,191 @@
+"""What a run of the paper costs: floating-point operations, and hours on a GPU that you name.
+
+Nothing here is measured. The operations follow from the shapes of the layers; the hours from a
+GPU's published peak and an assumed fraction of it. TensorFlow is imported only to count a network.
+
+A GPU multiplies binary weights as the floating-point numbers -1 and +1: training a binary network
+costs as many operations as training a real-valued one of the same shape.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable
+
+from bopkit import experiments
+from bopkit.errors import ConfigError
+from bopkit.experiments import Experiment
+
+# The paper's data: training images, validation images, shape of an image, classes.
+DATASETS = {
+    "cifar10": (50_000, 10_000, (32, 32, 3), 10),
+    "imagenet2012": (1_281_167, 50_000, (224, 224, 3), 1000),
+}
+
+# Peak of dense matrix products as NVIDIA publishes it, in FLOP/s, by `Experiment.precision`.
+# TensorFlow runs float32 products as TF32 where the GPU has it. A V100 has neither TF32 nor
+# bfloat16, and the 125e12 of its float16 are of no use here: float16 cannot hold Bop's threshold.
+GPUS: dict[str, dict[str, float]] = {
+    "V100": {"float32": 15.7e12},
+    "A100": {"float32": 156e12, "mixed_bfloat16": 312e12},
+    "H100": {"float32": 494.7e12, "mixed_bfloat16": 989.4e12},  # the SXM module
+}
+
+
+def count_macs(model) -> int:
+    """Multiply-accumulates of one image's forward pass through a model.
+
+    A convolution has `output height x output width x output channels x kernel height x kernel
+    width x input channels` of them, a dense layer `inputs x units`. Batch normalization, pooling
+    and activations are left out: their share is below a hundredth.
+
+    Args:
+        model: a built Keras model, quantized layers included.
+
+    Returns:
+        Multiply-accumulates an image.
+    """
+    from bopkit._tensorflow import tf
+
+    macs = 0
+    for layer in model.layers:
+        if isinstance(layer, tf.keras.layers.Conv2D):
+            _, height, width, _ = layer.output_shape
+            macs += height * width * layer.kernel.shape.num_elements()
+        elif isinstance(layer, tf.keras.layers.Dense):
+            macs += layer.kernel.shape.num_elements()
+    return macs
+
+
+def forward_macs(experiment: str | Experiment) -> int:
+    """Multiply-accumulates of one image of the paper's data through an experiment's network.
+
+    Args:
+        experiment: a name of `bopkit.experiments.EXPERIMENTS`, or an `Experiment`.
+
+    Returns:
+        Multiply-accumulates an image; see `count_macs`.
+
+    Raises:
+        ConfigError: as `training_flops`.
+    """
+    experiment, (_, _, image_shape, num_classes) = _resolve(experiment)
+    if experiment.image_size:
+        image_shape = (experiment.image_size, experiment.image_size, image_shape[-1])
+    sizes = {"filters": experiment.filters, "dense_units": experiment.dense_units}
+    sizes = tuple((key, value) for key, value in sizes.items() if value is not None)
+    return _forward_macs(experiment.network, image_shape, num_classes, sizes)
+
+
+def training_flops(experiment: str | Experiment) -> float:
+    """Floating-point operations of a whole training run.
+
+        FLOP = 2 x 3 x forward MACs an image x batch size x steps an epoch x epochs
+
+    2 because a multiply-accumulate is two operations; 3 because the backward pass takes two
+    products of the forward pass's size, one for the gradient of the inputs and one for that of the
+    weights (the first layer needs no gradient of its inputs, so that this counts up to 3 % too
+    many). Steps are the full batches in the data's true number of training images. Validation, the
+    optimizer and decoding the images are left out.
+
+    Args:
+        experiment: a name of `bopkit.experiments.EXPERIMENTS`, or an `Experiment`.
+
+    Returns:
+        Operations (FLOP, not FLOP a second).
+
+    Raises:
+        ConfigError: there is no such experiment, or its data is not the paper's.
+    """
+    experiment, (train_examples, *_) = _resolve(experiment)
+    images = train_examples // experiment.batch_size * experiment.batch_size * experiment.epochs
+    return 2.0 * 3.0 * forward_macs(experiment) * images
+
+
+def gpu_hours(experiment: str | Experiment, gpu: str = "A100", fraction: float = 0.3) -> float:
+    """Hours of training on one GPU, under an assumption about how well it is used.
+
+        hours = FLOP / (fraction x peak FLOP/s) / 3600
+
+    Args:
+        experiment: a name of `bopkit.experiments.EXPERIMENTS`, or an `Experiment`; its precision
+            decides which of the GPU's peaks counts.
+        gpu: a name of `GPUS`.
+        fraction: of the peak, above 0 and at most 1. An assumption, not a measurement: small
+            convolutions and slow decoding of images can push it well below the default.
+
+    Returns:
+        Hours; on n GPUs at best the n-th part.
+
+    Raises:
+        ConfigError: as `training_flops`; or the GPU is not in the table, has no such precision, or
+            the fraction is out of range.
+    """
+    experiment, _ = _resolve(experiment)
+    if gpu not in GPUS:
+        raise ConfigError(f"unknown GPU {gpu!r}: there are: {', '.join(GPUS)}.")
+    if not 0 < fraction <= 1:
+        raise ConfigError(f"fraction must be above 0 and at most 1; got {fraction}.")
+    peak = GPUS[gpu].get(experiment.precision)
+    if peak is None:
+        raise ConfigError(
+            f"a {gpu} cannot run precision {experiment.precision}; it has: {', '.join(GPUS[gpu])}."
+        )
+    return training_flops(experiment) / (fraction * peak) / 3600
+
+
+def cost_table(
+    chosen: Iterable[str | Experiment], gpu: str = "A100", fractions: Iterable[float] = (0.3, 0.1)
+) -> str:
+    """What some experiments cost, as a Markdown table.
+
+    Args:
+        chosen: each a name of `bopkit.experiments.EXPERIMENTS`, or an `Experiment`.
+        gpu: a name of `GPUS`.
+        fractions: of its peak; one column of hours each.
+
+    Returns:
+        Markdown; one line an experiment.
+
+    Raises:
+        ConfigError: as `gpu_hours`.
+    """
+    fractions = list(fractions)
+    lines = [["experiment", "GMAC an image", "epochs", "EFLOP"]]
+    lines[0] += [f"{gpu} hours at {fraction:.0%} of peak" for fraction in fractions]
+    lines.append(["---"] * len(lines[0]))
+    for experiment in chosen:
+        experiment, _ = _resolve(experiment)
+        hours = [gpu_hours(experiment, gpu, fraction) for fraction in fractions]
+        macs, flops = forward_macs(experiment), training_flops(experiment)
+        line = [f"`{experiment.name}`", f"{macs / 1e9:.2f}", f"{experiment.epochs}"]
+        lines.append([*line, f"{flops / 1e18:.2g}", *(f"{h:.2g}" for h in hours)])
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _resolve(experiment):
+    if isinstance(experiment, str):
+        experiment = experiments.get(experiment)
+    if experiment.dataset not in DATASETS:
+        raise ConfigError(
+            f"the cost is counted on the paper's data: {', '.join(DATASETS)}; "
+            f"got {experiment.dataset}."
+        )
+    return experiment, DATASETS[experiment.dataset]
+
+
+@functools.cache  # a network takes about half a second to build
+def _forward_macs(network, image_shape, num_classes, sizes):
+    from bopkit import models
+    from bopkit._tensorflow import tf
+
+    # In a graph of its own a network is shapes alone. With their weights the two AlexNets would
+    # take 750 MB, which TensorFlow does not give back. Keras calls something deprecated on the way.
+    logger = tf.get_logger()
+    level = logger.level
+    logger.setLevel("ERROR")
+    try:
+        with tf.Graph().as_default():
+            return count_macs(models.NETWORKS[network](image_shape, num_classes, **dict(sizes)))
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,226 @@
+"""Define an experiment: its fields, the values they may have, and which of them go together.
+
+No TensorFlow here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from collections.abc import Mapping
+
+import numpy as np
+
+from bopkit.errors import ConfigError, unknown
+from bopkit.experiments import methods
+from bopkit.rules import ranges
+
+PRECISIONS = ("float32", "mixed_bfloat16")
+
+# What an experiment is; the other fields are its hyperparameters, which `override` changes.
+FIXED = ("name", "network", "method", "dataset")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Settings:
+    """The fields that every experiment has, whatever its method."""
+
+    name: str  # NETWORK/SET
+    network: str  # a function of bopkit.models
+    method: str  # a name of bopkit.experiments.methods.METHODS
+    dataset: str  # the paper's; bopkit.train takes another
+    epochs: int
+    batch_size: int  # over all replicas
+    learning_rate: float  # Adam's: on latent weights, and on all that is not binary
+    learning_rate_end: float | None = None
+    preprocess: str = "default"  # a name that bopkit.data knows
+    image_size: int | None = None  # pixels a side; None: what the network takes
+    filters: int | None = None  # binarynet alone
+    dense_units: int | None = None  # binarynet alone
+    precision: str = "float32"
+
+    def __post_init__(self):
+        for field in ("epochs", "batch_size", "image_size", "filters", "dense_units"):
+            value = getattr(self, field)
+            if value is not None and value < 1:
+                raise ConfigError(f"{field} must be at least 1; got {value}.")
+            if value is not None and value >= 2**31:
+                raise ConfigError(f"{field} must be below 2147483648; got {value:g}.")
+        for field in ("learning_rate", "learning_rate_end"):
+            value = getattr(self, field)
+            if value is not None and not ranges.SMALLEST <= value < ranges.LARGEST:
+                raise ConfigError(
+                    f"{field} must be a positive number that float32 can hold; got {value}."
+                )
+        if self.precision not in PRECISIONS:
+            hint = (
+                " (float16 cannot hold τ = 1e-8)" if "float16" in self.precision.split("_") else ""
+            )
+            raise ConfigError(
+                f"precision must be one of: {', '.join(PRECISIONS)}; got {self.precision}{hint}."
+            )
+        self._check_rule()
+        self._check_schedules()
+        if self.network != "binarynet" and (self.filters or self.dense_units):
+            raise ConfigError(
+                f"filters and dense_units set the size of binarynet; {self.network} has one size."
+            )
+
+    @property
+    def kernels(self) -> str:
+        """How `bopkit.models` makes the binary kernels: "bop" for a flip rule, or "latent"."""
+        return methods.METHODS[self.method].kernels
+
+    def _check_rule(self):
+        if self.method not in methods.METHODS:
+            raise ConfigError(unknown("method", self.method, methods.METHODS))
+        given = [f for f in methods.FIELDS if getattr(self, f) is not None]
+        for field in given:
+            if not methods.has(self.method, field):
+                raise ConfigError(
+                    f"{self.name} trains by {self.method}, which has no {field}; "
+                    f"{' and '.join(methods.owners(field))} "
+                    f"{'has' if len(methods.owners(field)) == 1 else 'have'} it."
+                )
+        for rate in methods.METHODS[self.method].rates:
+            start, end = getattr(self, rate.name), getattr(self, f"{rate.name}_end")
+            try:
+                rate.check(start, rate.name)
+                if end is not None:
+                    rate.check(end, f"{rate.name}_end")
+                if rate.decays:
+                    self._check_decay(rate)
+            except ValueError as error:
+                raise ConfigError(str(error)) from None
+
+    def _check_decay(self, rate):
+        factor, every = f"{rate.name}_decay_rate", f"{rate.name}_decay_epochs"
+        given = [getattr(self, factor), getattr(self, every)]
+        if given == [None, None]:
+            return
+        if None in given:
+            raise ConfigError(f"{factor} and {every} go together; give both.")
+        rate.check(given[0], factor)
+        if given[1] < 1:
+            raise ConfigError(f"{every} must be at least 1; got {given[1]}.")
+        if getattr(self, f"{rate.name}_end") is not None:
+            raise ConfigError(
+                f"{rate.name} falls linearly or in steps: give {rate.name}_end or the decay."
+            )
+
+    def _check_schedules(self):
+        """Refuses rates that float32 makes 0 on the way, though it can hold both ends."""
+        if self.gamma_decay_rate is not None:
+            last = self.gamma * self.gamma_decay_rate ** (
+                (self.epochs - 1) // self.gamma_decay_epochs
+            )
+            if last < ranges.SMALLEST:
+                raise ConfigError(
+                    f"gamma decays to {last:.2g} by epoch {self.epochs}, and what is below "
+                    f"{ranges.SMALLEST:.2g} is 0 in float32; give a gamma_decay_rate nearer to 1, "
+                    "or more gamma_decay_epochs."
+                )
+        for name in ("gamma", "sigma", "learning_rate"):
+            start, end = getattr(self, name), getattr(self, f"{name}_end")
+            # A schedule takes the difference of the two first.
+            if end is not None and np.float32(start) - np.float32(end) + np.float32(end) <= 0:
+                raise ConfigError(
+                    f"{name} cannot rise linearly from {start:.2g} to {end:.2g}, because beside "
+                    f"{end:.2g} the start is 0 in float32; give a larger {name}."
+                )
+
+
+# A rate with an `_end` changes linearly from its start to its end over the run; without one it is
+# constant. `gamma_decay_rate` instead multiplies γ after every `gamma_decay_epochs` epochs. The
+# fields of the rules come from the table of methods, so that a new rule brings its own.
+Experiment = dataclasses.make_dataclass(
+    "Experiment",
+    [(field, kind | None, None) for field, kind in methods.FIELDS.items()],
+    bases=(_Settings,),
+    frozen=True,
+)
+Experiment.__module__ = __name__
+Experiment.__doc__ = """Hold what decides a run's numbers, except the seed and where the data is.
+
+The fields are those listed here and, for each method in `bopkit.experiments.methods`, its own.
+"""
+
+
+def override(experiment: Experiment, values: Mapping[str, object]) -> Experiment:
+    """The same experiment with some fields changed.
+
+    Args:
+        experiment: the one to start from.
+        values: new values by field; text is read as the field's type, so that ``"1e-8"``
+            from a command line or a YAML file is a number. ``None`` keeps the field.
+
+    Returns:
+        A new experiment.
+
+    Raises:
+        ConfigError: a field does not exist, cannot be changed, or has a value out of range.
+    """
+    hints = typing.get_type_hints(Experiment)
+    known = [field for field in hints if field not in FIXED]
+    changes = {}
+    for field, value in values.items():
+        if field not in known:
+            raise ConfigError(unknown("hyperparameter", field, known))
+        if value is not None:
+            changes[field] = _coerce(field, value, hints[field])
+    return dataclasses.replace(experiment, **changes)
+
+
+def check_seed(seed: object) -> int:
+    """Refuse what cannot be a seed.
+
+    Raises:
+        ConfigError: `seed` is not a whole number from 0 to 2147483647.
+    """
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**31:
+        raise ConfigError(f"seed must be a whole number from 0 to 2147483647; got {seed!r}.")
+    return seed
+
+
+def parse_hparams(text: str) -> dict[str, str]:
+    """Reads ``k=v,k=v``, as the command line takes it.
+
+    Raises:
+        ConfigError: a part has no ``=``, or a key comes twice.
+    """
+    pairs = {}
+    for part in filter(None, (p.strip() for p in text.split(","))):
+        key, equals, value = (s.strip() for s in part.partition("="))
+        if not (key and equals and value):
+            raise ConfigError(
+                f"--hparams takes k=v,k=v, such as epochs=3,gamma=1e-3; got {part!r}."
+            )
+        if key in pairs:
+            raise ConfigError(f"--hparams names {key} twice.")
+        pairs[key] = value
+    return pairs
+
+
+def _coerce(field, value, hint):
+    """`value` as the type of its field; 'none' where the field may be empty."""
+    types_ = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    if isinstance(value, str) and value == "none" and types.NoneType in types_:
+        return None
+    kind = next(t for t in types_ if t is not types.NoneType)
+    try:
+        if kind is str:
+            if not isinstance(value, str):
+                raise ValueError
+            return value
+        if kind is bool:
+            return {"true": True, "false": False}[str(value).lower()]
+        if isinstance(value, bool):
+            raise ValueError
+        number = float(value)
+        if kind is int and number != int(number):
+            raise ValueError
+        return kind(number)
+    except (KeyError, TypeError, ValueError, OverflowError):
+        noun = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}[kind]
+        raise ConfigError(f"{field} must be {noun}; got {value!r}.") from None

@@ -1,0 +1,124 @@
+"""Define the methods that train binary weights: one row each, and everything others know of it.
+
+Adding a rule takes a function in `bopkit.rules`, a class in `bopkit.optimizers`, and a row here.
+The experiments' fields, the command line, records, tables and figures follow from the row.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+from collections.abc import Callable, Mapping
+
+from bopkit.rules import ranges
+
+
+@dataclasses.dataclass(frozen=True)
+class Rate:
+    """A number of a rule that may change over a run.
+
+    Attributes:
+        name: of the optimizer's argument and of the experiment's field. The field `name_end` makes
+            the number change linearly over the run.
+        symbol: what tables and figures call it.
+        check: raises ValueError for a value out of range; takes the value and the field's name.
+        decays: whether the fields `name_decay_rate` and `name_decay_epochs` exist too, which
+            multiply the number by the first after every so many epochs.
+    """
+
+    name: str
+    symbol: str
+    check: Callable[[float, str], None]
+    decays: bool = False
+
+    @property
+    def fields(self) -> dict[str, type]:
+        """The experiment's fields for this rate, with their types."""
+        found = {self.name: float, f"{self.name}_end": float}
+        if self.decays:
+            found |= {f"{self.name}_decay_rate": float, f"{self.name}_decay_epochs": int}
+        return found
+
+
+@dataclasses.dataclass(frozen=True)
+class Method:
+    """A way to train binary weights.
+
+    Attributes:
+        name: as experiments and records write it.
+        label: as tables and figures write it.
+        colour: of its series in figures.
+        kernels: "bop" where the kernels hold -1 and +1, "latent" where they are signs of latent
+            weights; the `method` of the functions in `bopkit.models`.
+        optimizer: `MODULE:CLASS` in `bopkit.optimizers`; None: Adam alone.
+        rates: the optimizer's numbers that may change over a run.
+        options: its other arguments, by name, with their types.
+    """
+
+    name: str
+    label: str
+    colour: str
+    kernels: str = "bop"
+    optimizer: str | None = None
+    rates: tuple[Rate, ...] = ()
+    options: Mapping[str, type] = dataclasses.field(default_factory=dict)
+
+    @property
+    def fields(self) -> dict[str, type]:
+        """The experiment's fields that mean something to this method, with their types."""
+        found = {}
+        for rate in self.rates:
+            found |= rate.fields
+        return found | dict(self.options)
+
+    def load_optimizer(self) -> type:
+        """Import the optimizer's class; TensorFlow loads now if it has not been loaded before."""
+        module, name = self.optimizer.split(":")
+        return getattr(importlib.import_module(f"bopkit.optimizers.{module}"), name)
+
+
+THRESHOLD = Rate("threshold", "τ", ranges.check_threshold)
+GAMMA = Rate("gamma", "γ", ranges.check_gamma, decays=True)
+SIGMA = Rate("sigma", "σ", ranges.check_sigma)
+
+METHODS: dict[str, Method] = {
+    method.name: method
+    for method in (
+        Method("bop", "Bop", "#0072B2", optimizer="bop:Bop", rates=(GAMMA, THRESHOLD)),
+        Method(
+            "bop2ndorder",
+            "Bop2ndOrder",
+            "#009E73",
+            optimizer="bop2ndorder:Bop2ndOrder",
+            rates=(GAMMA, THRESHOLD, SIGMA),
+            options={"bias_correction": bool},
+        ),
+        Method("latent", "latent weights, Adam", "#D55E00", kernels="latent"),
+    )
+}
+
+# Every rate and every field of any method, in the table's order.
+RATES: dict[str, Rate] = {r.name: r for method in METHODS.values() for r in method.rates}
+FIELDS: dict[str, type] = {k: v for method in METHODS.values() for k, v in method.fields.items()}
+
+
+def has(method: str, field: str) -> bool:
+    """Whether a hyperparameter means something to a method.
+
+    Args:
+        method: a name of `METHODS`.
+        field: a field of `bopkit.experiments.Experiment`, such as "gamma_end".
+
+    Returns:
+        True for the method's own fields, and for those that no method owns, such as "epochs".
+
+    Example:
+        >>> has("bop", "gamma_end"), has("latent", "gamma_end"), has("latent", "epochs")
+        (True, False, True)
+    """
+    return field in METHODS[method].fields or field not in FIELDS
+
+
+def owners(field: str) -> list[str]:
+    """The names of the methods that have a field."""
+    return [method.name for method in METHODS.values() if field in method.fields]

@@ -1,0 +1,155 @@
+"""The paper's settings, one readable table in code; no TensorFlow here.
+
+`EXPERIMENTS` maps a name, ``NETWORK/SET``, to an `Experiment`. Adding a row is all it takes
+to add an experiment: the command line, the notebooks and the records take it from here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+
+from bopkit.errors import ConfigError, unknown
+from bopkit.experiments.experiment import Experiment
+
+# Section 5.3: "linear over the run", the same for the three networks.
+_IMAGENET = {
+    "method": "bop",
+    "dataset": "imagenet2012",
+    "batch_size": 1024,
+    "threshold": 1e-8,
+    "gamma": 1e-4,
+    "gamma_end": 1e-6,
+    "learning_rate": 2.5e-3,
+    "learning_rate_end": 5e-6,
+    "image_size": 224,
+}
+# Suarez-Ramirez et al. 2021, as in their released code, the same for both networks.
+_IMAGENET_2 = _IMAGENET | {
+    "method": "bop2ndorder",
+    "threshold_end": 1e-5,
+    "gamma_end": 1e-9,
+    "sigma": 1e-5,
+    "sigma_end": 1e-2,
+}
+_CIFAR10 = {
+    "network": "binarynet",
+    "dataset": "cifar10",
+    "preprocess": "resize_and_flip",
+    "filters": 128,
+    "dense_units": 1024,
+}
+
+EXPERIMENTS: dict[str, Experiment] = {
+    e.name: e
+    for e in (
+        # Latent weights with Adam, the baseline
+        Experiment(
+            name="binarynet/default",
+            method="latent",
+            epochs=100,
+            batch_size=256,
+            learning_rate=5e-3,
+            **_CIFAR10,
+        ),
+        # Section 5.1, the setting that the two sweeps start from
+        Experiment(
+            name="binarynet/bop",
+            method="bop",
+            epochs=100,
+            batch_size=100,
+            threshold=1e-6,
+            gamma=1e-3,
+            learning_rate=1e-2,
+            **_CIFAR10,
+        ),
+        # Section 5.2: 91.3 % in the paper
+        Experiment(
+            name="binarynet/bop_sec52",
+            method="bop",
+            epochs=500,
+            batch_size=50,
+            threshold=1e-8,
+            gamma=1e-4,
+            gamma_decay_rate=0.1,
+            gamma_decay_epochs=100,
+            learning_rate=1e-2,
+            **_CIFAR10,
+        ),
+        # Suarez-Ramirez et al. 2021: 91.9 % there, 91.4 % with bias_correction
+        Experiment(
+            name="binarynet/bop2ndorder",
+            method="bop2ndorder",
+            epochs=500,
+            batch_size=50,
+            threshold=1e-5,
+            threshold_end=1e-8,
+            gamma=1e-2,
+            gamma_end=1e-5,
+            sigma=1e-7,
+            sigma_end=1e-2,
+            learning_rate=1e-2,
+            learning_rate_end=1e-3,
+            **_CIFAR10,
+        ),
+        # Section 5.3: 41.1 / 65.4 %, 45.9 / 70.0 %, 56.6 / 79.4 % in the paper
+        Experiment(name="binary_alexnet/bop", network="binary_alexnet", epochs=150, **_IMAGENET),
+        Experiment(name="xnornet/bop", network="xnornet", epochs=100, **_IMAGENET),
+        Experiment(name="birealnet/bop", network="birealnet", epochs=300, **_IMAGENET),
+        # Suarez-Ramirez et al. 2021: 46.9 % and 57.2 % top-1 there
+        Experiment(name="xnornet/bop2ndorder", network="xnornet", epochs=100, **_IMAGENET_2),
+        Experiment(name="birealnet/bop2ndorder", network="birealnet", epochs=150, **_IMAGENET_2),
+    )
+}
+
+NETWORKS = tuple(dict.fromkeys(e.network for e in EXPERIMENTS.values()))
+ALIASES = {"alexnet": "binary_alexnet"}  # as the released README writes it
+
+
+def check_network(network: str, known: Iterable[str] = NETWORKS) -> str:
+    """The name of a network, its alias resolved.
+
+    Raises:
+        ConfigError: it is not among the known ones; the message says what there is.
+    """
+    network = ALIASES.get(network, network)
+    if network not in known:
+        raise ConfigError(unknown("network", network, known))
+    return network
+
+
+def get(name: str, hparams_set: str | None = None) -> Experiment:
+    """The experiment of a name, or of a network and a set.
+
+    Args:
+        name: ``NETWORK/SET``, or ``NETWORK`` when `hparams_set` is given.
+        hparams_set: the part after the slash.
+
+    Returns:
+        The row of `EXPERIMENTS`.
+
+    Raises:
+        ConfigError: there is no such experiment; the message says what there is.
+    """
+    network, _, rest = name.partition("/")
+    network, chosen = check_network(network), hparams_set or rest
+    sets = [n.partition("/")[2] for n in EXPERIMENTS if n.startswith(f"{network}/")]
+    if chosen not in sets:
+        others = [name for name in NETWORKS if f"{name}/{chosen}" in EXPERIMENTS]
+        hint = f" It is a set of {', '.join(others)}." if others else ""
+        raise ConfigError(unknown(f"set of hyperparameters for {network}", chosen, sets) + hint)
+    return EXPERIMENTS[f"{network}/{chosen}"]
+
+
+def changes(experiment: Experiment) -> dict[str, object]:
+    """The fields in which an experiment differs from the row of its name.
+
+    Args:
+        experiment: what `override` returned, or a row of the table.
+
+    Returns:
+        New values by field, which `override` takes; everything, for a name not in the table.
+    """
+    base = EXPERIMENTS.get(experiment.name)
+    now = dataclasses.asdict(experiment)
+    return {k: v for k, v in now.items() if base is None or v != getattr(base, k)}

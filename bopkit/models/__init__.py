@@ -1,0 +1,32 @@
+"""The paper's four networks, and the layers, quantizers and initializers they are built from."""
+
+from bopkit.models.initializers import RandomSign
+from bopkit.models.layers import QuantConv2D
+from bopkit.models.networks import (
+    METHODS,
+    MINIMUM_SIZE,
+    NETWORKS,
+    binary_alexnet,
+    binarynet,
+    birealnet,
+    check_input,
+    count_weights,
+    xnornet,
+)
+from bopkit.models.quantizers import ApproxSign, SteSign
+
+__all__ = [
+    "METHODS",
+    "MINIMUM_SIZE",
+    "NETWORKS",
+    "ApproxSign",
+    "QuantConv2D",
+    "RandomSign",
+    "SteSign",
+    "binary_alexnet",
+    "binarynet",
+    "birealnet",
+    "check_input",
+    "count_weights",
+    "xnornet",
+]

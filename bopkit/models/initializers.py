@@ -1,0 +1,36 @@
+"""Where binary weights start."""
+
+from __future__ import annotations
+
+from bopkit._tensorflow import tf
+
+
+@tf.keras.utils.register_keras_serializable("bopkit")
+class RandomSign(tf.keras.initializers.Initializer):
+    """Draws each weight from {-1, +1} with equal odds: the start that Bop needs.
+
+    The sign of a Glorot draw has this distribution, uniform or normal, so that this is
+    where the latent weights of the paper's baseline start too, once binarized.
+
+    Args:
+        seed: an integer for the same draw at every call; `None` draws anew at each call,
+            repeatably after `tf.keras.utils.set_random_seed`.
+    """
+
+    def __init__(self, seed: int | None = None):
+        self.seed = seed
+
+    def __call__(self, shape, dtype=None, **kwargs):
+        """Draw an array of -1 and +1 of this shape and type."""
+        dtype = tf.as_dtype(dtype or tf.keras.backend.floatx())
+        if self.seed is None:
+            # Not Keras' RandomUniform: unseeded, it gives every layer that shares the
+            # initializer the same draw.
+            draw = tf.random.uniform(shape)
+        else:
+            draw = tf.random.stateless_uniform(shape, (self.seed, 0))
+        return tf.where(draw < 0.5, tf.constant(-1, dtype), tf.constant(1, dtype))
+
+    def get_config(self):
+        """What `from_config` needs."""
+        return {"seed": self.seed}

@@ -1,0 +1,294 @@
+"""The paper's four networks, layer by layer as in its released code.
+
+Each function returns an uncompiled Keras model. ``method="bop"`` keeps binary kernels at
+-1 and +1 themselves; ``method="latent"`` is the usual baseline, where the kernel is the
+sign of a real-valued latent weight that is clipped to [-1, 1]. Everything else, layer for
+layer, is the same for both.
+"""
+
+from __future__ import annotations
+
+from bopkit._tensorflow import tf  # isort: skip  (before larq, which fails under Keras 3 at length)
+import larq as lq
+
+from bopkit.errors import ConfigError
+from bopkit.models.initializers import RandomSign
+from bopkit.models.layers import QuantConv2D
+from bopkit.models.quantizers import ApproxSign, SteSign
+
+layers = tf.keras.layers
+
+METHODS = ("bop", "latent")
+
+
+def binarynet(input_shape, num_classes, *, method="bop", filters=128, dense_units=1024):
+    """BinaryNet: six binary convolutions and three binary dense layers (CIFAR-10).
+
+    Args:
+        input_shape: (height, width, channels); the paper's is (32, 32, 3), and height and
+            width must be at least 10.
+        num_classes: the number of classes, at least 2.
+        method: "bop" or "latent".
+        filters: channels of the first two convolutions; the others have 2 and 4 times as
+            many. The paper's is 128.
+        dense_units: units of the first two dense layers; the paper's is 1024.
+
+    Returns:
+        A `tf.keras.Sequential`; at the paper's sizes 10,363,550 parameters, 10,352,000 of
+        them binary.
+
+    Raises:
+        ConfigError: the method is unknown, a number wrong, or the input too small for the pools.
+
+    Source:
+        Hubara et al. 2016; section 5.2 of arXiv:1906.02107.
+    """
+    check_input("binarynet", input_shape, num_classes)
+    _require_sizes(filters=(filters, 1), dense_units=(dense_units, 1))
+    kernel = _binary_kernel(method)
+    inner = {"input_quantizer": SteSign(), "padding": "same", **kernel}
+    dense = {"input_quantizer": SteSign(), **kernel}
+
+    def norm():
+        return _batch_norm(scale=False)
+
+    model = [
+        layers.Input(input_shape),
+        QuantConv2D(filters, 3, padding="valid", **kernel),
+        norm(),
+    ]
+    for width, pool in ((1, True), (2, False), (2, True), (4, False), (4, True)):
+        model.append(QuantConv2D(width * filters, 3, **inner))
+        if pool:
+            model.append(layers.MaxPool2D(2))
+        model.append(norm())
+    model.append(layers.Flatten())
+    for units in (dense_units, dense_units, num_classes):
+        model += [lq.layers.QuantDense(units, **dense), norm()]
+    return tf.keras.Sequential([*model, _softmax()], name="binarynet")
+
+
+def binary_alexnet(input_shape, num_classes, *, method="bop"):
+    """Binary AlexNet: every convolution and dense layer binary, the first one included.
+
+    Args:
+        input_shape: (height, width, channels); the paper's is (224, 224, 3).
+        num_classes: the number of classes; the paper's is 1000.
+        method: "bop" or "latent".
+
+    Returns:
+        A `tf.keras.Sequential`; at the paper's sizes 61,869,664 parameters, 61,827,776 of
+        them binary.
+
+    Raises:
+        ConfigError: the method is unknown, a number wrong, or the input too small for the pools.
+
+    Source:
+        Hubara et al. 2016; section 5.3 of arXiv:1906.02107.
+    """
+    check_input("binary_alexnet", input_shape, num_classes)
+    kernel = _binary_kernel(method)
+    inner = {"input_quantizer": SteSign(), **kernel}
+
+    def norm():
+        return _batch_norm(momentum=0.9)
+
+    model = [
+        layers.Input(input_shape),
+        QuantConv2D(64, 11, strides=4, padding="same", **kernel),
+        layers.MaxPool2D(3, 2),
+        norm(),
+    ]
+    for filters, size, pool in ((192, 5, True), (384, 3, False), (384, 3, False), (256, 3, True)):
+        model.append(QuantConv2D(filters, size, padding="same", **inner))
+        if pool:
+            model.append(layers.MaxPool2D(3, 2))
+        model.append(norm())
+    model.append(layers.Flatten())
+    for units in (4096, 4096, num_classes):
+        model += [lq.layers.QuantDense(units, **inner), norm()]
+    return tf.keras.Sequential([*model, _softmax()], name="binary_alexnet")
+
+
+def xnornet(input_shape, num_classes, *, method="bop"):
+    """XNOR-Net: AlexNet with real-valued first and last layers.
+
+    Args:
+        input_shape: (height, width, channels); the paper's is (224, 224, 3).
+        num_classes: the number of classes; the paper's is 1000.
+        method: "bop" or "latent".
+
+    Returns:
+        A `tf.keras.Sequential`; at the paper's sizes 62,406,432 parameters, 58,236,928 of
+        them binary. The first and last kernels carry an L2 penalty of 5e-7.
+
+    Raises:
+        ConfigError: the method is unknown, a number wrong, or the input too small for the layers.
+
+    Source:
+        Rastegari et al. 2016; section 5.3 of arXiv:1906.02107.
+    """
+    check_input("xnornet", input_shape, num_classes)
+    binary = {"input_quantizer": SteSign(), **_binary_kernel(method)}
+    penalty = tf.keras.regularizers.l2(5e-7)
+
+    def norm(epsilon=1e-4):
+        return _batch_norm(momentum=0.9, epsilon=epsilon)
+
+    def conv(filters, size, padding="same"):
+        return QuantConv2D(filters, size, padding=padding, **binary)
+
+    return tf.keras.Sequential(
+        [
+            layers.Input(input_shape),
+            layers.Conv2D(
+                96, 11, strides=4, padding="same", use_bias=False, kernel_regularizer=penalty
+            ),
+            norm(1e-5),
+            layers.ReLU(),
+            layers.MaxPool2D(3, 2),
+            norm(),
+            *(conv(256, 5), layers.MaxPool2D(3, 2), norm()),
+            *(conv(384, 3), norm()),
+            *(conv(384, 3), norm()),
+            *(conv(256, 3), layers.MaxPool2D(3, 2), norm()),
+            *(conv(4096, 6, "valid"), norm()),
+            *(conv(4096, 1), norm(1e-3), layers.ReLU(), layers.Flatten()),
+            layers.Dense(num_classes, use_bias=False, kernel_regularizer=penalty),
+            _softmax(),
+        ],
+        name="xnornet",
+    )
+
+
+def birealnet(input_shape, num_classes, *, method="bop"):
+    """Bi-Real Net with 18 layers: a binary ResNet with a shortcut around every convolution.
+
+    Args:
+        input_shape: (height, width, channels); the paper's is (224, 224, 3).
+        num_classes: the number of classes; the paper's is 1000.
+        method: "bop" or "latent".
+
+    Returns:
+        A `tf.keras.Model`; at the paper's sizes 11,699,112 parameters, 10,985,472 of them
+        binary.
+
+    Raises:
+        ConfigError: the method is unknown, a number out of range, or the input too small.
+
+    Source:
+        Liu et al. 2018; section 5.3 of arXiv:1906.02107.
+    """
+    check_input("birealnet", input_shape, num_classes)
+    kernel = {
+        "input_quantizer": ApproxSign(),
+        "padding": "same",
+        **_binary_kernel(method, "glorot_normal"),
+    }
+
+    def norm(x):
+        return _batch_norm(momentum=0.8)(x)
+
+    def real_conv(filters, size, **kwargs):
+        return layers.Conv2D(
+            filters, size, use_bias=False, kernel_initializer="glorot_normal", **kwargs
+        )
+
+    def block(x, filters, strides):
+        shortcut = x
+        if strides > 1:
+            shortcut = layers.AveragePooling2D(strides, padding="same")(x)
+            shortcut = norm(real_conv(filters, 1)(shortcut))
+        x = norm(QuantConv2D(filters, 3, strides=strides, **kernel)(x))
+        return layers.Add()([x, shortcut])
+
+    inputs = layers.Input(input_shape)
+    x = norm(real_conv(64, 7, strides=2, padding="same")(inputs))
+    x = layers.MaxPool2D(3, 2, padding="same")(x)
+    for filters in (64, 128, 256, 512):
+        for index in range(4):
+            x = block(x, filters, strides=2 if index == 0 and filters > 64 else 1)
+    x = layers.GlobalAveragePooling2D()(x)
+    x = layers.Dense(num_classes)(x)
+    return tf.keras.Model(inputs, _softmax()(x), name="birealnet")
+
+
+NETWORKS = {f.__name__: f for f in (binarynet, binary_alexnet, xnornet, birealnet)}
+
+# The smallest height and width that leaves a pixel after the last pool.
+MINIMUM_SIZE = {"binarynet": 10, "binary_alexnet": 57, "xnornet": 217, "birealnet": 32}
+
+
+def count_weights(model: tf.keras.Model) -> tuple[int, int]:
+    """How many parameters a model has, and how many of them are binary.
+
+    Args:
+        model: a built Keras model.
+
+    Returns:
+        (all parameters, binary weights). Batch normalization's running mean and variance
+        count as parameters, as in `model.count_params()`.
+    """
+    binary = sum(
+        v.shape.num_elements()
+        for v in model.trainable_variables
+        if getattr(v, "precision", None) == 1
+    )
+    return model.count_params(), binary
+
+
+def _binary_kernel(method, latent_initializer="glorot_uniform"):
+    if method == "bop":
+        return {
+            "kernel_quantizer": lq.quantizers.NoOp(precision=1),
+            "kernel_initializer": RandomSign(),
+            "use_bias": False,
+        }
+    if method == "latent":
+        return {
+            "kernel_quantizer": SteSign(),
+            "kernel_constraint": "weight_clip",
+            "kernel_initializer": latent_initializer,
+            "use_bias": False,
+        }
+    raise ConfigError(f"unknown method {method!r}; choose one of: {', '.join(METHODS)}.")
+
+
+def _batch_norm(**kwargs):
+    # Over the global batch, so that the number of replicas changes nothing but rounding; on one
+    # device Keras' fused kernel is the same and faster.
+    several = tf.distribute.get_strategy().num_replicas_in_sync > 1
+    return layers.BatchNormalization(synchronized=several, **kwargs)
+
+
+def _softmax():
+    # float32 whatever the policy: bfloat16 has 8 bits, too few for a loss
+    return layers.Activation("softmax", dtype="float32")
+
+
+def _require_sizes(**sizes):
+    for name, (value, least) in sizes.items():
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise ConfigError(f"{name} must be a whole number of at least {least}; got {value!r}.")
+
+
+def check_input(network, input_shape, num_classes):
+    """Refuse images that a network's pools would leave nothing of.
+
+    Args:
+        network: a name of `NETWORKS`.
+        input_shape: (height, width, channels).
+        num_classes: the number of classes.
+
+    Raises:
+        ConfigError: the images are too small or of another form, or there are too few classes.
+    """
+    _require_sizes(num_classes=(num_classes, 2))
+    size = MINIMUM_SIZE[network]
+    shape = tuple(input_shape) if isinstance(input_shape, list | tuple) else ()
+    whole = all(isinstance(n, int) and n >= 1 for n in shape)
+    if len(shape) != 3 or not whole or min(shape[:2]) < size:
+        raise ConfigError(
+            f"{network} needs images of (height, width, channels) with at least {size} by "
+            f"{size} pixels; got {input_shape!r}."
+        )

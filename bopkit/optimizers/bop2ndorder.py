@@ -1,0 +1,91 @@
+"""Bop2ndOrder as a Keras optimizer: what `bopkit.rules.bop2ndorder_step` says in NumPy."""
+
+from __future__ import annotations
+
+from bopkit._tensorflow import tf
+from bopkit.optimizers.base import FlipOptimizer
+from bopkit.optimizers.hyper import Hyper
+from bopkit.rules import EPSILON, ranges
+
+
+@tf.keras.utils.register_keras_serializable("bopkit")
+class Bop2ndOrder(FlipOptimizer):
+    r"""Bop that measures the average against the gradient's own size.
+
+    .. math::
+
+        m_t &= (1 - \gamma)\, m_{t-1} + \gamma\, g_t, \qquad
+        v_t = (1 - \sigma)\, v_{t-1} + \sigma\, g_t^2 \\
+        w_t &= \begin{cases} -w_{t-1} & \text{if } w_{t-1}\, m_t / (\sqrt{v_t} + 10^{-10}) > \tau \\
+                              \phantom{-}w_{t-1} & \text{otherwise} \end{cases}
+
+    for each binary variable; all others are updated by `fp_optimizer`. Multiplying the loss by a
+    number changes nothing while :math:`\sqrt{v_t}` stays far above :math:`10^{-10}`, so that
+    :math:`\tau` has no unit.
+
+    Args:
+        fp_optimizer: a `tf.keras.optimizers.Optimizer` for everything that is not binary, or its
+            name.
+        threshold: :math:`\tau \ge 0`, a share of the gradient's usual size; a float, or a
+            `LearningRateSchedule` of the step.
+        gamma: the adaptivity rate :math:`\gamma \in (0, 1]` of m; a float or a schedule.
+        sigma: the rate :math:`\sigma \in (0, 1]` of v; a float or a schedule.
+        bias_correction: divide m and v by :math:`1 - (1 - \gamma)^t` and
+            :math:`1 - (1 - \sigma)^t` in the condition, with this step's rates: what averages
+            that began at zero hold of a constant by then.
+        jit_compile: compile the update with XLA, or not; `None` does on a GPU, and elsewhere for
+            variables of at least 131,072 weights.
+        name: the optimizer's name.
+
+    Raises:
+        ValueError: a hyperparameter is out of range or NaN; when it first meets a model: no
+            variable is binary, or a binary one holds anything but -1 and +1.
+        TypeError: `fp_optimizer` is not an optimizer of Keras 2's current kind; or, at an
+            update, a binary variable's gradient is sparse.
+
+    Source:
+        Suarez-Ramirez et al. 2021, arXiv:2104.05124.
+    """
+
+    averages = ("m", "v")
+    signal_name = "|m|/√v"
+    gamma = Hyper(ranges.check_gamma)
+    sigma = Hyper(ranges.check_sigma)
+
+    def __init__(
+        self,
+        fp_optimizer,
+        threshold,
+        gamma,
+        sigma,
+        bias_correction=False,
+        *,
+        jit_compile=None,
+        name="Bop2ndOrder",
+    ):
+        self.bias_correction = bool(bias_correction)
+        hypers = {"threshold": threshold, "gamma": gamma, "sigma": sigma}
+        super().__init__(fp_optimizer, jit_compile=jit_compile, name=name, **hypers)
+
+    def update_averages(self, averages, gradient, now):
+        """m_t = (1 - γ) m_{t-1} + γ g_t;  v_t = (1 - σ) v_{t-1} + σ g_t²."""
+        m, v = averages["m"], averages["v"]
+        return {
+            "m": m + now["gamma"] * (gradient - m),
+            "v": v + now["sigma"] * (gradient * gradient - v),
+        }
+
+    def signal(self, averages, now):
+        """The signal is m / (√v + 1e-10); with bias correction, of what m and v are without it."""
+        m, v = averages["m"], averages["v"]
+        if self.bias_correction:
+            # 1 - (1 - γ)^t, by logarithms: in float32, 1 - 1e-7 is 20 % off and 1 - 1e-8 is 1
+            m, v = (
+                average / -tf.math.expm1(now["step"] * tf.math.log1p(-now[rate]))
+                for average, rate in ((m, "gamma"), (v, "sigma"))
+            )
+        return m / (tf.sqrt(v) + EPSILON)
+
+    def get_config(self):
+        """Everything that `from_config` needs to make the same optimizer anew."""
+        return super().get_config() | {"bias_correction": self.bias_correction}

@@ -1,0 +1,38 @@
+r"""The update rules in NumPy: pure functions, the reference for everything else.
+
+Each function takes arrays and returns new ones; none keeps state and none changes its
+arguments. The Keras optimizers in `bopkit.optimizers` are held to them by the tests, and
+the figures and widgets of the book are drawn from them alone.
+
+Notation, here and through the book: :math:`w \in \{-1, +1\}` is a binary weight,
+:math:`g` the gradient of the loss with respect to it, :math:`m` its exponential moving
+average, :math:`\gamma` the adaptivity rate, :math:`\tau` the threshold,
+:math:`\tilde w` a real-valued latent weight, :math:`\eta` a learning rate.
+"""
+
+from bopkit.rules.bop import BopUpdate, bop_step
+from bopkit.rules.bop2ndorder import EPSILON, Bop2ndOrderUpdate, bop2ndorder_step
+from bopkit.rules.latent import (
+    AdamMoments,
+    latent_adam_step,
+    latent_momentum_step,
+    latent_sgd_step,
+    log_flip_ratio,
+    sign,
+    ste_sign_gradient,
+)
+
+__all__ = [
+    "EPSILON",
+    "AdamMoments",
+    "Bop2ndOrderUpdate",
+    "BopUpdate",
+    "bop2ndorder_step",
+    "bop_step",
+    "latent_adam_step",
+    "latent_momentum_step",
+    "latent_sgd_step",
+    "log_flip_ratio",
+    "sign",
+    "ste_sign_gradient",
+]

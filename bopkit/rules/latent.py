@@ -1,0 +1,174 @@
+"""Latent weights in NumPy: the sign, its surrogate gradient, and what trains latent weights."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+class AdamMoments(NamedTuple):
+    """Adam's two moving averages and the number of updates they have seen."""
+
+    mean: np.ndarray
+    square: np.ndarray
+    step: int
+
+
+def sign(values: np.ndarray) -> np.ndarray:
+    """The binarization of the field: -1 below zero, +1 at zero and above.
+
+    Args:
+        values: real numbers; any shape.
+
+    Returns:
+        An array of -1.0 and +1.0 of the same shape and floating type.
+    """
+    values = np.asarray(values)
+    kind = np.result_type(values, np.float32).type
+    return np.where(values >= 0, kind(1), kind(-1))
+
+
+def ste_sign_gradient(values: np.ndarray, gradient: np.ndarray, *, clip: float = 1.0) -> np.ndarray:
+    r"""The straight-through estimator: what stands in for the derivative of `sign`.
+
+    .. math:: \frac{\partial L}{\partial x} := \frac{\partial L}{\partial \operatorname{sign}(x)}
+              \cdot 1_{|x| \le c}
+
+    Args:
+        values: :math:`x`, what was binarized in the forward pass; any shape.
+        gradient: the gradient with respect to :math:`\operatorname{sign}(x)`, the same shape.
+        clip: :math:`c > 0`; the gradient passes unchanged where :math:`|x| \le c`.
+
+    Returns:
+        The gradient that the estimator hands to :math:`x`, the same shape.
+
+    Source:
+        Bengio et al. 2013, arXiv:1308.3432; the clipped form of Hubara et al. 2016.
+    """
+    return np.where(np.abs(values) <= clip, gradient, 0.0)
+
+
+def latent_sgd_step(
+    latent: np.ndarray, gradient: np.ndarray, *, learning_rate: float, clip: float | None = None
+) -> np.ndarray:
+    r"""One step of SGD on latent weights; the binary weights are ``sign(latent)``.
+
+    .. math:: \tilde w_t = \operatorname{clip}(\tilde w_{t-1} - \eta\, g_t,\ -c,\ c)
+
+    Args:
+        latent: latent weights :math:`\tilde w`; any shape.
+        gradient: the gradient with respect to the *binary* weights, the same shape.
+        learning_rate: :math:`\eta > 0`.
+        clip: :math:`c`, the largest magnitude allowed; `None` for no clipping.
+
+    Returns:
+        The new latent weights.
+
+    Source:
+        Algorithm 1 of arXiv:1906.02107.
+    """
+    # w̃_t = w̃_{t-1} - η g_t
+    latent = np.asarray(latent) - learning_rate * np.asarray(gradient)
+    return latent if clip is None else np.clip(latent, -clip, clip)
+
+
+def latent_momentum_step(
+    latent: np.ndarray,
+    velocity: np.ndarray,
+    gradient: np.ndarray,
+    *,
+    learning_rate: float,
+    momentum: float = 0.9,
+    clip: float | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    r"""One step of SGD with momentum on latent weights.
+
+    .. math::
+
+        v_t &= \mu\, v_{t-1} + (1 - \mu)\, g_t \\
+        \tilde w_t &= \operatorname{clip}(\tilde w_{t-1} - \eta\, v_t,\ -c,\ c)
+
+    Args:
+        latent: latent weights; any shape.
+        velocity: :math:`v`, the moving average of the gradient; zeros at the start.
+        gradient: the gradient with respect to the binary weights.
+        learning_rate: :math:`\eta > 0`.
+        momentum: :math:`\mu \in [0, 1)`.
+        clip: the largest magnitude allowed; `None` for no clipping.
+
+    Returns:
+        The new latent weights and the new velocity.
+
+    Source:
+        Section 3.2 of arXiv:1906.02107, where momentum is the same average as Bop's.
+    """
+    # v_t = μ v_{t-1} + (1 - μ) g_t
+    velocity = momentum * np.asarray(velocity) + (1 - momentum) * np.asarray(gradient)
+    return latent_sgd_step(latent, velocity, learning_rate=learning_rate, clip=clip), velocity
+
+
+def latent_adam_step(
+    latent: np.ndarray,
+    moments: AdamMoments | None,
+    gradient: np.ndarray,
+    *,
+    learning_rate: float,
+    beta_1: float = 0.9,
+    beta_2: float = 0.999,
+    epsilon: float = 1e-7,
+    clip: float | None = None,
+) -> tuple[np.ndarray, AdamMoments]:
+    r"""One step of Adam on latent weights: the usual way to train a binary network.
+
+    .. math::
+
+        a_t &= \beta_1 a_{t-1} + (1 - \beta_1) g_t, \qquad
+        v_t = \beta_2 v_{t-1} + (1 - \beta_2) g_t^2 \\
+        \tilde w_t &= \operatorname{clip}\!\left(\tilde w_{t-1} - \eta\,
+            \frac{a_t / (1 - \beta_1^t)}{\sqrt{v_t / (1 - \beta_2^t)} + \epsilon},\ -c,\ c\right)
+
+    Args:
+        latent: latent weights; any shape.
+        moments: what the last call returned; `None` at the start.
+        gradient: the gradient with respect to the binary weights.
+        learning_rate: :math:`\eta > 0`.
+        beta_1: decay of the mean.
+        beta_2: decay of the mean square.
+        epsilon: keeps the quotient finite.
+        clip: the largest magnitude allowed; `None` for no clipping.
+
+    Returns:
+        The new latent weights and the new moments.
+
+    Source:
+        Kingma and Ba 2015, arXiv:1412.6980.
+    """
+    gradient = np.asarray(gradient)
+    if moments is None:
+        moments = AdamMoments(np.zeros_like(gradient), np.zeros_like(gradient), 0)
+    step = moments.step + 1
+    mean = beta_1 * moments.mean + (1 - beta_1) * gradient
+    square = beta_2 * moments.square + (1 - beta_2) * gradient**2
+    # a_t and v_t without the bias of their start at zero
+    direction = (mean / (1 - beta_1**step)) / (np.sqrt(square / (1 - beta_2**step)) + epsilon)
+    latent = latent_sgd_step(latent, direction, learning_rate=learning_rate, clip=clip)
+    return latent, AdamMoments(mean, square, step)
+
+
+def log_flip_ratio(flip_ratio: np.ndarray) -> np.ndarray:
+    r"""The quantity that section 5.1 plots, the log of the share of weights that flipped.
+
+    .. math:: \pi_t = \log\!\left(\frac{\text{flipped weights}}{\text{binary weights}}
+              + e^{-9}\right)
+
+    Args:
+        flip_ratio: flipped weights over all binary weights, in [0, 1]; any shape.
+
+    Returns:
+        :math:`\pi_t`; at least -9, which says that nothing flipped.
+
+    Source:
+        Section 5.1 of arXiv:1906.02107.
+    """
+    return np.log(np.asarray(flip_ratio) + np.exp(-9.0))

@@ -1,0 +1,75 @@
+"""An experiment's network and optimizer, made from its settings, and how its step is compiled."""
+
+from __future__ import annotations
+
+from bopkit import models
+from bopkit._tensorflow import tf
+from bopkit.experiments import METHODS
+
+
+def build_model(experiment, data) -> tf.keras.Model:
+    """The experiment's network, sized for the data, in the experiment's precision."""
+    build = models.NETWORKS[experiment.network]
+    sizes = {"filters": experiment.filters, "dense_units": experiment.dense_units}
+    sizes = {key: value for key, value in sizes.items() if value is not None}
+    policy = tf.keras.mixed_precision.global_policy()
+    tf.keras.mixed_precision.set_global_policy(experiment.precision)
+    try:
+        return build(data.image_shape, data.num_classes, method=experiment.kernels, **sizes)
+    finally:
+        tf.keras.mixed_precision.set_global_policy(policy)
+
+
+def build_optimizer(experiment, train_examples: int) -> tf.keras.optimizers.Optimizer:
+    """Adam for latent weights; a flip rule for binary ones, and Adam for everything else.
+
+    Args:
+        experiment: a `bopkit.experiments.Experiment`.
+        train_examples: size of the training set: schedules count steps, experiments epochs.
+
+    Returns:
+        An optimizer, with schedules where the experiment has them.
+    """
+
+    def steps(epochs):
+        # Fractions of a step included, as in the released code.
+        return epochs * train_examples // experiment.batch_size
+
+    schedules = tf.keras.optimizers.schedules
+
+    def rate(name, decays=False):
+        start, end = getattr(experiment, name), getattr(experiment, f"{name}_end")
+        if end is not None:
+            return schedules.PolynomialDecay(start, steps(experiment.epochs), end)
+        if decays and getattr(experiment, f"{name}_decay_rate") is not None:
+            every = steps(getattr(experiment, f"{name}_decay_epochs"))
+            factor = getattr(experiment, f"{name}_decay_rate")
+            return schedules.ExponentialDecay(start, every, factor, staircase=True)
+        return start
+
+    adam = tf.keras.optimizers.Adam(rate("learning_rate"))
+    method = METHODS[experiment.method]
+    if method.optimizer is None:
+        return adam
+    numbers = {r.name: rate(r.name, r.decays) for r in method.rates}
+    options = {name: getattr(experiment, name) for name in method.options}
+    options = {name: value for name, value in options.items() if value is not None}
+    return method.load_optimizer()(adam, **numbers, **options)
+
+
+def compiles(cluster, jit_compile: bool | None = None) -> bool:
+    """Whether the whole training step is compiled with XLA.
+
+    Unless it is asked for: on one GPU, where small operations cost more to launch than to compute;
+    not on processors, where compiling takes a minute and XLA's convolutions were no faster than
+    those of `bopkit.models.layers` (measured on one: the book's page on speed); not over several
+    devices, where nobody has tried.
+
+    Args:
+        cluster: a `bopkit.training.devices.Cluster`.
+        jit_compile: what was asked for; None: nothing.
+    """
+    if jit_compile is not None:
+        return jit_compile
+    gpus = len(tf.config.list_physical_devices("GPU"))
+    return gpus == 1 and cluster.strategy.num_replicas_in_sync == 1

@@ -1,0 +1,112 @@
+"""Where a run computes: one device, the GPUs of one machine, or several machines."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+
+from bopkit._tensorflow import tf
+from bopkit.errors import ConfigError
+
+
+@dataclasses.dataclass(frozen=True)
+class Cluster:
+    """The devices of a run, and this process' place among the processes that share it.
+
+    Attributes:
+        strategy: the `tf.distribute.Strategy`.
+        worker: this process' number, from 0; worker 0, the chief, writes the record.
+        workers: how many processes there are.
+    """
+
+    strategy: tf.distribute.Strategy
+    worker: int = 0
+    workers: int = 1
+
+    @property
+    def chief(self) -> bool:
+        """Whether this process writes what the run leaves."""
+        return self.worker == 0
+
+    def batches(self, dataset: tf.data.Dataset, per_replica: int):
+        """Hand a worker's batches to its replicas.
+
+        Args:
+            dataset: this worker's part of each global batch.
+            per_replica: images that one replica takes in one step.
+
+        Returns:
+            A distributed dataset.
+        """
+        if self.strategy.num_replicas_in_sync > self.workers:
+            dataset = dataset.rebatch(per_replica)
+        return self.strategy.distribute_datasets_from_function(lambda _: dataset)
+
+    def agree(self, value: int) -> int:
+        """The chief's value, on every worker.
+
+        What depends on a clock (when to save, how long to compute before looking up) must be
+        decided by one worker: the others would wait for each other at different steps.
+        """
+        if self.workers == 1:
+            return value
+        return int(self._agree(tf.constant(value if self.chief else 0, tf.int64)))
+
+    @tf.function
+    def _agree(self, value):
+        values = self.strategy.run(tf.identity, args=(value,))
+        total = self.strategy.reduce(tf.distribute.ReduceOp.SUM, values, axis=None)
+        return total // (self.strategy.num_replicas_in_sync // self.workers)
+
+
+def find_cluster(batch_size: int) -> Cluster:
+    """The devices that the environment offers.
+
+    In this order: the machines of ``TF_CONFIG``; the tasks of a SLURM step with more than one;
+    the GPUs of this machine where there are several, as many as the batch divides over; else
+    TensorFlow's default device. TensorFlow takes several machines only before it has computed
+    anything.
+
+    Args:
+        batch_size: the global batch; over the replicas of several machines it must divide.
+
+    Returns:
+        The cluster.
+
+    Raises:
+        ConfigError: `batch_size` does not divide, or the cluster cannot be joined.
+    """
+    cluster = _find(batch_size)
+    replicas = cluster.strategy.num_replicas_in_sync
+    if batch_size % replicas:
+        raise ConfigError(
+            f"batch_size is the global batch and must divide over the {replicas} replicas; "
+            f"{batch_size} does not: take a multiple of {replicas}."
+        )
+    return cluster
+
+
+def _find(batch_size) -> Cluster:
+    find_workers = None
+    if os.environ.get("TF_CONFIG"):
+        find_workers = tf.distribute.cluster_resolver.TFConfigClusterResolver
+    elif os.environ.get("SLURM_STEP_NUM_TASKS", "1") not in ("", "0", "1"):
+        find_workers = tf.distribute.cluster_resolver.SlurmClusterResolver
+    if find_workers is not None:
+        try:
+            resolver = find_workers()
+            workers = len(resolver.cluster_spec().as_dict()["worker"])
+            strategy = tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise ConfigError(
+                "cannot join the cluster of TF_CONFIG or SLURM; it must name the workers and "
+                f"this task, before TensorFlow has computed anything ({error})."
+            ) from error
+        return Cluster(strategy, int(resolver.task_id), workers)
+    gpus = len(tf.config.list_physical_devices("GPU"))
+    used = max((n for n in range(1, gpus + 1) if batch_size % n == 0), default=0)
+    if used < gpus:
+        print(f"batch_size {batch_size} does not divide over {gpus} GPUs: {used} used.")
+    if used > 1:
+        return Cluster(tf.distribute.MirroredStrategy([f"GPU:{i}" for i in range(used)]))
+    return Cluster(tf.distribute.get_strategy())

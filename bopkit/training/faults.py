@@ -1,0 +1,162 @@
+"""What the machine does to a run, as one sentence that says what to do. It may be called again."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from bopkit import records
+from bopkit._tensorflow import tf
+from bopkit.errors import BopkitError, RecordError, TrainingError
+
+REMOVED = "{} was removed or replaced while the run went on: nothing more is written there."
+GOES_ON = "the same command goes on from the last checkpoint"
+# Of an operation over several machines whose other end has gone.
+_LOST = (
+    tf.errors.UnavailableError,
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+    tf.errors.InternalError,
+)
+
+
+@contextlib.contextmanager
+def explained(folder: Path, workers: int = 1) -> Iterator[None]:
+    """Turn what the system or TensorFlow raises into bopkit's errors, where the cause is plain.
+
+    Args:
+        folder: the run's folder.
+        workers: how many processes share the run.
+
+    Raises:
+        BopkitError: of the kinds that `explain` returns; anything else is raised as it was.
+    """
+    try:
+        yield
+    except Exception as error:
+        explanation = explain(error, folder, workers)
+        if explanation is None:
+            raise
+        raise explanation from error
+
+
+def explain(error: Exception, folder: Path, workers: int = 1) -> BopkitError | None:
+    """The sentence for an error that is not the code's fault; None for all others.
+
+    Args:
+        error: what was raised while a run went on.
+        folder: the run's folder.
+        workers: how many processes share the run.
+    """
+    if isinstance(error, BopkitError):
+        return None
+    reason = in_short(error)
+    number = error.errno if isinstance(error, OSError) else None
+    # TensorFlow says ResourceExhausted of a disk and of the memory alike.
+    if number in (errno.ENOSPC, errno.EDQUOT) or "No space left" in reason or "quota" in reason:
+        return RecordError(f"the disk of {folder} is full: make room, and {GOES_ON}.")
+    if isinstance(error, MemoryError | tf.errors.ResourceExhaustedError):
+        return TrainingError(
+            f"there is not enough memory ({reason}): free some, and {GOES_ON}; or take a smaller "
+            "batch_size, in another folder."
+        )
+    if workers > 1 and isinstance(error, _LOST):
+        return TrainingError(
+            f"another of this run's {workers} workers stopped or cannot be reached ({reason}): "
+            f"start all of them again; {GOES_ON}."
+        )
+    if isinstance(error, OSError) or (
+        isinstance(error, tf.errors.OpError) and str(folder) in str(error)
+    ):
+        if not folder.is_dir():
+            return RecordError(REMOVED.format(folder))
+        return RecordError(f"cannot write in {folder} ({reason}); once that is mended, {GOES_ON}.")
+    return None
+
+
+def in_short(error: BaseException) -> str:
+    """An error's own words in one line, without TensorFlow's names of its nodes."""
+    text = getattr(error, "message", None) or str(error) or type(error).__name__
+    text = text.rpartition("}} ")[2].partition(" [Op:")[0].strip() or type(error).__name__
+    line = text.splitlines()[0].rstrip(".;: ")
+    return line if len(line) <= 200 else f"{line[:200]}..."
+
+
+@contextlib.contextmanager
+def recorded(record, write) -> Iterator[None]:
+    """Keep the record's status true: running, then completed, or failed with the reason."""
+    record["status"] = "running"
+    record.pop("error", None)
+    try:
+        yield
+    except BaseException as error:
+        interrupted = isinstance(error, KeyboardInterrupt | SystemExit)
+        record["status"] = "failed"
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        record["error"] = "interrupted" if interrupted else what[:2000]
+        with contextlib.suppress(RecordError):  # the first error is the one to show
+            write(record)
+        raise
+    record["status"] = "completed"
+    write(record)
+
+
+@contextlib.contextmanager
+def terminable() -> Iterator[None]:
+    """Let a scheduler's polite stop, or a terminal that closes, end the run as Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(signum, frame):
+        # Some schedulers say it twice; the second must not interrupt what the first has begun.
+        for number in before:
+            signal.signal(number, signal.SIG_IGN)
+        raise SystemExit(128 + signum)
+
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    # What is ignored already stays so: that is what nohup is.
+    before = {n: signal.getsignal(n) for n in numbers if signal.getsignal(n) != signal.SIG_IGN}
+    for number in before:
+        signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def kept(folder: Path) -> Iterator[Callable[[], None]]:
+    """Gives a check that the folder is still the one it is now: another run may have its place.
+
+    To be called before anything is written there. It raises RecordError.
+    """
+    with contextlib.ExitStack() as stack:
+        if os.name == "posix":
+            # As long as it is open, the system gives its number to no other folder.
+            handle = os.open(folder, getattr(os, "O_PATH", os.O_RDONLY))
+            stack.callback(os.close, handle)
+        begun_in = os.stat(folder)
+
+        def check():
+            if not (folder.is_dir() and os.path.samestat(begun_in, os.stat(folder))):
+                raise RecordError(REMOVED.format(folder))
+
+        yield check
+
+
+def writer(folder: Path, check: Callable[[], None]) -> Callable[[dict], None]:
+    """Writes the record there, after the check that `kept` gave."""
+
+    def write(record):
+        check()
+        records.write(folder, record)
+
+    return write

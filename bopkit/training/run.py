@@ -1,0 +1,336 @@
+"""Runs one experiment from its settings to its record: fit, resume, log."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import shlex
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from bopkit import data as bopdata
+from bopkit import experiments, models, records, rules
+from bopkit._files import only_one
+from bopkit._tensorflow import list_devices, tf
+from bopkit.errors import ConfigError, RecordError
+from bopkit.experiments import Experiment
+from bopkit.training import checkpoints, diagnosis, faults
+from bopkit.training.build import compiles
+from bopkit.training.devices import find_cluster
+from bopkit.training.loop import Loop
+from bopkit.training.progress import Progress
+
+
+def train(
+    experiment: str | Experiment,
+    *,
+    output_dir: str | os.PathLike,
+    dataset: str | None = None,
+    data_dir: str | os.PathLike | None = None,
+    preprocess: str | None = None,
+    seed: int = 0,
+    train_examples: int | None = None,
+    validation_examples: int | None = None,
+    holdout: int = 0,
+    hparams: Mapping[str, object] | None = None,
+    tensorboard: bool = True,
+    progress: bool = True,
+    checkpoint_minutes: float = 10,
+    jit_compile: bool | None = None,
+) -> dict:
+    """Train one network and leave its record; go on where an earlier call stopped.
+
+    Called again with the same settings on the same `output_dir`, it resumes, or returns at
+    once if the run is complete. It leaves there ``run.json`` (the record), ``checkpoints/``,
+    ``tensorboard/`` and, at the end, ``model.keras``.
+
+    Args:
+        experiment: a name of `bopkit.experiments.EXPERIMENTS`, or an `Experiment`.
+        output_dir: the run's folder; made where it does not exist.
+        dataset: a name of `bopkit.data.DATASETS`; `None` is "digits", which needs no files.
+        data_dir: where to look for the data.
+        preprocess: "default" or "resize_and_flip"; `None` is the experiment's own on the
+            paper's data set and "default" elsewhere.
+        seed: of the weights, the order of the data and its augmentation. It is set for
+            Python, NumPy and TensorFlow as a whole.
+        train_examples: how many training images to use; `None` for all.
+        validation_examples: how many validation images to use; `None` for all.
+        holdout: validate on this many images of the training set, and leave the test set
+            alone: for choosing hyperparameters.
+        hparams: fields of the experiment to override, such as ``{"epochs": 3}``.
+        tensorboard: write TensorBoard logs.
+        progress: show the epochs (and a bar, in a terminal).
+        checkpoint_minutes: save a checkpoint within an epoch where the last is older; one is
+            saved after every epoch.
+        jit_compile: compile the whole step with XLA, or not; `None` does on one GPU, and not on
+            processors, where that is slower. It changes rounding, so give a run that is resumed
+            what it began with; the record's `hardware` says what it was.
+
+    Returns:
+        The run's record, as in ``run.json``: see `bopkit.records`.
+
+    Raises:
+        bopkit.errors.ConfigError: a setting is unknown or out of range, or the folder holds
+            another run.
+        bopkit.errors.DataError: the data is missing or damaged.
+        bopkit.errors.RecordError: the folder cannot be written, or its record not read.
+        bopkit.errors.TrainingError: the loss, a weight or an average became NaN or infinite,
+            the memory was too small, or another worker is gone; the record says "failed".
+    """
+    experiment = _resolve(experiment, dataset or "digits", preprocess, hparams or {})
+    experiments.check_seed(seed)
+    _check_arguments(output_dir, checkpoint_minutes)
+    tf.get_logger().setLevel("ERROR")  # AutoGraph warns about larq's own code
+    cluster = find_cluster(experiment.batch_size)
+    size, channels = _image_format(experiment)
+    data = bopdata.load(
+        experiment.dataset,
+        data_dir=data_dir,
+        image_size=size,
+        channels=channels,
+        preprocess=experiment.preprocess,
+        train_examples=train_examples,
+        validation_examples=validation_examples,
+        holdout=holdout,
+    )
+    models.check_input(experiment.network, data.image_shape, data.num_classes)
+    steps = data.steps_per_epoch(experiment.batch_size)
+    config = dataclasses.asdict(experiment) | {
+        "image_shape": list(data.image_shape),
+        "train_examples": data.train_examples,
+        "validation_examples": data.validation_examples,
+        "holdout": holdout,
+        "steps_per_epoch": steps,
+        "data_fingerprint": data.fingerprint,  # so that a run does not resume on other images
+        "seed": seed,
+    }
+    folder = _make_folder(output_dir)
+    busy = ConfigError(
+        f"another process is running in {folder}; wait for it, or choose another folder."
+    )
+    with contextlib.ExitStack() as held:
+        check = lambda: None  # noqa: E731 (only the chief writes)
+        if cluster.chief:
+            held.enter_context(only_one(folder / ".lock", busy))
+            check = held.enter_context(faults.kept(folder))
+        record = _open(folder, experiment, config)
+        record["hardware"] |= {
+            "replicas": cluster.strategy.num_replicas_in_sync,
+            "jit_compile": compiles(cluster, jit_compile),
+        }
+        show = Progress(experiment.epochs, steps, silent=not (progress and cluster.chief))
+        if record["status"] == "completed":
+            show.note(f"{folder} holds this run, complete: nothing to do.")
+            return record
+        if warning := diagnosis.before(experiment.precision, record["hardware"]):
+            show.note(f"warning: {warning}")
+        show.note(_announcement(experiment, config, cluster.strategy.num_replicas_in_sync))
+        record["command"] = _command(experiment, config, train_examples, validation_examples)
+        # One worker writes; the others keep the same record in memory.
+        write = faults.writer(folder, check) if cluster.chief else _discard
+        tf.keras.utils.set_random_seed(seed)
+        # From the outside in: a signal must not cut short the writing of why the run stopped.
+        with (
+            faults.terminable(),
+            faults.recorded(record, write),
+            faults.explained(folder, cluster.workers),
+        ):
+            where = folder / "checkpoints"
+            loop = Loop(
+                experiment, data, seed, cluster, where, jit_compile=jit_compile, check=check
+            )
+            logs = folder / "tensorboard" if tensorboard and cluster.chief else None
+            _run(loop, record, write, show, logs, 60 * checkpoint_minutes)
+            check()
+            _save_model(loop.model, folder / "model.keras", cluster.chief)
+        return record
+
+
+def _run(loop, record, write, show, logs, checkpoint_seconds):
+    parameters, binary = models.count_weights(loop.model)
+    record["config"] |= {"parameters": parameters, "binary_weights": binary}
+    if loop.restore(show):
+        show.note(f"resuming after epoch {int(loop.epoch)}, step {int(loop.step)}.")
+    done = int(loop.epoch)
+    if done > len(record["epochs"]):
+        raise RecordError(
+            f"the checkpoints are {done} epochs far and the record beside them only "
+            f"{len(record['epochs'])}: they are not of the same run; choose another folder."
+        )
+    # Rows are written before the checkpoint of their epoch: what is newer is done again.
+    record["epochs"] = record["epochs"][:done]
+    record["warnings"] = [w for w in record.get("warnings", ()) if w["epoch"] <= done]
+    write(record)
+    iterator = loop.batches()
+    for _ in range(int(loop.epoch), loop.experiment.epochs):
+        row = loop.train_epoch(iterator, show, checkpoint_seconds)
+        record["epochs"].append(row)
+        warning = diagnosis.find(
+            record["epochs"],
+            threshold=row["threshold"],
+            largest_signal=loop.largest_signal,
+            signal=getattr(loop.optimizer, "signal_name", ""),
+        )
+        if warning:
+            record["warnings"].append({"epoch": row["epoch"], "message": warning})
+        write(record)
+        loop.save()
+        if logs:
+            loop.check()
+            _log(logs, row)
+        show.finish(row)
+        if warning:
+            show.note(f"warning: {warning}")
+    record["final"] = {k: v for k, v in record["epochs"][-1].items() if k != "seconds"}
+
+
+def _save_model(model, path, chief):
+    # Every worker saves, because some variables are averaged over the workers as they are read;
+    # only the chief's file is kept. It gets its name when it is complete.
+    with tempfile.TemporaryDirectory() as elsewhere:
+        unfinished = path.with_name(f".{path.name}") if chief else Path(elsewhere) / path.name
+        model.save(unfinished)
+        if chief:
+            os.replace(unfinished, path)
+
+
+def _discard(record):
+    pass
+
+
+def _resolve(experiment, dataset, preprocess, hparams) -> Experiment:
+    if isinstance(experiment, str):
+        experiment = experiments.get(experiment)
+    if not isinstance(experiment, Experiment):
+        raise ConfigError(
+            "experiment must be a name, such as binarynet/bop, or an Experiment; "
+            f"got {experiment!r}."
+        )
+    if not isinstance(hparams, Mapping):
+        raise ConfigError(f"hparams must be a dict, such as {{'epochs': 3}}; got {hparams!r}.")
+    if dataset != experiment.dataset and preprocess is None:
+        preprocess = "default"  # augmentation is the paper's for its own data set
+    experiment = experiments.override(experiment, {"preprocess": preprocess, **hparams})
+    return dataclasses.replace(experiment, dataset=dataset)
+
+
+def _check_arguments(output_dir, checkpoint_minutes):
+    if not isinstance(output_dir, str | os.PathLike) or not os.fspath(output_dir):
+        raise ConfigError(f"output_dir must name a folder; got {output_dir!r}.")
+    name = os.fspath(output_dir)
+    # Files of TensorFlow's and the record's are named in UTF-8.
+    if "\0" in name or name.encode("utf8", "replace").decode("utf8") != name:
+        raise ConfigError(f"output_dir must be text that UTF-8 can write; got {name!a}.")
+    number = isinstance(checkpoint_minutes, int | float)
+    if not number or not checkpoint_minutes >= 0:  # NaN neither
+        raise ConfigError(
+            f"checkpoint_minutes must be a number of at least 0; got {checkpoint_minutes!r}."
+        )
+
+
+def _image_format(experiment):
+    """Pixels a side and channels; None for the data's own."""
+    if experiment.network != "binarynet":
+        return experiment.image_size, 3
+    size = experiment.image_size
+    if size is None and experiment.dataset == "digits":
+        size = 16  # 8x8 is too small for three pools
+    return size, None
+
+
+def _make_folder(output_dir) -> Path:
+    folder = Path(output_dir)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"cannot make the folder {folder}: {error.strerror}.") from error
+    return folder
+
+
+def _open(folder, experiment, config) -> dict:
+    """The folder's record if it is of this very run, a new one if it has none."""
+    if (folder / records.FILE_NAME).exists():
+        record = records.read(folder)
+        there = {key: record["config"].get(key) for key in config}
+        if there != config:
+            what = "; ".join(
+                f"{key} {there.get(key)} there, {value} here"
+                for key, value in config.items()
+                if there.get(key) != value
+            )
+            raise ConfigError(
+                f"{folder} holds a run with another configuration ({what}); choose another "
+                "output folder, or remove this one."
+            )
+        return record
+    if checkpoints.find(folder / "checkpoints"):
+        raise ConfigError(
+            f"{folder} holds the checkpoints of a run whose {records.FILE_NAME} is gone; put it "
+            "back, or choose another output folder."
+        )
+    return {
+        "experiment": experiment.name,
+        "config": config,
+        "dataset": experiment.dataset,
+        "seed": config["seed"],
+        "command": "",
+        "git_commit": records.git_commit(),
+        "versions": records.versions(),
+        "hardware": records.hardware() | {"gpus": list_devices("GPU")},
+        "status": "running",
+        "epochs": [],
+        "final": None,
+        "warnings": [],
+    }
+
+
+def _announcement(experiment, config, replicas) -> str:
+    """What is about to be trained, where a default may not be what was meant."""
+    paper = experiments.EXPERIMENTS.get(experiment.name)
+    other = paper is not None and paper.dataset != experiment.dataset
+    device = "GPU" if list_devices("GPU") else "processor"
+    return (
+        f"{experiment.name} on {experiment.dataset}{f', not on {paper.dataset}' if other else ''}: "
+        f"{config['train_examples']:,} + {config['validation_examples']:,} images, "
+        f"{replicas} {device}{'s' if replicas > 1 else ''}, seed {config['seed']}."
+    )
+
+
+def _command(experiment, config, train_examples, validation_examples) -> str:
+    """The command line that repeats this run, however it was started."""
+    network, _, hparams_set = experiment.name.partition("/")
+    words = ["bopkit", "train", network, "--dataset", experiment.dataset]
+    words += ["--preprocess-fn", experiment.preprocess, "--hparams-set", hparams_set]
+    changed = experiments.changes(experiment)
+    pairs = [
+        f"{key}={'none' if value is None else value}"
+        for key, value in changed.items()
+        if key not in ("dataset", "preprocess")
+    ]
+    words += ["--hparams", ",".join(pairs)] if pairs else []
+    words += ["--seed", str(config["seed"])]
+    for flag, value in (
+        ("--train-examples", train_examples),
+        ("--validation-examples", validation_examples),
+        ("--holdout", config["holdout"] or None),
+    ):
+        words += [flag, str(value)] if value is not None else []
+    return shlex.join(words)
+
+
+def _log(folder, row):
+    """One epoch's scalars for TensorBoard, training and validation as two curves."""
+    train = {k: v for k, v in row.items() if not k.startswith("val_") and v is not None}
+    train["log_flip_ratio"] = float(rules.log_flip_ratio(np.float64(row["flip_ratio"])))
+    validation = {k[4:]: v for k, v in row.items() if k.startswith("val_")}
+    for name, scalars in (("train", train), ("validation", validation)):
+        writer = tf.summary.create_file_writer(str(folder / name))
+        with writer.as_default(step=row["epoch"]):
+            for key, value in scalars.items():
+                if key != "epoch":
+                    tf.summary.scalar(key, value)
+        writer.close()

@@ -1,0 +1,198 @@
+"""Many runs that do not need each other: section 5.1's sweeps, on a laptop or a cluster."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+import joblib
+
+from bopkit import experiments, records
+from bopkit.errors import BopkitError, ConfigError, TrainingError
+from bopkit.experiments import Experiment
+
+# Section 5.1: γ at τ = 1e-6, and τ at γ = 1e-3, which are the settings of binarynet/bop.
+SECTION_51 = {"gamma": (1e-2, 1e-3, 1e-4), "threshold": (0.0, 1e-6, 1e-5)}
+
+
+def vary(
+    experiment: Experiment, lines: Mapping[str, Iterable[object]], seeds: Iterable[int] = (0,)
+) -> dict[str, tuple[Experiment, int]]:
+    """The runs of a sweep that changes one hyperparameter at a time.
+
+    Args:
+        experiment: what stays the same.
+        lines: the values that each hyperparameter takes while the others stay.
+        seeds: every setting is run once with each.
+
+    Returns:
+        By a name that says what was varied, an experiment and its seed. A setting that lies on
+        several lines is there once.
+
+    Raises:
+        ConfigError: as `bopkit.experiments.override`.
+    """
+    settings = {}
+    for field, values in lines.items():
+        if isinstance(values, str):  # papermill's -p hands a list over as it was typed
+            values = [part.strip() for part in values.strip("[]() ").split(",") if part.strip()]
+        if not isinstance(values, list | tuple | set | range) or not values:
+            raise ConfigError(
+                f"the values of {field} must be a list, such as [0.01, 0.001]; got "
+                f"{lines[field]!r}."
+            )
+        for value in values:
+            changed = experiments.override(experiment, {field: value})
+            settings["_".join(f"{key}-{_text(getattr(changed, key))}" for key in lines)] = changed
+    return {f"{name}_seed{s}": (e, s) for name, e in settings.items() for s in seeds}
+
+
+def _text(value):
+    """A value as a part of a folder's name."""
+    return f"{value:g}" if isinstance(value, int | float) else str(value).lower()
+
+
+def parse_lines(texts: Iterable[str] | None) -> dict[str, list[str]]:
+    """Reads ``K=V,V,V`` as often as the command line gives it.
+
+    Raises:
+        ConfigError: a text has no ``=`` or no value, or a key comes twice.
+    """
+    lines = {}
+    for text in texts or ():
+        key, _, values = text.partition("=")
+        key = key.strip()
+        if key in lines:
+            raise ConfigError(f"--vary names {key} twice; give its values in one, as K=V,V,V.")
+        lines[key] = [value.strip() for value in values.split(",") if value.strip()]
+        if not (key and lines[key]):
+            raise ConfigError(f"--vary takes K=V,V,V, such as gamma=1e-2,1e-3; got {text!r}.")
+    return lines
+
+
+def sweep(
+    runs: Mapping[str, tuple[Experiment, int]],
+    *,
+    output_dir: str | os.PathLike,
+    jobs: int | None = None,
+    scheduler: str | None = None,
+    retries: int = 1,
+    report: Callable[[str], None] = print,
+    **options,
+) -> list[dict]:
+    """Run several experiments at once; keep what succeeds, retry and report what does not.
+
+    Each run has a folder of its own, is complete or resumable at any time, and is left alone by
+    the next call if it is complete.
+
+    Args:
+        runs: what `vary` returned, or any names with an experiment and a seed.
+        output_dir: the runs go to folders of their names below it.
+        jobs: how many run at once; `None` is one a core, at most one a run, and one alone
+            where there is a GPU, whose memory the first would take. The cores are shared out
+            between them. With a scheduler, its workers decide.
+        scheduler: the address of a Dask scheduler, such as tcp://127.0.0.1:8786; `None` stays
+            on this machine. Workers need bopkit and the same file system.
+        retries: how often a run that failed is tried again.
+        report: takes one line for each run that ends.
+        **options: for `bopkit.train`: dataset, data_dir, train_examples, ...
+
+    Returns:
+        The records of the completed runs, in the order of `runs`.
+
+    Raises:
+        ConfigError: a Dask scheduler is named and cannot be reached.
+        TrainingError: some runs failed at every try; the others are kept.
+    """
+    cores = joblib.cpu_count()  # those that this process may use: a container may have fewer
+    if jobs is None:
+        jobs = 1 if scheduler is None and _has_gpu() else min(len(runs), cores)
+    threads = max(1, cores // jobs)
+    waiting, failures = dict(runs), {}
+    with _backend(scheduler, jobs) as parallel:
+        for _ in range(retries + 1):
+            calls = [
+                joblib.delayed(_run)(name, experiment, seed, str(output_dir), threads, options)
+                for name, (experiment, seed) in waiting.items()
+            ]
+            try:
+                for name, record, error, hopeless in parallel(calls):
+                    if error is None:
+                        waiting.pop(name)
+                        report(f"{name}: validation top-1 {record['final']['val_accuracy']:.2%}")
+                        for warning in record.get("warnings", ()):
+                            report(f"{name}: warning: {warning['message']}")
+                        continue
+                    failures[name] = error
+                    report(f"{name}: failed ({error})")
+                    if hopeless:
+                        waiting.pop(name)
+            except Exception as error:
+                # A worker that dies, for want of memory for one, takes the whole pool with it;
+                # what it had finished is on disk.
+                report(f"the workers stopped: {type(error).__name__}")
+                waiting = {n: r for n, r in waiting.items() if not _completed(output_dir, n)}
+            if not waiting:
+                break
+    lost = [name for name in runs if not _completed(output_dir, name)]
+    if lost:
+        reasons = "; ".join(f"{name}: {failures.get(name, 'its worker died')}" for name in lost)
+        raise TrainingError(
+            f"{len(lost)} of {len(runs)} runs failed ({reasons}); the others are kept in "
+            f"{output_dir}, and the same command goes on with what is missing."
+        )
+    return [records.read(Path(output_dir) / name) for name in runs]
+
+
+def _has_gpu() -> bool:
+    """Whether TensorFlow, which the sweep's own process does not need otherwise, sees one."""
+    from bopkit._tensorflow import list_devices, load_tensorflow
+
+    load_tensorflow()
+    return bool(list_devices("GPU"))
+
+
+def _run(name, experiment, seed, output_dir, threads, options):
+    """One run, in a process of its own: name, record, error, and whether to try it again."""
+    # TensorFlow reads these when it is imported, which in a new worker is now.
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(threads))
+    from bopkit._tensorflow import load_tensorflow
+
+    load_tensorflow()
+    from bopkit.training.run import train
+
+    try:
+        folder = Path(output_dir) / name
+        record = train(experiment, seed=seed, output_dir=folder, progress=False, **options)
+        return name, record, None, False
+    except Exception as error:
+        # A setting or data that is wrong once is wrong again.
+        hopeless = isinstance(error, BopkitError) and not isinstance(error, TrainingError)
+        return name, None, " ".join(str(error).split())[:300] or type(error).__name__, hopeless
+
+
+def _completed(output_dir, name):
+    folder = Path(output_dir) / name
+    exists = (folder / records.FILE_NAME).exists()
+    return exists and records.read(folder)["status"] == "completed"
+
+
+@contextlib.contextmanager
+def _backend(scheduler, jobs):
+    """Processes on this machine, or a Dask cluster's workers."""
+    if scheduler is None:
+        yield joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")
+        return
+    from dask.distributed import Client
+
+    try:
+        client = Client(scheduler, timeout="20s")
+    except (OSError, ValueError, TypeError) as error:
+        raise ConfigError(
+            f"no Dask scheduler answers at {scheduler} ({error}): start one with `dask scheduler`, "
+            "or leave the scheduler out to run on this machine."
+        ) from error
+    with client, joblib.parallel_config(backend="dask"):
+        yield joblib.Parallel(return_as="generator_unordered")

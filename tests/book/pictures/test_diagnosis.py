@@ -1,0 +1,117 @@
+"""The rules that read a run: each fires where it should, and what it says to try helps."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from bopkit import records
+from bopkit.book.pictures import diagnosis
+from bopkit.book.pictures.diagnosis import (
+    COURSES,
+    FALLS,
+    GAMMAS,
+    STAYS,
+    THRESHOLDS,
+    diagnose,
+    trained,
+)
+
+LEVEL = [0.95] * 8
+HIGH, LOW = [0.97] * 8, [0.6] * 8
+
+
+@pytest.mark.parametrize(
+    ("name", "fit", "accuracy", "flips", "gamma"),
+    [
+        ("healthy", HIGH, LEVEL, [1e-2] * 2 + [1e-3] * 6, [0.1] * 8),
+        ("everything flips", LOW, LOW, [0.2] * 8, [1.0] * 8),
+        ("getting worse", HIGH, [0.9] * 6 + [0.8] * 2, [1e-3] * 8, [0.1] * 8),
+        ("noise floor", HIGH, LEVEL, [2e-2] * 8, [0.1] * 8),
+        ("γ dropped too early", LOW, LOW, [0.2] + [1e-3] * 7, [0.1] + [1e-3] * 7),
+        # as far, but over the whole run
+        ("healthy", HIGH, LEVEL, np.geomspace(0.2, 1e-3, 8), np.geomspace(0.1, 1e-3, 8)),
+        ("γ and τ too high", LOW, LOW, [2e-3] * 8, [1.0] * 8),
+        ("too few flips", LOW, LOW, [1e-3] + [0.0] * 7, [0.1] * 8),
+        # few flips, but nothing left to do
+        ("healthy", HIGH, LEVEL, [1e-3] + [0.0] * 7, [0.1] * 8),
+        # one bad epoch is none
+        ("healthy", HIGH, [0.9, 0.3, *[0.95] * 6], [1e-3] * 8, [0.1] * 8),
+    ],
+)
+def test_each_symptom_has_its_name(name, fit, accuracy, flips, gamma):
+    found = diagnose(fit, accuracy, flips, gamma)
+    assert found.name == name
+    assert bool(found.change) == (name != "healthy")
+
+
+def test_the_evidence_says_when():
+    assert diagnose(LOW, LOW, [0.0] * 8, [0.1] * 8).evidence.startswith("nothing ever flipped")
+    stopped = diagnose(LOW, LOW, [1e-3] * 3 + [0.0] * 5, [0.1] * 8)
+    assert stopped.evidence == "nothing has flipped since epoch 3, with training at 60 %"
+    dropped = diagnose(LOW, LOW, [0.2] * 3 + [1e-3] * 5, [0.1] * 3 + [1e-3] * 5)
+    assert "from 20 % to 0.1 % of the weights a step when γ dropped after epoch 3" in (
+        dropped.evidence
+    )
+
+
+def test_too_short_or_uneven_curves_are_refused():
+    with pytest.raises(ValueError, match="two epochs or more; got 1, 1, 1, 1"):
+        diagnose([0.5], [0.5], [0.1], [0.1])
+    with pytest.raises(ValueError, match="of one length"):
+        diagnose(HIGH, HIGH[1:], HIGH, HIGH)
+
+
+@pytest.mark.slow
+def test_what_it_says_to_try_helps():
+    """On the small network; margins, because rounding differs between machines."""
+    gains = {}
+    for gamma, course, threshold in itertools.product(GAMMAS, COURSES, THRESHOLDS):
+        name = trained(gamma, threshold, course).diagnosis.name
+        if name == "too few flips":
+            other = (gamma, THRESHOLDS[THRESHOLDS.index(threshold) - 1], course)
+        elif name == "γ and τ too high":
+            other = (
+                GAMMAS[GAMMAS.index(gamma) - 1],
+                THRESHOLDS[THRESHOLDS.index(threshold) - 1],
+                course,
+            )
+        elif name != "healthy" and course != FALLS:
+            other = (gamma, threshold, FALLS)
+        else:
+            continue
+        before, after = (
+            trained(*run).run.accuracy[-3:].mean() for run in ((gamma, threshold, course), other)
+        )
+        gains.setdefault(name, []).append(after - before)
+    assert {"everything flips", "too few flips", "γ dropped too early"} <= set(gains)
+    for name, values in gains.items():
+        assert np.mean(values) > 0.01, name
+    together = np.concatenate(list(gains.values()))
+    assert np.mean(together > 0) > 0.85
+
+
+def test_healthy_runs_are_good_runs():
+    found = {True: [], False: []}
+    for gamma, course, threshold in itertools.product(GAMMAS, COURSES, THRESHOLDS):
+        result = trained(gamma, threshold, course)
+        healthy = result.diagnosis.name == "healthy"
+        found[healthy].append(result.run.accuracy[-3:].mean())
+    assert np.mean(np.array(found[True]) > 0.9) > 0.8
+    assert np.median(found[True]) > np.quantile(found[False], 0.9)
+
+
+def test_the_best_trials_on_fashion_mnist_are_the_ones_called_healthy():
+    """Rules set on the digits, tried on runs of another network on other data."""
+    trials = records.collect("results/fashion_mnist/tuning")
+    trials = [run for run in trials if run["config"]["method"] == "bop"]
+    trials.sort(key=records.final, reverse=True)
+    names = [diagnosis.diagnose_record(run).name for run in trials]
+    assert len(names) == 8
+    assert names[:3] == ["healthy"] * 3 and "healthy" not in names[3:]
+
+
+def test_the_pulls_of_a_run_end_at_the_threshold():
+    """Whatever asks for a flip beyond τ has just had it."""
+    result = trained(0.1, 1e-3, STAYS)
+    assert 0 < result.pull.max() <= 1e-3 < -result.pull.min()

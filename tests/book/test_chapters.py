@@ -1,0 +1,148 @@
+"""Every chapter has the same skeleton, short cells, and exercises whose solutions are checked."""
+
+import ast
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from bopkit.book import pictures
+
+BOOK = Path(__file__).resolve().parents[2] / "book"
+NOT_CHAPTERS = {"reliability", "speed"}  # pages of facts, to look things up
+PAGES = [path for part in ("intuition", "practice") for path in (BOOK / part).iterdir()]
+CHAPTERS = sorted(
+    path for path in PAGES if path.suffix in (".ipynb", ".md") and path.stem not in NOT_CHAPTERS
+)
+# Words of the glossary that a reader may not know; what `flip` and `sign` say needs no link.
+TERMS = (
+    "adaptivity rate", "binarized network", "binary weight", "clipping", "consistency", "contract",
+    "flip ratio", "flip rule", "inertia", "latent weight", "mixed precision", "moving average",
+    "packed file", "record", "straight-through estimator", "strength", "threshold",
+    "XNOR-popcount",
+)  # fmt: skip
+FIRST, LAST = ["Play"], ["Summary", "Exercises", "Further reading"]
+
+
+@pytest.fixture(params=CHAPTERS, ids=lambda path: path.stem)
+def chapter(request):
+    return request.param
+
+
+def cells(path):
+    if path.suffix == ".md":  # text alone: fails for want of code
+        return [{"cell_type": "markdown", "source": path.read_text(encoding="utf8")}]
+    return json.loads(path.read_text(encoding="utf8"))["cells"]
+
+
+def text(path):
+    return "\n\n".join("".join(c["source"]) for c in cells(path) if c["cell_type"] == "markdown")
+
+
+def code(path):
+    return ["".join(c["source"]) for c in cells(path) if c["cell_type"] == "code"]
+
+
+def section(path, title):
+    return re.split(rf"^## {title}$", text(path), flags=re.MULTILINE)[1].split("\n## ")[0]
+
+
+def test_the_book_has_its_chapters():
+    assert [p.stem for p in CHAPTERS if p.parent.name == "intuition"] == [
+        "bop", "gamma_tau", "latent_weights", "second_order", "why_binary",
+    ]  # fmt: skip
+    assert {"keras", "migrating", "own_rule", "reading", "scaling", "shipping"} <= {
+        p.stem for p in CHAPTERS
+    }
+
+
+def test_sections_come_in_order(chapter):
+    titles = re.findall(r"^## (.+)$", text(chapter), flags=re.MULTILINE)
+    assert titles[:1] == FIRST and titles[-3:] == LAST
+    assert 1 <= len(titles) - 4 <= 5, titles
+    assert len(re.findall(r"^# .+$", text(chapter), flags=re.MULTILINE)) == 1
+
+
+def test_says_at_a_glance_what_it_takes(chapter):
+    glance = re.search(r":::\{div\} at-a-glance\n(.*?)\n:::", text(chapter), re.DOTALL)[1]
+    assert re.findall(r"^What .*$", glance, flags=re.MULTILINE) == [
+        "What you'll do", "What you'll learn", "What you'll need",
+    ]  # fmt: skip
+    need = re.sub(r"\s+", " ", glance.split("What you'll need")[1])
+    assert re.search(r"\d+ minutes", need), need
+    assert re.search(r"\d+ seconds?", need) and re.search(r"\d+ [MG]B", need) and "GPU" in need
+
+
+def test_begins_with_something_to_play(chapter):
+    name = re.search(r"widgets\.explore\(\"(\w+)\"\)", code(chapter)[0])[1]
+    assert name in pictures.NAMES
+    assert len(re.findall(r"^- ", section(chapter, "Play"), flags=re.MULTILINE)) >= 2
+
+
+def test_has_exercises_and_hides_their_solutions(chapter):
+    body = section(chapter, "Exercises")
+    exercises = re.findall(r"\{exercise\}[^\n]*\n:label: (\S+)", body)
+    assert 3 <= len(exercises) <= 6
+    solutions = re.findall(r"\{solution(?:-start)?\} (\S+)\n:class: dropdown", body)
+    assert solutions == exercises
+    assert body.count("{solution-start}") == body.count("{solution-end}")
+
+
+def test_half_of_the_solutions_are_run(chapter):
+    whole = "\n".join(
+        f"<{cell['cell_type']}>\n{''.join(cell['source'])}" for cell in cells(chapter)
+    )
+    solutions = re.findall(r"\{solution-start\}(.*?)\{solution-end\}", whole, re.DOTALL)
+    checked = [s for s in solutions if "assert" in s.partition("<code>")[2]]
+    assert len(checked) >= whole.count("{exercise}") / 2
+
+
+def test_claims_are_checked_by_code(chapter):
+    asserts = [
+        node
+        for source in code(chapter)
+        for node in ast.walk(ast.parse(re.sub(r"^[!%].*$", "pass", source, flags=re.MULTILINE)))
+        if isinstance(node, ast.Assert)
+    ]
+    assert len(asserts) >= 4
+
+
+def test_cells_and_chapters_are_short(chapter):
+    assert max(len(source.splitlines()) for source in code(chapter)) <= 32
+    prose = re.sub(r"```.*?```|\$\$.*?\$\$|:::.*?:::", "", text(chapter), flags=re.DOTALL)
+    words = len(prose.split("## Exercises")[0].split())
+    assert 350 <= words <= 1500, words
+
+
+def test_links_its_terms_and_its_sources(chapter):
+    terms = re.findall(r"\{term\}`(?:[^`<]*<)?([^`>]+)>?`", text(chapter))
+    assert len(terms) >= 2 and len(terms) == len(set(terms)), "the first use of each, once"
+    reading = section(chapter, "Further reading")
+    assert "{cite" in reading and 2 <= len(re.findall(r"^- ", reading, flags=re.MULTILINE)) <= 5
+
+
+def test_the_first_use_of_a_term_is_linked(chapter):
+    """From Play on, in sentences and tables: titles, code and formulas have no links."""
+    prose = text(chapter).partition("## Play\n")[2]
+    prose = re.sub(r"\{term\}`(?:[^`<]*<)?([^`>]+)>?`", r"⟦\1⟧", prose)  # to tell them from others
+    prose = re.sub(r"^```\w+\n.*?^```$|\$\$.*?\$\$", "", prose, flags=re.MULTILINE | re.DOTALL)
+    prose = re.sub(r"^(#|```|:::).*$|(\{[\w:]+\})?`[^`]*`|\]\(.*?\)", "", prose, flags=re.MULTILINE)
+    prose = " ".join(prose.split())
+    for term in TERMS:
+        use = re.search(rf"(?<!\w){term}s?(?!\w)", prose, flags=re.IGNORECASE)
+        if use and prose[use.start() - 1] != "⟦":
+            around = prose[max(0, use.start() - 60) : use.end() + 40]
+            pytest.fail(f"link the first use of {{term}}`{term}`, here: ...{around}...")
+
+
+def test_intuition_needs_no_tensorflow():
+    for path in BOOK.glob("intuition/*.ipynb"):
+        assert not re.search(r"tensorflow|keras|larq", "\n".join(code(path))), path.name
+
+
+def test_every_picture_stands_in_the_book():
+    shown = set(re.findall(r"\{explorer\} (\w+)", (BOOK / "index.md").read_text(encoding="utf8")))
+    for path in CHAPTERS:
+        shown |= set(re.findall(r"widgets\.explore\(\"(\w+)\"\)", "\n".join(code(path))))
+    assert shown == set(pictures.NAMES)

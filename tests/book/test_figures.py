@@ -1,0 +1,26 @@
+"""Figures of training runs, without TensorFlow."""
+
+import pytest
+from small_records import record
+
+from bopkit.book import figures
+
+
+def test_training_curves():
+    runs = [record(0, (0.5, 0.7)), record(1, (0.6, 0.8)), record(2, (0.4,))]
+    for run in runs:
+        for row in run["epochs"]:
+            row["flip_ratio"] = 1e-3
+            row["val_top_5_accuracy"] = 0.9
+    assert len(figures.training_curves(runs).axes) == 2
+    drawn = figures.training_curves(runs, top_5=True)
+    assert [line.get_label() for line in drawn.axes[0].lines] == ["Bop, top-1", "Bop, top-5"]
+    assert "Bop 63.3 % top-1, πₜ -6.8" in drawn.description
+    with pytest.raises(ValueError, match="no run has finished an epoch"):
+        figures.training_curves([record(0, ())])
+
+
+def test_nothing_here_loads_tensorflow(run_python):
+    code = "import sys, bopkit, bopkit.rules, bopkit.book.figures, bopkit.records, bopkit.cli\n"
+    code += "sys.exit('tensorflow' in sys.modules)"
+    assert run_python(code).returncode == 0

@@ -1,0 +1,63 @@
+"""The committed records: whole, traceable, and as fair as the results page says."""
+
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from bopkit import experiments, records
+from bopkit.training import sweep
+
+RESULTS = Path(__file__).resolve().parents[2] / "results" / "fashion_mnist"
+
+
+@pytest.fixture(scope="module")
+def runs():
+    return {part.name: records.collect(part) for part in RESULTS.iterdir() if part.is_dir()}
+
+
+def test_every_record_is_of_a_complete_run_on_the_whole_data_from_a_clean_commit(runs):
+    for record in (r for part in runs.values() for r in part):
+        config = record["config"]
+        assert record["status"] == "completed"
+        assert re.fullmatch(r"[0-9a-f]{40}", record["git_commit"])
+        assert len(record["epochs"]) == config["epochs"]
+        assert config["train_examples"] + config["holdout"] == 60_000
+        assert config["validation_examples"] == (config["holdout"] or 10_000)
+        assert record["command"].startswith("bopkit train binarynet --dataset fashion_mnist")
+        assert f"--seed {record['seed']}" in record["command"]
+
+
+def test_section_52_has_three_seeds_a_method_and_nothing_else_differs(runs):
+    groups = records.group_by_seed(runs["section52"])
+    methods = {group[0]["config"]["method"] for group in groups}
+    assert methods >= {"bop", "latent"} and len(methods) == len(groups)
+    for group in groups:
+        assert len({record["seed"] for record in group}) == len(group) >= 3
+    for field in ("epochs", "batch_size", "filters", "dense_units", "precision", "holdout"):
+        assert len({group[0]["config"][field] for group in groups}) == 1, field
+
+
+def test_all_methods_were_tuned_alike_and_the_best_was_taken(runs):
+    trials = runs["tuning"]
+    assert {record["config"]["holdout"] for record in trials} == {10_000}
+    counts = Counter(record["config"]["method"] for record in trials)
+    # A method gets to the test set when it has had its trials.
+    tested = {record["config"]["method"] for record in runs["section52"]}
+    assert {counts[method] for method in tested} == {8}
+    assert all(count <= 8 for count in counts.values())
+    assert len({record["config"]["epochs"] for record in trials}) == 1
+    for run in runs["section52"]:
+        method = run["config"]["method"]
+        mine = [r for r in trials if r["config"]["method"] == method]
+        best = max(mine, key=records.final)["config"]
+        rates = ("gamma", "threshold", "sigma", "learning_rate")
+        for field in (f"{rate}{end}" for rate in rates for end in ("", "_end")):
+            assert run["config"].get(field) == best.get(field), field
+
+
+def test_the_sweep_is_section_51s(runs):
+    settings = {(r["config"]["gamma"], r["config"]["threshold"]) for r in runs["sweep"]}
+    wanted = sweep.vary(experiments.get("binarynet/bop"), sweep.SECTION_51)
+    assert settings == {(e.gamma, e.threshold) for e, _ in wanted.values()}

@@ -1,0 +1,179 @@
+"""Launch buttons: which remotes can be linked, and what a page says with and without one."""
+
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TOOLS = Path(__file__).resolve().parents[2] / "book" / "_ext"
+
+
+@pytest.fixture(scope="module")
+def launch():
+    spec = importlib.util.spec_from_file_location("launch_buttons", TOOLS / "launch_buttons.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize(
+    "remote",
+    [
+        "https://github.com/example/bop",
+        "https://github.com/example/bop.git\n",
+        "https://GitHub.com/example/bop/",
+        "https://user:secret@github.com/example/bop.git",
+        "https://secret@github.com:443/example/bop.git",
+        "git@github.com:example/bop.git",
+        "github.com:example/bop",
+        "ssh://git@github.com/example/bop.git",
+        "ssh://git@github.com:22/example/bop",
+    ],
+)
+def test_public_remotes_and_no_secret_of_theirs(launch, remote):
+    assert launch.web_address(remote) == "https://github.com/example/bop"
+
+
+def test_other_names_and_hosts(launch):
+    assert launch.web_address("git@gitlab.com:a-b/c.d_e.git") == "https://gitlab.com/a-b/c.d_e"
+
+
+@pytest.mark.parametrize(
+    "remote",
+    [
+        "",
+        "/srv/git/bop.git",
+        "../bop",
+        "file:///srv/git/bop.git",
+        "http://github.com/example/bop",
+        "https://github.com/example",
+        "https://github.com/example/bop/tree/main",
+        "https://gitlab.com/group/subgroup/bop",
+        "https://git.example.org/example/bop",
+        "https://example.org/github.com/example/bop",
+        "https://github.com.example.org/example/bop",
+        "https://github.com/example/bop?x=<script>",
+        "git@intranet:example/bop.git",
+        "C:example/bop",
+    ],
+)
+def test_what_a_reader_could_not_open(launch, remote):
+    assert launch.web_address(remote) is None
+
+
+def git(folder, *arguments):
+    subprocess.run(["git", "-C", str(folder), *arguments], check=True, capture_output=True)
+
+
+@pytest.fixture
+def checkout(tmp_path, require):
+    try:
+        git(tmp_path, "init")
+    except FileNotFoundError:
+        require(False, "git is not installed")
+    return tmp_path
+
+
+def test_the_address_is_the_remotes(launch, checkout):
+    assert launch.repository(checkout, {}) is None
+    git(checkout, "remote", "add", "origin", "git@github.com:example/bop.git")
+    assert launch.repository(checkout, {}) == "https://github.com/example/bop"
+    git(checkout, "remote", "set-url", "origin", str(checkout))
+    assert launch.repository(checkout, {}) is None
+
+
+def test_a_folder_inside_another_repository_has_no_address(launch, checkout):
+    git(checkout, "remote", "add", "origin", "https://github.com/example/other")
+    (checkout / "bop").mkdir()
+    assert launch.repository(checkout / "bop", {}) is None
+
+
+def test_the_environment_comes_first(launch, checkout):
+    git(checkout, "remote", "add", "origin", "https://github.com/example/bop")
+    other = {"BOPKIT_REPOSITORY": "https://gitlab.com/example/fork.git"}
+    assert launch.repository(checkout, other) == "https://gitlab.com/example/fork"
+    assert launch.repository(checkout, {"BOPKIT_REPOSITORY": ""}) is None
+    with pytest.raises(ValueError, match=r"BOPKIT_REPOSITORY must be https.*got 'example/bop'"):
+        launch.repository(checkout, {"BOPKIT_REPOSITORY": "example/bop"})
+
+
+def test_a_machine_without_git(launch, checkout, monkeypatch):
+    git(checkout, "remote", "add", "origin", "https://github.com/example/bop")
+    monkeypatch.setenv("PATH", "")
+    assert launch.repository(checkout, {}) is None
+
+
+CONFIG = """\
+title: A book
+execute: {execute_notebooks: "off"}
+sphinx:
+  recursive_update: true
+  local_extensions: {launch_buttons: "TOOLS"}
+"""
+NOTEBOOK = """\
+{"cells": [{"cell_type": "markdown", "id": "a", "metadata": {}, "source": ["# Title"]}],
+ "metadata": {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}},
+ "nbformat": 4, "nbformat_minor": 5}
+"""
+MARKDOWN = "---\nkernelspec: {name: python3, display_name: Python 3}\n---\n# Title\n"
+
+
+@pytest.fixture
+def build(checkout):
+    """`build(**env)`: a book of three pages built as ours is; the HTML of each page by name."""
+    (checkout / "_config.yml").write_text(CONFIG.replace("TOOLS", str(TOOLS)))
+    (checkout / "_toc.yml").write_text(
+        "format: jb-book\nroot: index\nchapters:\n- file: part/chapter\n- file: part/numbers\n"
+    )
+    (checkout / "part").mkdir()
+    (checkout / "index.md").write_text("# Title\n")
+    (checkout / "part" / "chapter.ipynb").write_text(NOTEBOOK)
+    (checkout / "part" / "numbers.md").write_text(MARKDOWN)
+
+    def run(**env):
+        command = [Path(sys.executable).with_name("jupyter-book"), "build", checkout]
+        others = {key: value for key, value in os.environ.items() if key != "BOPKIT_REPOSITORY"}
+        done = subprocess.run(
+            [*command, "-W", "-n", "--keep-going"],
+            env=others | env,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        html = checkout / "_build" / "html"
+        pages = {path.stem: path.read_text(encoding="utf8") for path in html.rglob("*.html")}
+        return done, pages
+
+    return run
+
+
+@pytest.mark.slow
+def test_a_book_with_a_public_remote_opens_its_notebooks_on_binder(checkout, build):
+    git(checkout, "remote", "add", "origin", "https://github.com/example/bop.git")
+    done, pages = build()
+    assert done.returncode == 0, done.stderr
+    links = {name: re.findall(r'href="(https://mybinder[^"]*)"', pages[name]) for name in pages}
+    path = "HEAD?urlpath=lab/tree/part/chapter.ipynb"
+    assert set(links["chapter"]) == {f"https://mybinder.org/v2/gh/example/bop/{path}"}
+    assert links["numbers"] == links["index"] == []  # no notebooks, though one has a kernel
+    assert all('href="https://github.com/example/bop"' in pages[n] for n in ("index", "chapter"))
+    assert not any("make lab" in page for page in pages.values())
+
+
+def test_a_book_without_one_says_how_to_run_a_notebook_at_home(build):
+    done, pages = build()
+    assert done.returncode == 0, done.stderr
+    assert [name for name in pages if "<code>make lab</code>" in pages[name]] == ["chapter"]
+    assert not any("mybinder" in page for page in pages.values())
+
+
+@pytest.mark.slow
+def test_a_wrong_address_fails_the_build_with_one_line(build):
+    done, _ = build(BOPKIT_REPOSITORY="nowhere")
+    assert done.returncode != 0
+    said = [line for line in done.stderr.splitlines() if "BOPKIT_REPOSITORY" in line]
+    assert len(said) == 1 and "must be https://HOST/OWNER/NAME" in said[0]

@@ -1,0 +1,164 @@
+"""A run's network as a file that predicts the same, in a real process and on real images."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import bopkit
+from bopkit import cli, models
+from bopkit.deploy import exporting, packed, tflite
+from bopkit.errors import ConfigError, DataError, SetupError
+
+HPARAMS = {"epochs": 3, "filters": 32, "dense_units": 64, "batch_size": 50}
+
+
+def train(tmp_path_factory, method):
+    """A BinaryNet trained on the digits."""
+    folder = tmp_path_factory.mktemp("run")
+    bopkit.train(
+        f"binarynet/{method}",
+        output_dir=folder,
+        hparams=HPARAMS,
+        tensorboard=False,
+        progress=False,
+    )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return train(tmp_path_factory, "bop")
+
+
+@pytest.fixture(scope="module", params=["bop", "bop2ndorder", "default"])
+def any_run(request, tmp_path_factory):
+    """By each method."""
+    if request.param == "bop":
+        return request.getfixturevalue("run")
+    return train(tmp_path_factory, request.param)
+
+
+@pytest.fixture(scope="module")
+def converter(require):
+    try:
+        import larq_compute_engine
+    except ImportError:
+        require(False, "larq-compute-engine is not installed: pip install -r requirements.txt")
+    return larq_compute_engine
+
+
+@pytest.mark.slow
+def test_packed_predicts_the_same_everywhere(any_run):
+    run = any_run
+    report = exporting.export(run)
+    assert report.path == run / "model.npz" and report.path.stat().st_size == report.bytes
+    assert (report.different, report.largest_difference) == ((), 0.0)
+    assert report.images == 360 and report.accuracy == report.keras_accuracy > 0.5
+    assert report.bytes < report.binary_float_bytes / 15  # the layers' names weigh most here
+    assert not list(run.glob(".*unfinished*"))
+
+
+@pytest.mark.slow
+def test_tflite_predicts_the_same_but_for_ties(any_run, converter):
+    run = any_run
+    report = exporting.export(run, format="tflite")
+    assert report.agreement >= 0.99 and report.path == run / "model.tflite"
+    assert report.not_binary == ("quant_conv2d",) or len(report.not_binary) == 1
+    assert report.bytes < report.binary_float_bytes / 10
+    # What is smaller than a float32 copy of any one of the larger layers holds none of them.
+    assert all(difference < 1 for difference in report.margins)
+
+
+def test_too_little_agreement_writes_nothing(run, converter, monkeypatch):
+    before = sorted(path.name for path in run.iterdir())
+    monkeypatch.setattr(
+        exporting, "interpreter", lambda content: lambda images: np.eye(10)[[0] * len(images)]
+    )
+    with pytest.raises(DataError, match=r"into another class than Keras .* not written"):
+        exporting.export(run, format="tflite", output=run / "other.tflite")
+    assert sorted(path.name for path in run.iterdir()) == before
+
+
+@pytest.mark.slow
+def test_the_command_line_writes_and_says_what(run):
+    command = [sys.executable, "-m", "bopkit.cli", "export", str(run), "--format", "packed"]
+    done = subprocess.run(
+        [*command, "--output", str(run / "mine.npz")], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert "100.00% of 360 validation images get the same class as from Keras" in done.stdout
+    assert packed.load_packed(run / "mine.npz").predict(np.zeros((1, 16, 16, 1)), verbose=0).any()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--format", "onnx"], "format must be one of: packed, tflite; got 'onnx'."),
+        (["--min-agreement", "2"], "Input should be less than or equal to 1"),
+        (["--output", "/nowhere/at/all.npz"], "cannot write /nowhere/at/all.npz: name a file in"),
+    ],
+)
+def test_wrong_use_is_one_line(run, monkeypatch, capsys, arguments, message):
+    monkeypatch.setattr(sys, "argv", ["bopkit", "export", str(run), *arguments])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert end.value.code == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert message in line
+
+
+def test_a_run_that_is_not_complete_is_refused(run, tmp_path):
+    record = bopkit.records.read(run)
+    bopkit.records.write(tmp_path, record | {"status": "running"})
+    with pytest.raises(DataError, match=r"is not complete \(running\): give its command again"):
+        exporting.export(tmp_path)
+    bopkit.records.write(tmp_path, record)
+    with pytest.raises(DataError, match=r"cannot read .*model\.keras"):
+        exporting.export(tmp_path)
+
+
+def test_without_the_converter_it_says_what_to_install(run, monkeypatch):
+    monkeypatch.setitem(sys.modules, "larq_compute_engine", None)
+    with pytest.raises(SetupError, match=r"pip install 'larq-compute-engine>=0\.16,<0\.17'"):
+        exporting.export(run, format="tflite")
+    with pytest.raises(ConfigError, match="min_agreement must be a number from 0 to 1"):
+        exporting.export(run, min_agreement=float("nan"))
+
+
+@pytest.mark.parametrize("method", models.METHODS)
+def test_dense_layers_as_convolutions_are_the_same_network(method):
+    tf.keras.utils.set_random_seed(0)
+    model = models.binarynet((12, 14, 3), 10, method=method, filters=8, dense_units=16)
+    twin, wide = tflite.as_convolutions(model)
+    images = np.random.default_rng(0).uniform(-1, 1, (20, 12, 14, 3)).astype(np.float32)
+    np.testing.assert_allclose(
+        model.predict(images, verbose=0), twin.predict(images, verbose=0), atol=1e-5
+    )
+    assert wide == (model.layers[0].name,)  # the first layer's inputs are pixels
+    assert not any(isinstance(layer, lq.layers.QuantDense) for layer in twin.layers)
+
+
+def test_shortcuts_stay():
+    tf.keras.utils.set_random_seed(0)
+    model = models.birealnet((32, 32, 3), 10)
+    twin, wide = tflite.as_convolutions(model)
+    images = np.random.default_rng(0).normal(size=(4, 32, 32, 3)).astype(np.float32)
+    np.testing.assert_allclose(
+        model.predict(images, verbose=0), twin.predict(images, verbose=0), atol=1e-5
+    )
+    assert wide == ()
+
+
+def test_mixed_precision_is_exported_in_float32():
+    tf.keras.mixed_precision.set_global_policy("mixed_bfloat16")
+    try:
+        model = models.binarynet((12, 12, 1), 10, filters=8, dense_units=16)
+    finally:
+        tf.keras.mixed_precision.set_global_policy("float32")
+    twin = tflite.in_float32(model)
+    assert {layer.compute_dtype for layer in twin.layers} == {"float32"}
+    for one, other in zip(model.get_weights(), twin.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)

@@ -1,0 +1,148 @@
+"""Sweeps: what is run, what is kept, what is tried again, here and on a Dask cluster."""
+
+import contextlib
+import os
+import subprocess
+import sys
+
+import pytest
+
+from bopkit import experiments, records
+from bopkit.book import claims
+from bopkit.errors import ConfigError, TrainingError
+from bopkit.training import sweep
+
+SMALL = {"epochs": 1, "filters": 8, "dense_units": 32, "batch_size": 100}
+BASE = experiments.override(experiments.get("binarynet/bop"), SMALL)
+DATA = {"dataset": "digits", "train_examples": 200, "validation_examples": 50}
+
+
+def test_section_51_is_five_settings():
+    runs = sweep.vary(experiments.get("binarynet/bop"), sweep.SECTION_51, range(2))
+    settings = {(e.gamma, e.threshold) for e, _ in runs.values()}
+    assert settings == {(1e-2, 1e-6), (1e-3, 1e-6), (1e-4, 1e-6), (1e-3, 0.0), (1e-3, 1e-5)}
+    assert len(runs) == 10 and "gamma-0.01_threshold-1e-06_seed1" in runs
+    assert {e.epochs for e, _ in runs.values()} == {100}
+
+
+def test_a_list_that_papermill_hands_over_as_text_is_a_list():
+    base = experiments.get("binarynet/bop")
+    as_text = sweep.vary(base, {"gamma": "[0.01, 1e-3]", "threshold": "0"})
+    assert as_text == sweep.vary(base, {"gamma": [0.01, 1e-3], "threshold": [0.0]})
+
+
+def test_lines_of_the_command_line():
+    lines = sweep.parse_lines(["gamma=1e-2, 1e-3", "threshold=0"])
+    assert lines == {"gamma": ["1e-2", "1e-3"], "threshold": ["0"]}
+    assert sweep.parse_lines(None) == {}
+    for wrong in ("gamma", "gamma=", "=3,"):
+        with pytest.raises(ConfigError):
+            sweep.vary(BASE, sweep.parse_lines([wrong]))
+    with pytest.raises(ConfigError, match="did you mean gamma"):
+        sweep.vary(BASE, {"gama": [1]})
+
+
+def test_a_sweep_starts_no_more_runs_than_it_may_use_cores(monkeypatch, tmp_path):
+    asked = []
+
+    @contextlib.contextmanager
+    def nothing_runs(scheduler, jobs):
+        asked.append(jobs)
+        yield lambda calls: []
+
+    monkeypatch.setattr(sweep, "_backend", nothing_runs)
+    runs = sweep.vary(BASE, {"gamma": (1e-2, 1e-3)})
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "1")  # what binder/start sets
+    with pytest.raises(TrainingError):
+        sweep.sweep(runs, output_dir=tmp_path)
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "8")
+    monkeypatch.setattr(sweep, "_has_gpu", lambda: True)  # its memory holds one
+    with pytest.raises(TrainingError):
+        sweep.sweep(runs, output_dir=tmp_path)
+    with pytest.raises(TrainingError):
+        sweep.sweep(runs, output_dir=tmp_path, jobs=2)
+    assert asked == [1, 1, 2]
+
+
+@pytest.mark.slow
+def test_failures_are_tried_again_and_reported_the_others_kept(tmp_path):
+    """One run cannot be: its folder is a file. The other ends, and is not run a second time."""
+    runs = sweep.vary(BASE, {"gamma": (1e-2, 1e-3)})
+    bad, good = runs
+    (tmp_path / bad).write_text("")
+    lines = []
+    with pytest.raises(TrainingError, match=rf"1 of 2 runs failed \({bad}: cannot make the folder"):
+        sweep.sweep(runs, output_dir=tmp_path, jobs=2, report=lines.append, **DATA)
+    assert any(line.startswith(f"{good}: validation top-1") for line in lines)
+    kept = (tmp_path / good / "run.json").stat().st_mtime_ns
+    (tmp_path / bad).unlink()
+    found = sweep.sweep(runs, output_dir=tmp_path, jobs=1, report=lines.append, **DATA)
+    assert [record["config"]["gamma"] for record in found] == [1e-2, 1e-3]
+    assert (tmp_path / good / "run.json").stat().st_mtime_ns == kept
+
+
+def dies_once(name, experiment, seed, output_dir, threads, options):
+    marker = os.path.join(output_dir, "died")
+    if name.startswith("gamma-0.01") and not os.path.exists(marker):
+        open(marker, "w").close()
+        os._exit(9)  # as when the system takes its memory back
+    return ORIGINAL(name, experiment, seed, output_dir, threads, options)
+
+
+ORIGINAL = sweep._run
+
+
+@pytest.mark.slow
+def test_a_worker_that_dies_costs_its_run_one_try(tmp_path, monkeypatch):
+    monkeypatch.setattr(sweep, "_run", dies_once)
+    runs, lines = sweep.vary(BASE, {"gamma": (1e-2, 1e-3)}), []
+    found = sweep.sweep(runs, output_dir=tmp_path, jobs=2, report=lines.append, **DATA)
+    assert [record["status"] for record in found] == ["completed"] * 2
+    assert any(line.startswith("the workers stopped") for line in lines)
+
+
+@pytest.mark.slow
+def test_the_command_line_on_a_dask_cluster(tmp_path):
+    from dask.distributed import LocalCluster
+
+    with LocalCluster(
+        n_workers=1, threads_per_worker=1, dashboard_address=None, host="127.0.0.1"
+    ) as cluster:
+        hparams = ",".join(f"{key}={value}" for key, value in SMALL.items())
+        command = [sys.executable, "-m", "bopkit.cli", "sweep", "--hparams", hparams]
+        command += ["--vary", "gamma=1e-2,1e-3", "--scheduler", cluster.scheduler_address]
+        command += ["--train-examples", "200", "--validation-examples", "50"]
+        done = subprocess.run(
+            [*command, "--output-dir", str(tmp_path)], capture_output=True, text=True, timeout=200
+        )
+    assert done.returncode == 0, done.stderr
+    assert "2 runs are complete" in done.stdout
+    assert {r["config"]["gamma"] for r in records.collect(tmp_path)} == {1e-2, 1e-3}
+
+
+def test_no_scheduler_there_is_one_line():
+    with pytest.raises(ConfigError, match="no Dask scheduler answers at"):
+        sweep.sweep(sweep.vary(BASE, {"gamma": [1]}), output_dir=".", scheduler="127.0.0.1:port")
+
+
+def curve(gamma, threshold, accuracies, flip_ratio, start=0.5):
+    rows = [{"accuracy": start, "val_accuracy": a, "flip_ratio": flip_ratio} for a in accuracies]
+    return {"config": {"gamma": gamma, "threshold": threshold}, "epochs": rows}
+
+
+def test_claims_are_decided_by_the_numbers():
+    paper = [
+        curve(1e-2, 1e-6, [0.7, 0.5, 0.7, 0.5, 0.7, 0.5, 0.7, 0.5], 1e-1, start=0.7),
+        curve(1e-3, 1e-6, [0.6, 0.7, 0.7, 0.8, 0.8, 0.8, 0.8, 0.8], 1e-2, start=0.6),
+        curve(1e-4, 1e-6, [0.5, 0.6, 0.7, 0.8, 0.8, 0.9, 0.9, 0.9], 1e-3, start=0.5),
+        curve(1e-3, 0.0, [0.7, 0.6, 0.7, 0.6, 0.6, 0.5, 0.6, 0.4], 5e-1, start=0.7),
+        curve(1e-3, 1e-5, [0.6, 0.7, 0.8, 0.9, 0.9, 0.9, 0.9, 0.9], 1e-4, start=0.4),
+    ]
+    assert [claim.verdict for claim in claims.check(paper)] == ["holds"] * 9
+    same = [curve(g, t, [0.5] * 8, 1e-2) for g, t in ((1e-2, 1e-6), (1e-3, 1e-6), (1e-3, 0.0))]
+    assert {claim.verdict for claim in claims.check(same)} == {"not decided"}
+    turned = [curve(1e-2, 1e-6, [0.9] * 8, 1e-3, 0.1), curve(1e-3, 1e-6, [0.5] * 8, 1e-1, 0.9)]
+    verdicts = [claim.verdict for claim in claims.check(turned)]
+    assert verdicts[:4] == ["does not hold", "does not hold", "not decided", "does not hold"]
+    table = claims.markdown_table(claims.check(paper))
+    assert "| A higher γ flips more weights | **holds** | 0.1 % at 10⁻⁴" in table
