@@ -138,7 +138,7 @@ def test_dense_layers_as_convolutions_are_the_same_network(method):
         model.predict(images, verbose=0), twin.predict(images, verbose=0), atol=1e-5
     )
     assert wide == (model.layers[0].name,)  # the first layer's inputs are pixels
-    assert not any(isinstance(layer, lq.layers.QuantDense) for layer in twin.layers)
+    assert not any(isinstance(layer, models.networks.lq.layers.QuantDense) for layer in twin.layers)
 
 
 def test_shortcuts_stay():
