@@ -1,20 +1,25 @@
-"""How numbers are written: on a page, and in a terminal."""
+"""Write numbers and tables as people read them, on a page and in a terminal."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def number(value: float) -> str:
-    """A number as a page shows it: 0.05, 3,000, 10⁻⁸, 3×10⁻⁷.
+    """Write a number as a page shows it.
 
     Args:
         value: any number.
 
     Returns:
-        Four digits at most; two where a power of ten is a factor.
+        At most four digits; at most two if a power of ten is a factor.
+
+    Example:
+        >>> [number(value) for value in (0.05, 3000, 1e-8, 3e-7)]
+        ['0.05', '3,000', '10⁻⁸', '3×10⁻⁷']
     """
     if not math.isfinite(value):
         return plain(value)
@@ -27,5 +32,32 @@ def number(value: float) -> str:
 
 
 def plain(value: float) -> str:
-    """A number as a terminal shows it, in characters that every one has: 0.05, 3000, 1e-08."""
+    """Write a number as a terminal shows it, in ASCII.
+
+    Example:
+        >>> plain(3000.0), plain(1e-8)
+        ('3000', '1e-08')
+    """
     return f"{value:g}"
+
+
+def markdown(header: Iterable[str], rows: Iterable[Iterable[str]], *, right: int = 0) -> str:
+    """Write a table as Markdown.
+
+    Args:
+        header: the title of each column.
+        rows: the cells of each line, as Markdown that fits on one line.
+        right: how many columns, counted from the last, are aligned to the right.
+
+    Returns:
+        The header, the rule below it and one line per row.
+
+    Example:
+        >>> print(markdown(["rule", "τ"], [["Bop", "10⁻⁸"]]))
+        | rule | τ |
+        | --- | --- |
+        | Bop | 10⁻⁸ |
+    """
+    header = list(header)
+    rule = ["---"] * (len(header) - right) + ["---:"] * right
+    return "\n".join("| " + " | ".join(line) + " |" for line in [header, rule, *rows])

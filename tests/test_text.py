@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bopkit._text import number, plain
+from bopkit._text import markdown, number, plain
 
 ASCII = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
 
@@ -39,3 +39,9 @@ def test_what_a_page_shows_is_the_number_to_two_digits(value):
 @given(st.floats(allow_nan=False))
 def test_what_a_terminal_shows_is_ascii_and_can_be_read_back(value):
     assert plain(value).isascii() and math.isclose(float(plain(value)), value, rel_tol=1e-5)
+
+
+def test_a_table_is_its_header_its_rule_and_its_lines():
+    table = markdown(["rule", "τ", "flips"], [["Bop", "0", "3"]], right=2)
+    assert table == "| rule | τ | flips |\n| --- | ---: | ---: |\n| Bop | 0 | 3 |"
+    assert markdown(["a"], []) == "| a |\n| --- |"

@@ -1,4 +1,4 @@
-"""What a run of the paper costs: floating-point operations, and hours on a GPU that you name.
+"""Count what a run of the paper costs: floating-point operations, and hours on a GPU.
 
 Nothing here is measured. The operations follow from the shapes of the layers; the hours from a
 GPU's published peak and an assumed fraction of it. TensorFlow is imported only to count a network.
@@ -13,7 +13,8 @@ import functools
 from collections.abc import Iterable
 
 from bopkit import experiments
-from bopkit.errors import ConfigError
+from bopkit._text import markdown
+from bopkit.errors import ConfigError, unknown
 from bopkit.experiments import Experiment
 
 # The paper's data: training images, validation images, shape of an image, classes.
@@ -33,7 +34,7 @@ GPUS: dict[str, dict[str, float]] = {
 
 
 def count_macs(model) -> int:
-    """Multiply-accumulates of one image's forward pass through a model.
+    """Count the multiply-accumulates of one image's forward pass through a model.
 
     A convolution has `output height x output width x output channels x kernel height x kernel
     width x input channels` of them, a dense layer `inputs x units`. Batch normalization, pooling
@@ -43,7 +44,7 @@ def count_macs(model) -> int:
         model: a built Keras model, quantized layers included.
 
     Returns:
-        Multiply-accumulates an image.
+        Multiply-accumulates per image.
     """
     from bopkit._tensorflow import tf
 
@@ -58,13 +59,13 @@ def count_macs(model) -> int:
 
 
 def forward_macs(experiment: str | Experiment) -> int:
-    """Multiply-accumulates of one image of the paper's data through an experiment's network.
+    """Count the multiply-accumulates of one of the paper's images through an experiment's network.
 
     Args:
         experiment: a name of `bopkit.experiments.EXPERIMENTS`, or an `Experiment`.
 
     Returns:
-        Multiply-accumulates an image; see `count_macs`.
+        Multiply-accumulates per image; see `count_macs`.
 
     Raises:
         ConfigError: as `training_flops`.
@@ -78,9 +79,9 @@ def forward_macs(experiment: str | Experiment) -> int:
 
 
 def training_flops(experiment: str | Experiment) -> float:
-    """Floating-point operations of a whole training run.
+    """Count the floating-point operations of a whole training run.
 
-        FLOP = 2 x 3 x forward MACs an image x batch size x steps an epoch x epochs
+        FLOP = 2 x 3 x forward MACs per image x batch size x steps per epoch x epochs
 
     2 because a multiply-accumulate is two operations; 3 because the backward pass takes two
     products of the forward pass's size, one for the gradient of the inputs and one for that of the
@@ -92,7 +93,7 @@ def training_flops(experiment: str | Experiment) -> float:
         experiment: a name of `bopkit.experiments.EXPERIMENTS`, or an `Experiment`.
 
     Returns:
-        Operations (FLOP, not FLOP a second).
+        Operations (FLOP, not FLOP per second).
 
     Raises:
         ConfigError: there is no such experiment, or its data is not the paper's.
@@ -103,7 +104,7 @@ def training_flops(experiment: str | Experiment) -> float:
 
 
 def gpu_hours(experiment: str | Experiment, gpu: str = "A100", fraction: float = 0.3) -> float:
-    """Hours of training on one GPU, under an assumption about how well it is used.
+    """Estimate the hours of training on one GPU, for an assumed fraction of its peak speed.
 
         hours = FLOP / (fraction x peak FLOP/s) / 3600
 
@@ -115,7 +116,7 @@ def gpu_hours(experiment: str | Experiment, gpu: str = "A100", fraction: float =
             convolutions and slow decoding of images can push it well below the default.
 
     Returns:
-        Hours; on n GPUs at best the n-th part.
+        Hours; n GPUs take at least the n-th part of them.
 
     Raises:
         ConfigError: as `training_flops`; or the GPU is not in the table, has no such precision, or
@@ -123,7 +124,7 @@ def gpu_hours(experiment: str | Experiment, gpu: str = "A100", fraction: float =
     """
     experiment, _ = _resolve(experiment)
     if gpu not in GPUS:
-        raise ConfigError(f"unknown GPU {gpu!r}: there are: {', '.join(GPUS)}.")
+        raise ConfigError(unknown("GPU", gpu, GPUS))
     if not 0 < fraction <= 1:
         raise ConfigError(f"fraction must be above 0 and at most 1; got {fraction}.")
     peak = GPUS[gpu].get(experiment.precision)
@@ -137,30 +138,28 @@ def gpu_hours(experiment: str | Experiment, gpu: str = "A100", fraction: float =
 def cost_table(
     chosen: Iterable[str | Experiment], gpu: str = "A100", fractions: Iterable[float] = (0.3, 0.1)
 ) -> str:
-    """What some experiments cost, as a Markdown table.
+    """Tabulate the cost of some experiments as Markdown.
 
     Args:
         chosen: each a name of `bopkit.experiments.EXPERIMENTS`, or an `Experiment`.
         gpu: a name of `GPUS`.
-        fractions: of its peak; one column of hours each.
+        fractions: of its peak; the table has one column of hours for each.
 
     Returns:
-        Markdown; one line an experiment.
+        Markdown; one line per experiment.
 
     Raises:
         ConfigError: as `gpu_hours`.
     """
     fractions = list(fractions)
-    lines = [["experiment", "GMAC an image", "epochs", "EFLOP"]]
-    lines[0] += [f"{gpu} hours at {fraction:.0%} of peak" for fraction in fractions]
-    lines.append(["---"] * len(lines[0]))
+    hours = [f"{gpu} hours at {fraction:.0%} of peak" for fraction in fractions]
+    rows = []
     for experiment in chosen:
         experiment, _ = _resolve(experiment)
-        hours = [gpu_hours(experiment, gpu, fraction) for fraction in fractions]
-        macs, flops = forward_macs(experiment), training_flops(experiment)
-        line = [f"`{experiment.name}`", f"{macs / 1e9:.2f}", f"{experiment.epochs}"]
-        lines.append([*line, f"{flops / 1e18:.2g}", *(f"{h:.2g}" for h in hours)])
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+        row = [f"`{experiment.name}`", f"{forward_macs(experiment) / 1e9:.2f}"]
+        row += [str(experiment.epochs), f"{training_flops(experiment) / 1e18:.2g}"]
+        rows.append([*row, *(f"{gpu_hours(experiment, gpu, share):.2g}" for share in fractions)])
+    return markdown(["experiment", "GMAC per image", "epochs", "EFLOP", *hours], rows)
 
 
 def _resolve(experiment):

@@ -1,4 +1,4 @@
-"""Tables made from run records and settings, as text. No TensorFlow here."""
+"""Make tables from run records and settings, as text. No TensorFlow here."""
 
 from __future__ import annotations
 
@@ -8,42 +8,33 @@ import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from bopkit import experiments, records
-from bopkit._text import number, plain
-from bopkit.experiments import cost
+from bopkit._text import markdown, number, plain
+from bopkit.experiments import cost, methods
 
 METHOD_NAMES = {name: method.label for name, method in experiments.METHODS.items()}
 
-COLUMNS = (
-    "experiment",
-    "data",
-    "filters",
-    "epochs",
-    "γ",
-    "τ",
-    "σ",
-    "Adam",
-    "n",
-    "top-1 %",
-    "seconds",
-)
+# A column for each rate of any method, and the field that it shows.
+_RATES = {rate.symbol: rate.name for rate in methods.RATES.values()} | {"Adam": "learning_rate"}
+
+COLUMNS = ("experiment", "data", "filters", "epochs", *_RATES, "n", "top-1 %", "seconds")
 
 
 def rows(runs: Iterable[dict], form: Callable[[float], str] = plain) -> list[dict[str, str]]:
-    """Group the runs that differ in their seed alone, and sum each group up as text.
+    """Group the runs that differ only in their seed, and sum each group up as text.
 
     Args:
         runs: run records.
-        form: how γ, τ, σ and Adam's learning rate are written, of `bopkit._text`.
+        form: how the rates are written: `number` or `plain` of `bopkit._text`.
 
     Returns:
-        One dictionary a group, keys as in `COLUMNS`. "top-1 %" is the last epoch's validation
-        accuracy, its mean ± standard deviation over the group's n runs; "seconds" the mean
-        time to train; "epochs" reads 2/10 for a run that is not complete.
+        One dictionary per group, with the keys `COLUMNS`. "top-1 %" is the validation accuracy of
+        the last epoch: its mean ± standard deviation over the n runs of the group. "seconds" is the
+        mean time to train. "epochs" reads 2/10 for a run that is not complete.
     """
     return [_row(group, form) for group in records.group_by_seed(runs)]
 
 
-def _row(group, form=plain):
+def _row(group, form):
     record, config = group[0], group[0]["config"]
     done, seconds = len(record["epochs"]), [sum(e["seconds"] for e in r["epochs"]) for r in group]
     return {
@@ -51,18 +42,24 @@ def _row(group, form=plain):
         "data": record["dataset"] + (" (held out)" if config["holdout"] else ""),
         "filters": str(config["filters"] or "–"),
         "epochs": str(done) if done == config["epochs"] else f"{done}/{config['epochs']}",
-        "γ": schedule(config, "gamma", form),
-        "τ": schedule(config, "threshold", form),
-        "σ": schedule(config, "sigma", form),
-        "Adam": schedule(config, "learning_rate", form),
+        **_schedules(config, form),
         "n": str(len(group)),
         "top-1 %": mean_and_deviation([100 * records.final(r) for r in group]),
         "seconds": f"{statistics.fmean(seconds):,.0f}",
     }
 
 
+def _schedules(config, form):
+    return {heading: schedule(config, rate, form) for heading, rate in _RATES.items()}
+
+
 def mean_and_deviation(values: Iterable[float]) -> str:
-    """The mean of some numbers as text, ± their standard deviation where there are several."""
+    """Write the mean of some numbers, ± their standard deviation if there are several.
+
+    Example:
+        >>> mean_and_deviation([75.0, 85.0])
+        '80.00 ± 7.07'
+    """
     values = list(values)
     mean = statistics.fmean(values)
     if math.isnan(mean):
@@ -71,7 +68,17 @@ def mean_and_deviation(values: Iterable[float]) -> str:
 
 
 def schedule(config: dict, key: str, form: Callable[[float], str] = plain) -> str:
-    """A rate of a configuration as text, its numbers in `form`: its value, or how it falls."""
+    """Write one rate of a configuration: its value, or how it changes over the run.
+
+    Args:
+        config: fields of an experiment, by name.
+        key: the rate, such as "gamma".
+        form: how its numbers are written.
+
+    Example:
+        >>> schedule({"gamma": 1e-4, "gamma_end": 1e-6}, "gamma")
+        '0.0001 → 1e-06'
+    """
     start, end = config.get(key), config.get(f"{key}_end")
     if start is None:
         return "–"
@@ -85,10 +92,17 @@ def schedule(config: dict, key: str, form: Callable[[float], str] = plain) -> st
 
 
 def escape(text: str) -> str:
-    """Text from a record as Markdown that shows it as it is: no markup, no HTML, one line.
+    r"""Escape text from a record, so that Markdown shows it unchanged on one line.
 
     Args:
-        text: anything; a record may come from anyone.
+        text: anything, because a record may come from anyone.
+
+    Returns:
+        Markdown without markup and without HTML.
+
+    Example:
+        >>> escape("a | b")
+        'a \\| b'
     """
     text = "".join(c if c.isprintable() else " " for c in " ".join(str(text).split()))
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
@@ -100,99 +114,95 @@ def escape(text: str) -> str:
 
 
 def code_block(text: str, language: str = "console") -> str:
-    """Text from a record as a Markdown block of code, which it cannot end."""
+    """Put text from a record into a Markdown block of code that the text cannot end."""
     longest = max(map(len, re.findall("`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}{language}\n{text}\n{fence}"
 
 
 def markdown_table(runs: Iterable[dict], columns: Iterable[str] = COLUMNS) -> str:
-    """The rows of some records as a Markdown table.
+    """Tabulate run records as Markdown.
 
     Args:
         runs: run records.
         columns: which of `COLUMNS` to show.
 
     Returns:
-        Markdown; a header and one line a group of runs.
+        Markdown; a header, and one line per group of runs that differ only in their seed.
     """
     columns = list(columns)
-    lines = [columns, ["---"] * len(columns)]
-    lines += [[escape(row[column]) for column in columns] for row in rows(runs, number)]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return markdown(columns, ([escape(row[c]) for c in columns] for row in rows(runs, number)))
 
 
 def unbroken(table: str) -> str:
-    """A Markdown table whose numbers with an arrow, a spread or a factor stay on one line.
+    """Keep each cell with an arrow, a spread or a factor on one line of the page.
 
     Args:
         table: as `markdown_table` writes it.
 
     Returns:
-        The same, with those cells in a span of the class ``nowrap``.
+        The same table, with those cells in a span of the class ``nowrap``.
     """
     whole = re.compile(r"(?<=\| )([^|`]*(?: → | ± |, ×)[^|`]*?)(?= \|)")
     return whole.sub(r'<span class="nowrap">\1</span>', table)
 
 
-def settings_table(experiments: Iterable) -> str:
-    """The settings of some experiments side by side, as a Markdown table.
+def settings_table(chosen: Iterable[experiments.Experiment]) -> str:
+    """Tabulate the settings of some experiments side by side, as Markdown.
 
     Args:
-        experiments: each a `bopkit.experiments.Experiment`.
+        chosen: the experiments.
 
     Returns:
-        Markdown; one column an experiment, one row a setting that one of them has.
+        Markdown; one column per experiment, and one row per setting that one of them has.
     """
-    configs = [vars(experiment) for experiment in experiments]
-    rates = {"gamma": "γ", "threshold": "τ", "sigma": "σ", "learning_rate": "Adam's learning rate"}
-    counts = ("method", "epochs", "batch_size", "filters", "dense_units", "precision")
-    table = [["", *(f"`{config['name']}`" for config in configs)]]
-    table.append(["---"] * len(table[0]))
-    table += [
-        [name.replace("_", " "), *(str(c[name] or "–") for c in configs)]
-        for name in counts
-        if any(c[name] for c in configs)
+    configs = [vars(experiment) for experiment in chosen]
+    fields = ("method", "epochs", "batch_size", "filters", "dense_units", "precision")
+    rows = [
+        [field.replace("_", " "), *(str(config[field] or "–") for config in configs)]
+        for field in fields
+        if any(config[field] for config in configs)
     ]
-    table += [
-        [title, *(schedule(c, rate, number) for c in configs)]
-        for rate, title in rates.items()
-        if any(c[rate] for c in configs)
+    rows += [
+        [f"{heading}'s learning rate" if heading == "Adam" else heading]
+        + [schedule(config, rate, number) for config in configs]
+        for heading, rate in _RATES.items()
+        if any(config[rate] is not None for config in configs)
     ]
-    return "\n".join("| " + " | ".join(line) + " |" for line in table)
+    return markdown(["", *(f"`{config['name']}`" for config in configs)], rows)
 
 
 def results_table(runs: Iterable[dict], paper: Mapping[str, Sequence[float]], data: str) -> str:
-    """What the paper reports, what some runs measured and what was not run, by method.
+    """Tabulate by method what the paper reports, what was measured and what was not run.
 
     Args:
         runs: run records.
         paper: the paper's accuracy in percent, by method (a name of `METHOD_NAMES`): top-1, or
             top-1 and top-5.
-        data: the paper's data set, as its readers call it.
+        data: the name of the paper's data set, as the table shows it.
 
     Returns:
-        A Markdown table; one line a group of runs that differ in their seed alone, and one for
-        a method without runs.
+        Markdown; one line per group of runs that differ only in their seed, and one line for each
+        method without runs.
     """
     groups = {method: [] for method in paper}
     for group in records.group_by_seed(runs):
         groups[group[0]["config"]["method"]].append(group)
     keys = ("val_accuracy", "val_top_5_accuracy")[: max(map(len, paper.values()))]
     top = "top-1 / top-5 %" if len(keys) == 2 else "top-1 %"
-    lines = [["method", f"paper, {data}: {top}", f"measured here: {top}", "n", "data", "epochs"]]
-    lines = [[*lines[0], "not yet run"], ["---"] * 7]
+    header = ["method", f"paper, {data}: {top}", f"measured here: {top}", "n", "data", "epochs"]
+    lines = []
     for method, reported in paper.items():
         run = any(is_paper_run(record) for group in groups[method] for record in group)
         for group in groups[method] or [[]]:
             line = [METHOD_NAMES[method], " / ".join(f"{value:.1f}" for value in reported)]
             line += _measured(group, keys) if group else ["–"] * 4
             lines.append([*line, "–" if run else f"{data}, the paper's setting"])
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return markdown([*header, "not yet run"], lines)
 
 
 def _measured(group, keys):
-    row, images = _row(group), group[0]["config"]["train_examples"]
+    row, images = _row(group, plain), group[0]["config"]["train_examples"]
     tops = (
         mean_and_deviation(100 * records.final(record, key) for record in group) for key in keys
     )
@@ -200,7 +210,7 @@ def _measured(group, keys):
 
 
 def is_paper_run(record: dict) -> bool:
-    """Whether a run is complete, of the paper's settings as they stand, on all the data."""
+    """Tell whether a run is complete, has a paper's settings unchanged, and used all the data."""
     row, config = experiments.EXPERIMENTS.get(record["experiment"]), record["config"]
     return (
         row is not None
@@ -212,15 +222,21 @@ def is_paper_run(record: dict) -> bool:
 
 
 def experiment_rows(form: Callable[[float], str] = plain) -> list[dict[str, str]]:
-    """The papers' settings, a row an experiment: name, data, epochs, batch, and rates in `form`."""
-    rates = {"γ": "gamma", "τ": "threshold", "σ": "sigma", "Adam": "learning_rate"}
+    """List the papers' settings as text.
+
+    Args:
+        form: how the rates are written: `number` or `plain` of `bopkit._text`.
+
+    Returns:
+        One dictionary per experiment: its name, its data, epochs, batch size and rates.
+    """
     return [
         {
             "experiment": e.name,
             "its data": e.dataset,
             "epochs": str(e.epochs),
             "batch": str(e.batch_size),
-            **{heading: schedule(vars(e), rate, form) for heading, rate in rates.items()},
+            **_schedules(vars(e), form),
         }
         for e in experiments.EXPERIMENTS.values()
     ]

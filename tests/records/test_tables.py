@@ -6,6 +6,7 @@ import re
 from small_records import record
 
 from bopkit import experiments, records
+from bopkit.experiments import methods
 from bopkit.records import tables
 
 
@@ -39,6 +40,22 @@ def test_schedules_as_text():
 def test_markdown_table():
     lines = tables.markdown_table([record()], ["experiment", "top-1 %"]).splitlines()
     assert lines == ["| experiment | top-1 % |", "| --- | --- |", "| binarynet/bop | 75.00 |"]
+
+
+def test_settings_table_shows_what_one_of_the_experiments_has():
+    bop = experiments.override(experiments.get("binarynet/bop"), {"threshold": 0})
+    lines = tables.settings_table([bop, experiments.get("binarynet/default")]).splitlines()
+    assert "| τ | 0 | – |" in lines and "| Adam's learning rate | 0.01 | 0.005 |" in lines
+    assert not any(line.startswith("| σ") for line in lines)
+
+
+def test_each_rate_of_each_method_has_a_column():
+    symbols = [rate.symbol for rate in methods.RATES.values()]
+    assert [column for column in tables.COLUMNS if column in symbols] == symbols
+    (row,) = tables.rows([record(), record(seed=1)])
+    assert tuple(row) == tables.COLUMNS
+    listed = tables.experiment_rows()[0]
+    assert set(symbols) <= set(listed)
 
 
 def paper_run(**config):
