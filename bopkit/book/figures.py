@@ -13,10 +13,7 @@ from matplotlib.figure import Figure
 from bopkit import rules
 from bopkit._text import number
 from bopkit.book.style import SEQUENCE, STYLE, new_figure
-from bopkit.experiments import METHODS
-from bopkit.records.tables import METHOD_NAMES
-
-METHOD_COLOURS = {name: method.colour for name, method in METHODS.items()}
+from bopkit.experiments.methods import METHODS, RATES
 
 
 def training_curves(runs: Iterable[dict], *, top_5: bool = False) -> Figure:
@@ -42,7 +39,7 @@ def training_curves(runs: Iterable[dict], *, top_5: bool = False) -> Figure:
     with mpl.rc_context(STYLE):
         figure, (left, right) = new_figure(8, 3.2, 1, 2)
         for method, group in groups.items():
-            colour, name = METHOD_COLOURS[method], METHOD_NAMES[method]
+            colour, name = METHODS[method].colour, METHODS[method].label
             accuracy = [_percent(_column(run, "val_accuracy")) for run in group]
             flips = [rules.log_flip_ratio(_column(run, "flip_ratio")) for run in group]
             _band(left, accuracy, colour, f"{name}, top-1" if top_5 else name)
@@ -57,7 +54,7 @@ def training_curves(runs: Iterable[dict], *, top_5: bool = False) -> Figure:
             axis.xaxis.get_major_locator().set_params(integer=True)
             axis.legend()
     figure.description = "Validation accuracy and flip ratio by epoch. At the end: " + "; ".join(
-        f"{METHOD_NAMES[method]} {_at_the_end(group)}" for method, group in groups.items()
+        f"{METHODS[method].label} {_at_the_end(group)}" for method, group in groups.items()
     )
     return figure
 
@@ -109,7 +106,7 @@ def sweep_curves(runs: Iterable[dict], *, vary: str, fixed: str) -> Figure:
     if not runs:
         raise ValueError("no run has finished an epoch yet; there is nothing to draw.")
     for run in runs:
-        if run["config"][vary] is None or run["config"][fixed] is None:
+        if run["config"].get(vary) is None or run["config"].get(fixed) is None:
             raise ValueError(f"{run['experiment']} has no {vary} and {fixed} to compare it by.")
     at = statistics.mode(run["config"][fixed] for run in runs)
     groups = defaultdict(list)
@@ -119,7 +116,7 @@ def sweep_curves(runs: Iterable[dict], *, vary: str, fixed: str) -> Figure:
     values = sorted(groups, reverse=vary == "threshold")
     strength = np.linspace(0, len(SEQUENCE) - 1, len(values)).round().astype(int)
     shades = [SEQUENCE[i] for i in strength]
-    symbol, other = {"gamma": ("γ", "τ"), "threshold": ("τ", "γ")}[vary]
+    symbol, other = RATES[vary].symbol, RATES[fixed].symbol
     with mpl.rc_context(STYLE):
         figure, axes = new_figure(9, 3.2, 1, 3)
         for value, colour in zip(values, shades, strict=True):

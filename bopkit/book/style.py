@@ -16,9 +16,11 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
-BOP = "#0072B2"
-LATENT = "#D55E00"
-THIRD = "#009E73"
+from bopkit.experiments import METHODS
+
+BOP = METHODS["bop"].colour
+LATENT = METHODS["latent"].colour
+THIRD = METHODS["bop2ndorder"].colour
 INK = "#333333"
 MUTED = "#6B737B"
 FAINT = "#BBBBBB"

@@ -1,4 +1,4 @@
-"""What a run record may hold, as a JSON schema, and a reader that trusts no file.
+"""Check run records: a typed model of what they may hold, and a reader that trusts no file.
 
 A record may come from anyone: a pull request, a download, a disk that failed. So it is read as
 data and nothing else, and what the tables and figures rely on is checked once, here.
@@ -9,109 +9,101 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
+from typing import Annotated, Literal
 
-import fastjsonschema
+import pydantic
+from pydantic import ConfigDict, Field, JsonValue
 
 from bopkit.errors import RecordError
-from bopkit.experiments import METHODS
-from bopkit.experiments.methods import RATES
-
-STATUSES = ("running", "completed", "failed")
+from bopkit.experiments import methods
 
 # 500 epochs take 200 KB.
 LARGEST = 64 * 2**20
 # JavaScript's and many a JSON reader's largest whole number.
 _LARGEST_NUMBER = 2**53
 
-_TEXT = {"type": "string", "maxLength": 10_000}
-_LINE = {"type": "string", "maxLength": 1000, "pattern": r"^[^\x00-\x1f\x7f-\x9f]*\Z"}
-_NUMBER = {"type": "number", "minimum": -_LARGEST_NUMBER, "maximum": _LARGEST_NUMBER}
-_COUNT = {"type": "integer", "minimum": 0, "maximum": _LARGEST_NUMBER}
-_SCALAR = {"anyOf": [_TEXT, _NUMBER, {"type": ["boolean", "null"]}]}
+
+_Text = Annotated[str, Field(max_length=10_000)]
+_Line = Annotated[str, Field(max_length=1000, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
+_Number = Annotated[float, Field(ge=-_LARGEST_NUMBER, le=_LARGEST_NUMBER)]
+_Count = Annotated[int, Field(ge=0, le=_LARGEST_NUMBER)]
+_Positive = Annotated[_Count, Field(ge=1)]
+_Kinds = {float: _Number, int: _Count, bool: bool}
 
 
-def _nested(depth: int) -> dict:
-    """Text, numbers, and lists and objects of them, so many levels deep."""
-    if depth == 0:
-        return _SCALAR
-    inner = _nested(depth - 1)
-    kinds = [{"type": "array", "items": inner}, {"type": "object", "additionalProperties": inner}]
-    return {"anyOf": [*_SCALAR["anyOf"], *kinds]}
+class _Open(pydantic.BaseModel):
+    """Fields of exactly their type, and further ones of the type that a subclass gives."""
+
+    model_config = ConfigDict(strict=True, extra="allow")
 
 
-def _or_null(schema: dict) -> dict:
-    return {"anyOf": [schema, {"type": "null"}]}
+class _Config(_Open):
+    """What every table and figure asks for, and what else may be there."""
+
+    __pydantic_extra__: dict[str, JsonValue]
+    method: Literal[tuple(methods.METHODS)]
+    epochs: _Positive
+    holdout: _Count
+    train_examples: _Count
+    validation_examples: _Count
+    filters: _Count | None
+    learning_rate: _Number | None
+    learning_rate_end: _Number | None = None
+    network: _Line = ""
+    dataset: _Line = ""
+    batch_size: _Positive = 1
+    seed: _Count = 0
+    dense_units: _Count | None = None
+
+    @pydantic.model_validator(mode="after")
+    def _has_its_rates(self):
+        for rate in methods.METHODS[self.method].rates:
+            if rate.name not in self.model_fields_set:
+                raise ValueError(f"{rate.name} is missing, which {self.method} has")
+        return self
 
 
-_SIZES = ("train_examples", "validation_examples")
-_RATES = ("gamma", "threshold", "learning_rate")
-_CONFIG = {
-    "type": "object",
-    "properties": {
-        "network": _LINE,
-        "method": {"enum": list(METHODS)},
-        "dataset": _LINE,
-        "epochs": _COUNT | {"minimum": 1},
-        "batch_size": _COUNT | {"minimum": 1},
-        "seed": _COUNT,
-        "holdout": _COUNT,
-        "train_examples": _COUNT,
-        "validation_examples": _COUNT,
-        "filters": _or_null(_COUNT),
-        "dense_units": _or_null(_COUNT),
-        "gamma_decay_epochs": _or_null(_COUNT),
-        **{
-            f"{rate}{key}": _or_null(_NUMBER)
-            for rate in {**RATES, "learning_rate": None}
-            for key in ("", "_end", "_decay_rate")
-        },
-    },
-    # What every table and figure asks for.
-    "required": ["method", "epochs", "holdout", "filters", *_SIZES, *_RATES],
-    "additionalProperties": _nested(1),
-}
-_ROW = {
-    "type": "object",
-    "properties": {"epoch": _COUNT | {"minimum": 1}, "seconds": _NUMBER | {"minimum": 0}},
-    "required": ["epoch", "seconds"],
-    "additionalProperties": _or_null(_NUMBER),  # a loss that was not finite is null
-}
-_WARNING = {
-    "type": "object",
-    "properties": {"epoch": _COUNT | {"minimum": 1}, "message": _LINE},
-    "required": ["epoch", "message"],
-    "additionalProperties": False,
-}
-RECORD = {
-    "$schema": "http://json-schema.org/draft-07/schema#",
-    "type": "object",
-    "properties": {
-        "experiment": _LINE,
-        "config": _CONFIG,
-        "dataset": _LINE,
-        "seed": _COUNT,
-        "command": _TEXT,
-        "git_commit": _or_null(_LINE),
-        "versions": {"type": "object", "additionalProperties": _LINE},
-        "hardware": {"type": "object", "additionalProperties": _nested(1)},
-        "status": {"enum": list(STATUSES)},
-        "epochs": {"type": "array", "items": _ROW, "maxItems": 1_000_000},
-        "final": _or_null({"type": "object", "additionalProperties": _or_null(_NUMBER)}),
-        # Not in every record: why a failed run failed, and what was wrong with one that did not.
-        "error": _TEXT,
-        "warnings": {"type": "array", "items": _WARNING, "maxItems": 1_000_000},
-    },
-    "required": [
-        "experiment", "config", "dataset", "seed", "command", "git_commit", "versions",
-        "hardware", "status", "epochs", "final",
-    ],
-    "additionalProperties": _nested(4),  # what later versions may add
-}  # fmt: skip
-_validate = fastjsonschema.compile(RECORD, use_default=False)
+class Row(_Open):
+    """One epoch. A loss that was not finite is null."""
+
+    __pydantic_extra__: dict[str, _Number | None]
+    epoch: _Positive
+    seconds: Annotated[_Number, Field(ge=0)]
+
+
+class Warned(pydantic.BaseModel):
+    """What was wrong with an epoch of a run that went on."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+    epoch: _Positive
+    message: _Line
+
+
+class Record(_Open):
+    """A run record; `error` and `warnings` are in those that have something to say."""
+
+    __pydantic_extra__: dict[str, JsonValue]  # what later versions may add
+    experiment: _Line
+    config: pydantic.create_model(
+        "Config",
+        __base__=_Config,
+        **{field: (_Kinds[kind] | None, None) for field, kind in methods.FIELDS.items()},
+    )
+    dataset: _Line
+    seed: _Count
+    command: _Text
+    git_commit: _Line | None
+    versions: dict[str, _Line]
+    hardware: dict[str, JsonValue]
+    status: Literal["running", "completed", "failed"]
+    epochs: Annotated[list[Row], Field(max_length=1_000_000)]
+    final: dict[str, _Number | None] | None
+    error: _Text = ""
+    warnings: Annotated[list[Warned], Field(max_length=1_000_000)] = []
 
 
 def read_json(path: Path) -> object:
-    """Reads strict JSON: no NaN, no key twice, nothing that is not text in UTF-8.
+    """Read strict JSON: no NaN, no key twice, nothing that is not text in UTF-8.
 
     Args:
         path: an ordinary file.
@@ -145,7 +137,7 @@ def read_json(path: Path) -> object:
 
 
 def check(record: object, path: Path) -> dict:
-    """The record itself, if it is one.
+    """Return the record itself, if it is one.
 
     Raises:
         RecordError: something is missing, of another type or out of range.
@@ -153,13 +145,16 @@ def check(record: object, path: Path) -> dict:
     if not isinstance(record, dict):
         raise RecordError(f"{path} is not a run record: it holds a {type(record).__name__}.")
     try:
-        return _validate(record)
-    except fastjsonschema.JsonSchemaValueException as error:
-        # data.epochs[0].seconds must be ...; what the file holds, without its control characters
-        reason = repr(" ".join(error.message.removeprefix("data").lstrip(".").split()))[1:-1]
+        Record.model_validate(record)
+    except pydantic.ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in first["loc"])
+        # What the file holds is quoted without its control characters.
+        reason = repr(f"{place[1:]}: {first['msg'].removeprefix('Value error, ')}")[1:-1]
         if len(reason) > 300:
             reason = f"{reason[:200]} ... {reason[-80:]}"
         raise RecordError(f"{path} is not a run record: {reason}.") from None
+    return record
 
 
 def _refuse(constant):

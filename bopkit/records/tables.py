@@ -84,8 +84,8 @@ def schedule(config: dict, key: str, form: Callable[[float], str] = plain) -> st
         return "–"
     if end is not None:
         return f"{form(start)} → {form(end)}"
-    if config.get(f"{key}_decay_rate"):
-        every = config[f"{key}_decay_epochs"]
+    if key in methods.RATES and methods.RATES[key].decays and config.get(f"{key}_decay_rate"):
+        every = config.get(f"{key}_decay_epochs")
         epochs = "epoch" if every == 1 else f"{every} epochs"
         return f"{form(start)}, ×{form(config[f'{key}_decay_rate'])} every {epochs}"
     return form(start)

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_records import record
 
-from bopkit import records
+from bopkit import experiments, records
 from bopkit.errors import RecordError
+from bopkit.experiments import methods
 
 
 def test_write_and_read(tmp_path):
@@ -49,9 +50,12 @@ def test_a_failed_write_leaves_the_old_record_and_nothing_else(tmp_path, monkeyp
         ("", "not JSON"),
         ('{"experiment": "x"', "not JSON"),
         ("[]", "it holds a list"),
-        ("{}", "must contain .*'experiment'"),
-        (json.dumps(record(status="done")), "status must be one of"),
-        (json.dumps(record(epochs={})), "epochs must be array"),
+        ("{}", "experiment: Field required"),
+        (json.dumps(record(status="done")), "status: Input should be 'running', 'completed' or"),
+        (json.dumps(record(epochs={})), "epochs: Input should be a valid list"),
+        (json.dumps(record(epochs=[{"epoch": 1}])), r"epochs\[0\].seconds: Field required"),
+        (json.dumps(record(warnings=[{"epoch": 1, "message": 2}])), r"warnings\[0\].message: Inp"),
+        (json.dumps(record(config={"method": "bop"})), "config.epochs: Field required"),
     ],
 )
 def test_damaged_records_are_named(tmp_path, text, message):
@@ -59,6 +63,19 @@ def test_damaged_records_are_named(tmp_path, text, message):
     with pytest.raises(RecordError, match=message) as caught:
         records.read(tmp_path)
     assert str(tmp_path) in str(caught.value)
+
+
+@pytest.mark.parametrize("method", methods.METHODS)
+def test_a_record_says_what_each_rate_of_its_method_is(method, tmp_path):
+    name = next(e.name for e in experiments.EXPERIMENTS.values() if e.method == method)
+    one = record(config=record()["config"] | vars(experiments.get(name)))
+    records.write(tmp_path, one)
+    assert records.read(tmp_path) == one
+    for rate in methods.METHODS[method].rates:
+        config = {key: value for key, value in one["config"].items() if key != rate.name}
+        records.write(tmp_path, one | {"config": config})
+        with pytest.raises(RecordError, match=f"config: {rate.name} is missing, which {method}"):
+            records.read(tmp_path)
 
 
 def test_missing_records(tmp_path):
