@@ -1,11 +1,14 @@
 """The built book on a loopback port, and a headless Chromium that can reach nothing else.
 
-Each page is opened once at each width, and what was seen is kept: the tests read it.
+Each page is opened twice: from the server at a desk, and from a copied folder on a dark phone. All
+tests of a page look at these two, one test after the other and in one process (`xdist_group`).
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import shutil
 import threading
 from collections.abc import Callable, Iterator
@@ -16,6 +19,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from playwright.sync_api import Page, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[2]
 HTML = ROOT / "_build" / "html"
@@ -33,6 +37,7 @@ CHROMIUM_FLAGS = [
 ]
 
 
+@cache
 def pages() -> list[str]:
     """Every page that _toc.yml names, in its order."""
     toc = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf8"))
@@ -49,16 +54,42 @@ def pages() -> list[str]:
     return found
 
 
+@cache
+def scenes_on(page_name: str) -> list[str]:
+    """The interactive pictures that the source of a page asks for, in order."""
+    source = next(ROOT.glob(f"{page_name}.*")).read_text(encoding="utf8")
+    found = re.findall(r'widgets\.explore\(\\?"(\w+)|^```\{explorer\} (\w+)', source, re.MULTILINE)
+    return [cell or directive for cell, directive in found]
+
+
 @dataclass
 class Visit:
-    """What a browser saw on one page."""
+    """One open page, and what the browser saw on it."""
 
+    page: Page
     foreign: list[str] = field(default_factory=list)  # asked of anything but the site
     failed: list[str] = field(default_factory=list)  # asked of the site, in vain
     console: list[str] = field(default_factory=list)  # errors, and exceptions nobody caught
     sizes: dict[str, int] = field(default_factory=dict)  # bytes of all that was loaded
-    facts: dict = field(default_factory=dict)
+    facts: dict = field(default_factory=dict)  # what LOOK returned, right after loading
+    on_phone: dict = field(default_factory=dict)  # the same, once the window became a phone's
 
+    @contextlib.contextmanager
+    def as_on_a_dark_phone(self) -> Iterator[None]:
+        """Make the window as narrow as a phone's, and dark, without loading the page again."""
+        self._show(PHONE, "dark")
+        yield
+        self._show(DESKTOP, "light")
+
+    def _show(self, width: int, scheme: str) -> None:
+        self.page.set_viewport_size({"width": width, "height": 900})
+        self.page.emulate_media(color_scheme=scheme)
+        self.page.wait_for_function(SHOWN, arg=[width, scheme], timeout=15_000)
+        self.page.evaluate(FRAMES)  # what watches sizes has run
+
+
+SHOWN = """([width, scheme]) =>
+    innerWidth === width && document.documentElement.dataset.theme === scheme"""
 
 # What is folded away is part of the page: solutions, and cells that hide their input.
 UNFOLD = """() => {
@@ -70,8 +101,23 @@ UNFOLD = """() => {
         box.classList.remove('toggle-hidden');
 }"""
 
+# Resolves when the page has been laid out and painted anew.
+FRAMES = "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
+
 # Run in the page once it has settled, with nothing folded away.
 LOOK = r"""() => ({
+    theme: document.documentElement.dataset.theme,
+    colours: Object.fromEntries(
+        ['body', '.bd-article p', '.bd-article h1', '.bd-article p a', '.bd-article p code',
+            '.bop-picture text']
+            .map(selector => [selector, document.querySelector(selector)])
+            .filter(([, node]) => node)
+            .map(([selector, node]) => [selector, getComputedStyle(node)])
+            .map(([selector, { color, backgroundColor, fill }]) =>
+                [selector, { color, backgroundColor, fill }])),
+    sentences: [...document.querySelectorAll('table.bop-sentences td')]
+        .filter(cell => cell.textContent.trim() && cell.offsetParent)
+        .map(cell => cell.clientWidth),
     folded: ['details:not([open])', '.toggle-hidden']
         .map(what => document.querySelectorAll('.bd-article ' + what).length)
         .reduce((sum, count) => sum + count),
@@ -109,9 +155,29 @@ SETTLED = "() => document.querySelectorAll('.bop-explorer form[hidden]').length 
 
 
 def pytest_generate_tests(metafunc):
-    """A test that takes `page_name` runs once for each page of the book."""
+    """A test that takes `page_name` runs for each page; with `scenes`, for each that has some."""
     if "page_name" in metafunc.fixturenames:
-        metafunc.parametrize("page_name", pages())
+        names = [n for n in pages() if scenes_on(n) or "scenes" not in metafunc.fixturenames]
+        values = [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in names]
+        metafunc.parametrize("page_name", values, ids=names, scope="session")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items):
+    """All tests of a page together, so that it is open while they run and not longer."""
+    places = {name: place for place, name in enumerate(pages())}
+
+    def place(item):
+        values = item.callspec.params if hasattr(item, "callspec") else {}
+        return places.get(values.get("page_name"), -1)
+
+    items.sort(key=place)
+
+
+@pytest.fixture(scope="session")
+def scenes(page_name) -> list[str]:
+    """Names of the interactive pictures on the page."""
+    return scenes_on(page_name)
 
 
 @pytest.fixture(scope="session")
@@ -149,8 +215,6 @@ def browser(require) -> Iterator:
     paths = [os.environ.get("BOPKIT_CHROMIUM"), *(shutil.which(name) for name in names)]
     path = next(filter(None, paths), None)
     require(path is not None, "no Chromium found (on Debian: apt install chromium)")
-    from playwright.sync_api import sync_playwright
-
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=CHROMIUM_FLAGS)
         yield browser
@@ -158,59 +222,83 @@ def browser(require) -> Iterator:
 
 
 @pytest.fixture(scope="session")
-def open_page(browser) -> Callable:
-    """`open_page(address, phone=False, **context)`: a settled page, unfolded, and what was seen."""
+def open_page(browser) -> Callable[..., contextlib.AbstractContextManager[Visit]]:
+    """`with open_page(address, phone=False, **context) as visit`: a settled page, unfolded."""
 
-    def open_page(address: str, *, phone: bool = False, **options):
+    @contextlib.contextmanager
+    def open_page(address: str, *, phone: bool = False, **options) -> Iterator[Visit]:
         viewport = {"width": PHONE if phone else DESKTOP, "height": 900}
         context = browser.new_context(viewport=viewport, **options)
-        page, visit = context.new_page(), Visit()
-        origin = "file://" if address.startswith("file://") else "/".join(address.split("/")[:3])
-
-        def gate(route):
-            url = route.request.url
-            if url.startswith((origin, "data:", "blob:")):
-                route.continue_()
-            else:
-                visit.foreign.append(url)
-                route.abort()
-
-        def heard(message):
-            if message.type == "error":
-                visit.console.append(f"{message.text} ({message.location.get('url', '')})")
-
-        context.route("**/*", gate)
-        page.on("console", heard)
-        page.on("pageerror", lambda error: visit.console.append(f"uncaught: {error}"))
-        page.on("requestfailed", lambda request: visit.failed.append(request.url))
-
-        def answered(response):
-            if response.status >= 400:
-                visit.failed.append(f"{response.status} {response.url}")
-            visit.sizes[response.url] = int(response.headers.get("content-length", 0))
-
-        page.on("response", answered)
-        page.goto(address, wait_until="load")
-        if options.get("java_script_enabled", True):
-            try:
-                page.wait_for_function(SETTLED, timeout=15_000)
-            except Exception as error:  # the tests say what is missing
-                visit.console.append(f"the page did not settle: {type(error).__name__}")
-            page.evaluate(UNFOLD)
-            visit.facts = page.evaluate(LOOK)
-        return page, visit
+        try:
+            visit = Visit(context.new_page())
+            _listen(visit, address)
+            visit.page.goto(address, wait_until="load")
+            if options.get("java_script_enabled", True):
+                _settle(visit)
+            yield visit
+        finally:
+            context.close()
 
     return open_page
 
 
+def _listen(visit: Visit, address: str) -> None:
+    """Note what the page asks for and says; what is not on the site is refused."""
+    origin = "file://" if address.startswith("file://") else "/".join(address.split("/")[:3])
+
+    def gate(route):
+        url = route.request.url
+        if url.startswith((origin, "data:", "blob:")):
+            route.continue_()
+        else:
+            visit.foreign.append(url)
+            route.abort()
+
+    def heard(message):
+        if message.type == "error":
+            visit.console.append(f"{message.text} ({message.location.get('url', '')})")
+
+    def answered(response):
+        if response.status >= 400:
+            visit.failed.append(f"{response.status} {response.url}")
+        visit.sizes[response.url] = int(response.headers.get("content-length", 0))
+
+    page = visit.page
+    page.route("**/*", gate)
+    page.on("console", heard)
+    page.on("pageerror", lambda error: visit.console.append(f"uncaught: {error}"))
+    page.on("requestfailed", lambda request: visit.failed.append(request.url))
+    page.on("response", answered)
+
+
+def _settle(visit: Visit) -> None:
+    """Wait for the interactive pictures, unfold the page, and look at it."""
+    try:
+        visit.page.wait_for_function(SETTLED, timeout=15_000)
+    except Exception as error:  # the tests say what is missing
+        visit.console.append(f"the page did not settle: {type(error).__name__}")
+    visit.page.evaluate(UNFOLD)
+    visit.facts = visit.page.evaluate(LOOK)
+
+
 @pytest.fixture(scope="session")
-def visit(site, open_page) -> Callable[..., Visit]:
-    """`visit(page_name, phone=False)`: what was seen there; each is opened once."""
+def served(site, open_page, page_name) -> Iterator[Visit]:
+    """The page from the server at a desk, in light; seen on a dark phone too, without a reload."""
+    with open_page(f"{site}/{page_name}.html", color_scheme="light") as visit:
+        with visit.as_on_a_dark_phone():
+            visit.on_phone = visit.page.evaluate(LOOK)
+        yield visit
 
-    @cache
-    def visit(page_name: str, phone: bool = False) -> Visit:
-        page, seen = open_page(f"{site}/{page_name}.html", phone=phone)
-        page.context.close()
-        return seen
 
-    return visit
+@pytest.fixture(scope="session")
+def elsewhere(html, tmp_path_factory) -> Path:
+    """A copy of the built book in another folder."""
+    return shutil.copytree(html, tmp_path_factory.mktemp("copy") / "elsewhere")
+
+
+@pytest.fixture(scope="session")
+def filed(elsewhere, open_page, page_name) -> Iterator[Visit]:
+    """The page opened as a file, without a server, on a phone whose reader likes it dark."""
+    address = (elsewhere / f"{page_name}.html").as_uri()
+    with open_page(address, phone=True, color_scheme="dark") as visit:
+        yield visit

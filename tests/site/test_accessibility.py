@@ -23,9 +23,13 @@ def axe(require) -> str:
     return AXE.read_text(encoding="utf8")
 
 
-@pytest.mark.parametrize(("scheme", "phone"), [("light", False), ("dark", True)])
-def test_nothing_serious(site, open_page, axe, page_name, scheme, phone):
-    page, _ = open_page(f"{site}/{page_name}.html", phone=phone, color_scheme=scheme)
-    page.evaluate(axe)
-    assert page.evaluate(RUN) == []
-    page.context.close()
+def test_nothing_serious_at_a_desk_in_light(served, axe):
+    served.page.evaluate(axe)
+    assert served.page.evaluate(RUN) == []
+
+
+def test_nothing_serious_on_a_phone_in_dark(served, axe):
+    served.page.evaluate(axe)
+    with served.as_on_a_dark_phone():
+        found = served.page.evaluate(RUN)
+    assert found == []

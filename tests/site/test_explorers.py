@@ -2,7 +2,6 @@
 
 import itertools
 import re
-import shutil
 from functools import cache
 
 import pytest
@@ -21,16 +20,6 @@ MOVE = """(explorer, [field, value]) => {
 SIZES = "form => [...form.children].map(field => Number(field.dataset.size))"
 POSITIONS = """form => [...form.children].map(
     field => Number(field.querySelector('input[type=range], input:checked').value))"""
-
-
-def explorers(html):
-    """Pages and names of all pictures in the built book: each that there is, and no other."""
-    found = []
-    for path in sorted((html / "book").rglob("*.html")):
-        for name in re.findall(r'data-scene="(\w+)"', path.read_text(encoding="utf8")):
-            found.append((path.relative_to(html), name))
-    assert {name for _, name in found} == set(pictures.NAMES)
-    return found
 
 
 @cache
@@ -74,74 +63,73 @@ def check(page, name):
         assert any(len({corners[corner] for corner in pair}) > 1 for _, pair in pairs), field
 
 
-def test_every_picture_moves_at_its_corners(html, site, open_page):
-    for path, names in itertools.groupby(explorers(html), key=lambda item: item[0]):
-        page, seen = open_page(f"{site}/{path.as_posix()}")
-        for _, name in names:
-            check(page, name)
-        assert seen.console == [] and seen.foreign == []
-        page.context.close()
+def test_every_picture_moves_at_its_corners(served, scenes):
+    for name in scenes:
+        check(served.page, name)
+    assert served.console == [] and served.foreign == []
 
 
-def test_every_picture_moves_in_a_copy_opened_as_a_file(html, open_page, tmp_path):
-    copy = shutil.copytree(html, tmp_path / "elsewhere")
-    for path, names in itertools.groupby(explorers(copy), key=lambda item: item[0]):
-        page, seen = open_page((copy / path).as_uri())
-        for _, name in names:
-            check(page, name)
-        assert seen.console == [] and seen.failed == [] and seen.foreign == []
-        page.context.close()
+def test_every_picture_moves_in_a_copy_opened_as_a_file(filed, scenes):
+    for name in scenes:
+        check(filed.page, name)
+    assert filed.console == [] and filed.foreign == []
 
 
-def test_the_first_picture_stands_above_any_maths(site, index, open_page):
-    page, _ = open_page(f"{site}/{index}.html")
+def test_the_built_book_has_every_picture_once(html):
+    found = re.findall(
+        r'data-scene="(\w+)"',
+        "".join(page.read_text(encoding="utf8") for page in (html / "book").rglob("*.html")),
+    )
+    assert set(found) == set(pictures.NAMES)
+
+
+@pytest.mark.xdist_group("first page")
+def test_the_first_picture_stands_above_any_maths(first_page):
+    page = first_page.page
     tops = [
         page.locator(selector).first.bounding_box()["y"] for selector in (".bop-explorer", ".katex")
     ]
     assert tops[0] < tops[1]
     assert page.locator(".bop-slider input").first.bounding_box()["y"] < 900  # without scrolling
-    page.context.close()
 
 
-def test_a_keyboard_moves_it(site, index, open_page):
-    page, _ = open_page(f"{site}/{index}.html")
+@pytest.mark.xdist_group("first page")
+def test_a_keyboard_moves_it(first_page):
+    page = first_page.page
     explorer = page.locator(".bop-explorer").first
     before, slider = look(explorer), explorer.locator("input[type=range]").first
     slider.focus()
     page.keyboard.press("ArrowRight")
     assert look(explorer) != before
     assert slider.get_attribute("aria-valuetext") == explorer.locator("output").first.inner_text()
-    page.context.close()
+
+
+@pytest.fixture(scope="module")
+def first_page(site, index, open_page):
+    """The book's first page at a desk, for what is tested there alone."""
+    with open_page(f"{site}/{index}.html") as visit:
+        yield visit
 
 
 def test_a_finger_moves_it_on_a_phone(site, index, open_page):
-    page, _ = open_page(f"{site}/{index}.html", phone=True, has_touch=True)
-    explorer = page.locator(".bop-explorer").first
-    before, slider = look(explorer), explorer.locator("input[type=range]").first
-    slider.scroll_into_view_if_needed()
-    box = slider.bounding_box()
-    assert box["height"] >= 24  # WCAG 2.2, target size
-    page.touchscreen.tap(box["x"] + box["width"] - 4, box["y"] + box["height"] / 2)
-    assert look(explorer) != before
-    page.context.close()
+    with open_page(f"{site}/{index}.html", phone=True, has_touch=True) as visit:
+        explorer = visit.page.locator(".bop-explorer").first
+        before, slider = look(explorer), explorer.locator("input[type=range]").first
+        slider.scroll_into_view_if_needed()
+        box = slider.bounding_box()
+        assert box["height"] >= 24  # WCAG 2.2, target size
+        place = box["x"] + box["width"] - 4, box["y"] + box["height"] / 2
+        visit.page.touchscreen.tap(*place)
+        assert look(explorer) != before
 
 
-def test_without_javascript_there_are_pictures_words_and_maths(html, site, open_page):
-    for path, name in explorers(html):
-        page, _ = open_page(f"{site}/{path.as_posix()}", java_script_enabled=False)
-        explorer = page.locator(f'[data-scene="{name}"]').first
-        assert explorer.locator(".bop-picture svg").is_visible()
-        assert explorer.locator(".bop-says").inner_text()
-        assert not explorer.locator("form").is_visible()
-        assert "With JavaScript on" in explorer.inner_text()
-        assert page.locator(".math").count() == page.locator(".math:has(.katex)").count()
-        page.context.close()
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_pictures_take_the_pages_colours(site, index, open_page, scheme):
-    page, _ = open_page(f"{site}/{index}.html", color_scheme=scheme)
-    ink = page.locator(".bop-picture text").first.evaluate("node => getComputedStyle(node).fill")
-    brightness = sum(int(part) for part in re.findall(r"\d+", ink)[:3]) / 3
-    assert (brightness > 150) == (scheme == "dark")
-    page.context.close()
+def test_without_javascript_there_are_pictures_words_and_maths(site, open_page, page_name, scenes):
+    with open_page(f"{site}/{page_name}.html", java_script_enabled=False) as visit:
+        for name in scenes:
+            explorer = visit.page.locator(f'[data-scene="{name}"]').first
+            assert explorer.locator(".bop-picture svg").is_visible()
+            assert explorer.locator(".bop-says").inner_text()
+            assert not explorer.locator("form").is_visible()
+            assert "With JavaScript on" in explorer.inner_text()
+        maths = visit.page.locator(".math")
+        assert maths.count() == visit.page.locator(".math:has(.katex)").count()

@@ -1,4 +1,4 @@
-"""The built book as a whole: the way in, both themes, search, from a folder, and every link."""
+"""The built book as a whole: the way in, search, the contents on a phone, and every link."""
 
 import re
 from functools import cache
@@ -8,7 +8,6 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-browser_test = pytest.mark.browser
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -16,53 +15,22 @@ def test_the_root_leads_to_the_index(html, index):
     assert f'content="0; url={index}.html"' in (html / "index.html").read_text()
 
 
-@browser_test
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_colours_follow_the_reader_and_can_be_read(site, index, open_page, scheme):
-    page, seen = open_page(f"{site}/{index}.html", color_scheme=scheme)
-    assert seen.console == []
-    background = luminance(page, "body", "backgroundColor")
-    assert (background < 0.5) == (scheme == "dark")
-    for selector in (".bd-article p", ".bd-article h1", ".bd-article p a", ".bd-article p code"):
-        light, dark = sorted([luminance(page, selector, "color"), background], reverse=True)
-        assert (light + 0.05) / (dark + 0.05) >= 4.5, f"{selector} in {scheme} (WCAG AA)"
-
-
-def luminance(page, selector: str, style: str) -> float:
-    """Relative luminance of a colour, as WCAG defines it."""
-    look = f"node => getComputedStyle(node).{style}"
-    colour = page.locator(selector).first.evaluate(look)
-    channels = [int(c) / 255 for c in colour[colour.index("(") + 1 : -1].split(",")[:3]]
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
-    return sum(part * weight for part, weight in zip(linear, (0.2126, 0.7152, 0.0722), strict=True))
-
-
-@browser_test
-def test_works_from_a_folder_without_a_server(html, index, open_page, page_name):
-    page, seen = open_page((html / f"{page_name}.html").as_uri())
-    page.context.close()
-    assert seen.foreign == []
-    # The theme asks for its icon fonts in a way that files do not allow, and draws them as SVG.
-    assert [url for url in seen.failed if "fontawesome" not in url] == []
-    assert seen.facts["maths"] > 0 or page_name != index
-    assert seen.facts["rawMaths"] == []
-
-
-@browser_test
+@pytest.mark.browser
 def test_search_finds_the_optimizer(site, open_page):
-    page, seen = open_page(f"{site}/search.html?q=threshold")
-    page.wait_for_selector("#search-results li a", timeout=15_000)
-    assert seen.foreign == []
+    with open_page(f"{site}/search.html?q=threshold") as visit:
+        visit.page.wait_for_selector("#search-results li a", timeout=15_000)
+        assert visit.foreign == []
 
 
-@browser_test
+@pytest.mark.browser
 def test_a_phone_can_open_the_contents(site, index, open_page):
-    page, _ = open_page(f"{site}/{index}.html", phone=True)
-    page.locator("button.primary-toggle").first.click()
-    page.wait_for_function(  # it slides in
-        "document.querySelector('.bd-sidebar-primary .bd-links a').getBoundingClientRect().x >= 0",
-        timeout=5_000,
-    )
+    with open_page(f"{site}/{index}.html", phone=True) as visit:
+        visit.page.locator("button.primary-toggle").first.click()
+        visit.page.wait_for_function(  # it slides in
+            "document.querySelector('.bd-sidebar-primary .bd-links a')"
+            ".getBoundingClientRect().x >= 0",
+            timeout=5_000,
+        )
 
 
 class Links(HTMLParser):
