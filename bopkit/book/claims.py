@@ -1,23 +1,29 @@
-"""Section 5.1's claims about γ and τ, as checks on the curves of a sweep."""
+"""Check section 5.1's claims about γ and τ against the runs of its two sweeps.
+
+The rule was written down before the runs, in `results/cifar10/PROTOCOL.md`: a claim is a statistic
+of one seed, and the 95 % interval of its mean over the seeds decides.
+"""
 
 from __future__ import annotations
 
-import itertools
-import math
+import functools
 import statistics
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
-from bopkit._text import number
+import numpy as np
+from scipy.special import stdtrit
 
-# What must lie between two numbers before one counts as the larger: percentage points of
-# accuracy, and a ratio of flip ratios. Smaller differences are noise between seeds.
-POINTS = 0.5
-RATIO = 1.1
+from bopkit._text import markdown, number
+from bopkit.experiments.methods import RATES
+
+# With fewer seeds or fewer epochs every claim is not decided.
+SEEDS, EPOCHS = 3, 20
 
 
 class Claim(NamedTuple):
-    """A claim of the paper, what a sweep says of it, and the numbers."""
+    """A claim of the paper, the verdict of a sweep, and the numbers behind the verdict."""
 
     claim: str
     verdict: str  # "holds", "does not hold" or "not decided"
@@ -25,128 +31,152 @@ class Claim(NamedTuple):
 
 
 def check(records: Iterable[dict]) -> list[Claim]:
-    """Hold the claims of section 5.1 against the runs of its two sweeps.
+    """Decide the claims of section 5.1 on the runs of its two sweeps.
 
     Args:
-        records: complete run records that differ in γ, in τ and in their seed.
+        records: complete run records that differ in γ, in τ and in their seed. A claim about γ
+            compares the runs at the most frequent τ, and a claim about τ those at the most
+            frequent γ, seed by seed.
 
     Returns:
-        One `Claim` each. A claim about γ is checked where τ is the one that most runs share,
-        and the other way round; with fewer than two values it is not decided.
+        Nine claims. A claim holds if the 95 % interval of its statistic lies above zero, does not
+        hold if the interval lies below, and is not decided otherwise.
     """
-    records = list(records)
+    records = [record for record in records if record["epochs"]]
+    short = any(len(record["epochs"]) < EPOCHS for record in records)
     claims = []
-    for field, symbol, other, faster in (
-        ("gamma", "γ", "threshold", "higher"),
-        ("threshold", "τ", "gamma", "lower"),
-    ):
-        line = _line(records, field, other)
-        # from the setting that should flip least to the one that should flip most
-        line = sorted(line.items(), reverse=faster == "lower")
-        claims += _claims_on(line, symbol, faster)
-    claims.append(_deterioration(_line(records, "threshold", "gamma").get(0.0)))
-    return claims
+    for field, fixed, word in (("gamma", "threshold", "higher"), ("threshold", "gamma", "lower")):
+        line = _line(records, field, fixed)
+        values = sorted(line, reverse=word == "lower")  # the last should flip most
+        symbol, most = RATES[field].symbol, f"{word[:-2]}est"
+        for statistic in _STATISTICS:
+            levels = {f"at {number(v)}": _each(line[v], statistic.level) for v in values}
+            text = statistic.claim.format(word=word, most=most, symbol=symbol)
+            claims.append(_decide(statistic._replace(claim=text), levels, short))
+    zero = _line(records, "threshold", "gamma").get(0.0, {})
+    quarters = {"in the second quarter": (1 / 4, 1 / 2), "in the last": (3 / 4, 1)}
+    levels = {
+        name: _each(zero, functools.partial(_accuracy, start=start, end=end))
+        for name, (start, end) in quarters.items()
+    }
+    return [*claims, _decide(_DETERIORATION, levels, short)]
 
 
-def _line(records, field, other):
-    """The runs along one axis of the sweep, by its value."""
-    fixed = statistics.mode(r["config"][other] for r in records)
-    line = {}
-    for record in records:
-        if record["config"][other] == fixed:
-            line.setdefault(record["config"][field], []).append(record)
+def _line(records, field, fixed):
+    """The runs at the most frequent value of `fixed`: by their value of `field`, by their seed."""
+    records = [r for r in records if None not in (r["config"].get(field), r["config"].get(fixed))]
+    line = defaultdict(dict)
+    if records:
+        at = statistics.mode(r["config"][fixed] for r in records)
+        for record in records:
+            if record["config"][fixed] == at:
+                line[record["config"][field]][record["seed"]] = record
     return line
 
 
-def _claims_on(line, symbol, faster):
-    def claim(text, verdict, numbers, form):
-        shown = ", ".join(
-            f"{form.format(n)} at {number(v)}" for (v, _), n in zip(line, numbers, strict=True)
-        )
-        return Claim(text, verdict if len(line) > 1 else "not decided", shown)
-
-    flips = [_mean(runs, "flip_ratio", slice(None)) for _, runs in line]
-    ratios = [b / a if a else float(b > 0) * RATIO * 2 for a, b in itertools.pairwise(flips)]
-    if all(r > RATIO for r in ratios):
-        verdict = "holds"
-    else:
-        verdict = "does not hold" if any(r < 1 / RATIO for r in ratios) else "not decided"
-    shares = [number(float(f"{100 * ratio:.2g}")) for ratio in flips]
-    claims = [claim(f"A {faster} {symbol} flips more weights", verdict, shares, "{} %")]
-
-    start = [100 * _mean(runs, "accuracy", slice(0, 1)) for _, runs in line]
-    claims.append(
-        claim(
-            f"The {faster[:-2]}est {symbol} learns fastest at first (training top-1, epoch 1)",
-            _larger(start[-1], _best_of_others(start)),
-            start,
-            "{:.1f} %",
-        )
-    )
-    noise = [100 * statistics.fmean(map(_noise, runs)) for _, runs in line]
-    claims.append(
-        claim(
-            f"The {faster[:-2]}est {symbol} is the noisiest (mean change of validation top-1 "
-            "from epoch to epoch, second half)",
-            _larger(noise[-1], _best_of_others(noise)),
-            noise,
-            "{:.1f} points",
-        )
-    )
-    end = [100 * _mean(runs, "val_accuracy", _last_quarter(runs)) for _, runs in line]
-    claims.append(
-        claim(
-            f"The {faster[:-2]}est {symbol} ends on a lower plateau (validation top-1, last "
-            "quarter)",
-            _larger(_best_of_others(end), end[-1]),
-            end,
-            "{:.1f} %",
-        )
-    )
-    return claims
+def _each(runs, level):
+    return {seed: level(run) for seed, run in runs.items()}
 
 
-def _deterioration(runs):
-    text = "At τ = 0 validation accuracy deteriorates over time"
-    if not runs:
-        return Claim(text, "not decided", "no run with τ = 0")
-    length = len(runs[0]["epochs"])
-    early = 100 * _mean(runs, "val_accuracy", slice(length // 4, length // 2 + 1))
-    late = 100 * _mean(runs, "val_accuracy", _last_quarter(runs))
-    shown = f"{early:.1f} % in the second quarter, {late:.1f} % in the last"
-    return Claim(text, _larger(early, late), shown)
+def _percent(run, key, start=0.0, end=1.0):
+    """A column of a run's epochs in percent, from one share of the run to another."""
+    values = [row.get(key) for row in run["epochs"]]
+    part = values[int(start * len(values)) : max(1, int(end * len(values)))]
+    return 100 * np.array(part, float)  # NaN where a value is missing
 
 
-def _mean(runs, key, part):
-    return statistics.fmean(_value(row, key) for run in runs for row in run["epochs"][part])
-
-
-def _value(row, key):
-    return math.nan if row.get(key) is None else row[key]
-
-
-def _best_of_others(values):
-    return max(values[:-1], default=values[-1])
+def _accuracy(run, start, end):
+    return _percent(run, "val_accuracy", start, end).mean()
 
 
 def _noise(run):
-    values = [_value(row, "val_accuracy") for row in run["epochs"]][len(run["epochs"]) // 2 :]
-    changes = [abs(b - a) for a, b in itertools.pairwise(values)]
-    return statistics.fmean(changes) if changes else 0.0
+    changes = np.abs(np.diff(_percent(run, "val_accuracy", 1 / 2)))
+    return changes.mean() if changes.size else 0.0
 
 
-def _last_quarter(runs):
-    return slice(-max(1, len(runs[0]["epochs"]) // 4), None)
+def _points(value):
+    return f"{value:.1f} points"
 
 
-def _larger(one, other):
-    if one - other > POINTS:
-        return "holds"
-    return "does not hold" if other - one > POINTS else "not decided"
+def _percentage(value):
+    return f"{value:.1f} %"
+
+
+class _Statistic(NamedTuple):
+    """How a claim about a rate is decided.
+
+    Attributes:
+        claim: its text.
+        level: the number of one run that it compares.
+        compare: takes these numbers, of shape (settings, seeds), from the setting that should flip
+            least to the one that should flip most; returns what should be above zero, of shape
+            (comparisons, seeds).
+        form: how a level is shown.
+        unit: of what is compared.
+    """
+
+    claim: str
+    level: Callable
+    compare: Callable
+    form: Callable = _percentage
+    unit: str = "points"
+
+
+_STATISTICS = (
+    _Statistic(
+        "A {word} {symbol} flips more weights",
+        lambda run: _percent(run, "flip_ratio").mean(),
+        lambda x: np.log(x[1:] / x[:-1]),
+        lambda value: f"{number(float(f'{value:.2g}'))} %",
+        "in the logarithm of the ratio",
+    ),
+    _Statistic(
+        "The {most} {symbol} learns fastest at first (training top-1, epoch 1)",
+        lambda run: _percent(run, "accuracy")[0],
+        lambda x: x[-1:] - x[:-1].max(0),
+    ),
+    _Statistic(
+        "The {most} {symbol} is the noisiest (mean change of validation top-1 from epoch to epoch, "
+        "second half)",
+        _noise,
+        lambda x: x[-1:] - x[:-1].max(0),
+        _points,
+    ),
+    _Statistic(
+        "The {most} {symbol} ends on a lower plateau (validation top-1, last quarter)",
+        lambda run: _accuracy(run, 3 / 4, 1),
+        lambda x: x[:-1].max(0) - x[-1:],
+    ),
+)
+_DETERIORATION = _Statistic(
+    "At τ = 0 validation accuracy deteriorates over time", _accuracy, lambda x: x[:1] - x[1:]
+)
+
+
+def _decide(statistic, levels: Mapping[str, Mapping[int, float]], short):
+    """A claim's verdict, from the levels of each setting by seed."""
+    shown = ", ".join(
+        f"{statistic.form(np.mean(list(of.values())))} {name}" for name, of in levels.items() if of
+    )
+    seeds = sorted(set.intersection(*map(set, levels.values()))) if len(levels) > 1 else []
+    if len(seeds) < 2:
+        return Claim(statistic.claim, "not decided", shown)
+    with np.errstate(all="ignore"):  # a setting without a flip: not a number, and not decided
+        x = statistic.compare(np.array([[of[seed] for seed in seeds] for of in levels.values()]))
+        # mean ± t(97.5 %, n - 1) · s / √n
+        mean = x.mean(1)
+        half = stdtrit(len(seeds) - 1, 0.975) * x.std(1, ddof=1) / len(seeds) ** 0.5
+    verdict = "not decided"
+    if not short and len(seeds) >= SEEDS:
+        if (mean - half > 0).all():
+            verdict = "holds"
+        elif (mean + half < 0).any():
+            verdict = "does not hold"
+    spans = ", ".join(f"{m:+.2f} ± {h:.2f}" for m, h in zip(mean, half, strict=True))
+    return Claim(statistic.claim, verdict, f"{shown}; {spans} {statistic.unit}")
 
 
 def markdown_table(claims: Iterable[Claim]) -> str:
-    """Claims, verdicts and evidence as a Markdown table."""
-    lines = ["| the paper says | here | measured |", "| --- | --- | --- |"]
-    lines += [f"| {c.claim} | **{c.verdict}** | {c.evidence} |" for c in claims]
-    return "\n".join(lines)
+    """Tabulate claims, verdicts and evidence as Markdown."""
+    rows = [[c.claim, f"**{c.verdict}**", c.evidence] for c in claims]
+    return markdown(["the paper says", "here", "measured"], rows)

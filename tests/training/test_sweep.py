@@ -8,7 +8,6 @@ import sys
 import pytest
 
 from bopkit import experiments, records
-from bopkit.book import claims
 from bopkit.errors import ConfigError, TrainingError
 from bopkit.training import sweep
 
@@ -123,26 +122,3 @@ def test_the_command_line_on_a_dask_cluster(tmp_path):
 def test_no_scheduler_there_is_one_line():
     with pytest.raises(ConfigError, match="no Dask scheduler answers at"):
         sweep.sweep(sweep.vary(BASE, {"gamma": [1]}), output_dir=".", scheduler="127.0.0.1:port")
-
-
-def curve(gamma, threshold, accuracies, flip_ratio, start=0.5):
-    rows = [{"accuracy": start, "val_accuracy": a, "flip_ratio": flip_ratio} for a in accuracies]
-    return {"config": {"gamma": gamma, "threshold": threshold}, "epochs": rows}
-
-
-def test_claims_are_decided_by_the_numbers():
-    paper = [
-        curve(1e-2, 1e-6, [0.7, 0.5, 0.7, 0.5, 0.7, 0.5, 0.7, 0.5], 1e-1, start=0.7),
-        curve(1e-3, 1e-6, [0.6, 0.7, 0.7, 0.8, 0.8, 0.8, 0.8, 0.8], 1e-2, start=0.6),
-        curve(1e-4, 1e-6, [0.5, 0.6, 0.7, 0.8, 0.8, 0.9, 0.9, 0.9], 1e-3, start=0.5),
-        curve(1e-3, 0.0, [0.7, 0.6, 0.7, 0.6, 0.6, 0.5, 0.6, 0.4], 5e-1, start=0.7),
-        curve(1e-3, 1e-5, [0.6, 0.7, 0.8, 0.9, 0.9, 0.9, 0.9, 0.9], 1e-4, start=0.4),
-    ]
-    assert [claim.verdict for claim in claims.check(paper)] == ["holds"] * 9
-    same = [curve(g, t, [0.5] * 8, 1e-2) for g, t in ((1e-2, 1e-6), (1e-3, 1e-6), (1e-3, 0.0))]
-    assert {claim.verdict for claim in claims.check(same)} == {"not decided"}
-    turned = [curve(1e-2, 1e-6, [0.9] * 8, 1e-3, 0.1), curve(1e-3, 1e-6, [0.5] * 8, 1e-1, 0.9)]
-    verdicts = [claim.verdict for claim in claims.check(turned)]
-    assert verdicts[:4] == ["does not hold", "does not hold", "not decided", "does not hold"]
-    table = claims.markdown_table(claims.check(paper))
-    assert "| A higher γ flips more weights | **holds** | 0.1 % at 10⁻⁴" in table
