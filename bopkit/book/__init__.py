@@ -1,1 +1,10 @@
 """What only the pages need: style, figures, the small network, widgets, pictures."""
+
+from importlib.util import find_spec
+
+from bopkit.errors import SetupError
+
+# Looked for before any is imported, so that the first line to fail is this one.
+_missing = [name for name in ("ipywidgets", "matplotlib", "threadpoolctl") if not find_spec(name)]
+if _missing:
+    raise SetupError(f"bopkit.book needs {', '.join(_missing)}: pip install 'bopkit[book]'.")
