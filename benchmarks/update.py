@@ -12,7 +12,7 @@ from larq.quantized_variable import QuantizedVariable
 
 from benchmarks.timing import in_turn, ratio, summary
 from bopkit.optimizers import Bop
-from bopkit.optimizers.base import LARGE
+from bopkit.optimizers.compiled import LARGE
 
 WEIGHTS = 10_000_000
 # An update cannot do with less than reading w, m and g and writing w and m: five arrays. A copy

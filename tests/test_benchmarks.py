@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks import __main__ as command
 from benchmarks import report, steps, timing
-from bopkit.optimizers.base import LARGE
+from bopkit.optimizers.compiled import LARGE
 
 ROOT = Path(__file__).resolve().parents[1]
 PATH = ROOT / "results" / "benchmarks.json"

@@ -1,12 +1,12 @@
-"""The flip rules as Keras optimizers, and the class on which another rule is built.
+"""Train binary weights in Keras: the flip, two rules, and the class on which others are built.
 
 Each rule says in two methods what `bopkit.rules` says in NumPy; `FlipOptimizer` has the rest.
 """
 
 from bopkit.models import initializers, quantizers  # noqa: F401 -- saved models name them
-from bopkit.optimizers.base import FlipOptimizer
+from bopkit.optimizers.base import FlipOptimizer, flip
 from bopkit.optimizers.bop import Bop
 from bopkit.optimizers.bop2ndorder import Bop2ndOrder
 from bopkit.optimizers.hyper import Hyper
 
-__all__ = ["Bop", "Bop2ndOrder", "FlipOptimizer", "Hyper"]
+__all__ = ["Bop", "Bop2ndOrder", "FlipOptimizer", "Hyper", "flip"]

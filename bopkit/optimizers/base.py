@@ -1,13 +1,12 @@
-"""What every optimizer of binary weights needs but its rule.
+"""Flip binary weights by a rule: everything that every such optimizer has but the rule itself.
 
-A rule keeps averages of a weight's gradients and makes of them a *signal*; a weight w flips where
-w times its signal is above the threshold. `bopkit.optimizers` has two rules. Everything else is
-here, once: which variables are binary, schedules, flip counts, replicas, saving, and an update that
-is compiled where that pays.
+A rule keeps averages of a weight's gradients and makes a *signal* of them. A weight w flips where w
+times its signal is above the threshold. This module has everything else, once for all rules: which
+variables are binary, schedules, flip counts, replicas and saving.
 
 Binary variables are those that larq marks with precision 1
-(``kernel_quantizer=lq.quantizers.NoOp(precision=1)``); every other variable goes to an
-ordinary optimizer, given as `fp_optimizer`.
+(``kernel_quantizer=lq.quantizers.NoOp(precision=1)``). Every other variable goes to an ordinary
+optimizer, `fp_optimizer`.
 """
 
 from __future__ import annotations
@@ -16,46 +15,63 @@ import copy
 
 import numpy as np
 
-from bopkit._tensorflow import can_compile, find_optimizer, tf
-from bopkit.optimizers.hyper import Hyper, Schedule
+from bopkit._tensorflow import find_optimizer, tf
+from bopkit.optimizers.compiled import Programs
+from bopkit.optimizers.hyper import Hyper
 from bopkit.optimizers.variables import is_binary_variable, require_signs, unwrap
 from bopkit.rules import ranges
 
-# Weights of a variable from which on a processor's update is compiled. Smaller ones take as long or
-# longer than uncompiled ones, and each costs a quarter of a second to compile: `make bench`.
-LARGE = 2**17
 
-
-class FlipOptimizer(tf.keras.optimizers.Optimizer):
-    r"""An optimizer of binary weights: averages, a signal, a threshold.
+def flip(weights: tf.Tensor, signal: tf.Tensor, threshold: tf.Tensor | float) -> tf.Tensor:
+    r"""Flip each binary weight whose signal speaks against it by more than the threshold.
 
     .. math::
 
         w_t = \begin{cases} -w_{t-1} & \text{if } w_{t-1}\, s_t > \tau \\
                              \phantom{-}w_{t-1} & \text{otherwise} \end{cases}
 
-    for each binary variable, with the signal :math:`s_t` of the rule; all other variables are
-    updated by `fp_optimizer`. Learning-rate callbacks act on `fp_optimizer` too: its rate is this
-    optimizer's `learning_rate`.
+    Args:
+        weights: :math:`w`, each -1 or +1; any shape.
+        signal: :math:`s`, the evidence against w = +1 where it is positive and against w = -1 where
+            it is negative; the same shape.
+        threshold: :math:`\tau \ge 0`, in the unit of the signal.
 
-    A subclass is a rule. It names its averages and its hyperparameters beside `threshold`, and has
-    two methods, `update_averages` and `signal`, which are pure functions of tensors.
+    Returns:
+        The new weights.
+
+    Example:
+        >>> flip(tf.constant([1.0, 1.0, -1.0]), tf.constant([0.3, -0.3, -0.3]), 0.2).numpy()
+        array([-1.,  1.,  1.], dtype=float32)
+    """
+    # flip where w·s > τ, strictly
+    return tf.where(weights * signal > threshold, -weights, weights)
+
+
+class FlipOptimizer(tf.keras.optimizers.Optimizer):
+    """Train binary weights by a rule: averages, a signal, a threshold.
+
+    `bopkit.optimizers.flip` moves each binary variable by the signal of the rule. `fp_optimizer`
+    updates all other variables. Learning-rate callbacks act on `fp_optimizer` too, because its rate
+    is this optimizer's `learning_rate`.
+
+    A subclass is a rule. It names its averages, declares its hyperparameters besides `threshold`,
+    and has two methods, `update_averages` and `signal`, which are pure functions of tensors.
 
     Args:
         fp_optimizer: a `tf.keras.optimizers.Optimizer` for everything that is not binary
             (batch normalization, real-valued layers), or its name.
-        jit_compile: compile the update with XLA, or not; `None` does on a GPU, and elsewhere for
-            variables of at least 131,072 weights.
+        jit_compile: compile the update with XLA, or not; `None` compiles it on a GPU, and elsewhere
+            for variables of at least 131,072 weights.
         name: the optimizer's name; `None` for the rule's.
         **hypers: the rule's hyperparameters, each a float or a `LearningRateSchedule` of the
             step.
 
     Raises:
-        ValueError: a hyperparameter is out of range or NaN; when it first meets a model: no
-            variable is binary, or a binary one holds anything but -1 and +1.
+        ValueError: a hyperparameter is out of range or NaN; when the optimizer first meets a model:
+            no variable is binary, or a binary one holds anything but -1 and +1.
         TypeError: `fp_optimizer` is not an optimizer of Keras 2's current kind, or a
-            hyperparameter is none of the rule's; or, at an update, a binary variable's gradient
-            is sparse.
+            hyperparameter is none of the rule's; at an update: a binary variable's gradient is
+            sparse.
     """
 
     averages: tuple[str, ...] = ("m",)  # what the rule keeps of each weight, float32, from zero
@@ -63,7 +79,7 @@ class FlipOptimizer(tf.keras.optimizers.Optimizer):
     threshold = Hyper(ranges.check_threshold)
 
     def update_averages(self, averages, gradient, now):
-        """The averages after one more gradient.
+        """Return the averages after one more gradient.
 
         Args:
             averages: by name, tensors of the gradient's shape.
@@ -77,14 +93,14 @@ class FlipOptimizer(tf.keras.optimizers.Optimizer):
         raise NotImplementedError
 
     def signal(self, averages, now):
-        """What argues for w = -1 where it is positive and for +1 where it is negative.
+        """Return the evidence against the weights: positive favours -1, negative favours +1.
 
         Args:
             averages: by name, this step's.
             now: as for `update_averages`.
 
         Returns:
-            A tensor of the weights' shape: what w is multiplied by and held against the threshold.
+            A tensor of the weights' shape, the `signal` of `bopkit.optimizers.flip`.
         """
         raise NotImplementedError
 
@@ -99,117 +115,17 @@ class FlipOptimizer(tf.keras.optimizers.Optimizer):
             )
         self.fp_optimizer = fp_optimizer
         self._learning_rate = None  # Keras looks for it; the rate is fp_optimizer's
-        own = self._own_hypers()
+        own = Hyper.declared(type(self))
         if hypers.keys() != own.keys():
             raise TypeError(
                 f"{type(self).__name__} has the hyperparameters {', '.join(own)}; got "
                 f"{', '.join(hypers) or 'none'}."
             )
         self._hypers = {name: own[name].make(value) for name, value in hypers.items()}
-        self._compile = jit_compile
-        # Three programs and not one: within one, XLA on the CPU copies the weights before it
-        # changes them, because the count still reads them, and that copy costs more than the two
-        # extra launches.
-        parts = (self._average, self._count, self._flip)
-        self._parts = self._no_dependency(parts)
-        # For each optimizer anew: traces hold on to larq's variables by identity.
-        programs = [tf.function(part, jit_compile=True) for part in parts]
-        self._programs = self._no_dependency(programs)
-
-    def _compiles(self, variable) -> bool:
-        if self._compile is not None:
-            return self._compile
-        large = variable.shape.num_elements() >= LARGE
-        return can_compile() and (large or bool(tf.config.list_logical_devices("GPU")))
-
-    @classmethod
-    def _own_hypers(cls) -> dict[str, Hyper]:
-        found = {}
-        for base in reversed(cls.__mro__):
-            found |= {key: value for key, value in vars(base).items() if isinstance(value, Hyper)}
-        return found
-
-    def _current(self, name):
-        hyper = self._hypers[name]
-        value = hyper(self.iterations) if isinstance(hyper, Schedule) else hyper
-        return tf.cast(value, tf.float32)
-
-    @property
-    def learning_rate(self):
-        """The learning rate of `fp_optimizer`."""
-        return self.fp_optimizer.learning_rate
-
-    @learning_rate.setter
-    def learning_rate(self, value):
-        self.fp_optimizer.learning_rate = value
-
-    @property
-    def variables(self):
-        """The step, the averages and the flip counts, then the variables of `fp_optimizer`."""
-        own = super().variables
-        return type(own)([*own, *self.fp_optimizer.variables])
-
-    @property
-    def binary_weights(self) -> int:
-        """How many binary weights the model has; 0 before the optimizer has met it."""
-        return sum(kept[0].shape.num_elements() for kept in getattr(self, "_averages", ()))
-
-    def flip_counts(self) -> dict[str, int]:
-        """How often weights flipped since training began, by variable.
-
-        The flip ratio between two moments is the difference of the sums, divided by
-        `binary_weights` and by the number of steps between them.
-
-        Returns:
-            The name of each binary variable, with its flips so far.
-        """
-        names = getattr(self, "_binary_names", ())
-        flips = getattr(self, "_flips", ())  # none before the first model
-        return {name: int(count.numpy()) for name, count in zip(names, flips, strict=True)}
-
-    def total_flips(self) -> tf.Tensor:
-        """How often weights flipped since training began, of all variables together.
-
-        Unlike `flip_counts` it can be called within a step that is being traced.
-
-        Returns:
-            An int64 scalar.
-        """
-        zero = tf.zeros([], tf.int64)  # before the first model
-        return tf.add_n([zero, *map(tf.convert_to_tensor, getattr(self, "_flips", ()))])
-
-    def largest_signals(self) -> dict[str, float]:
-        """The largest size of the signal among the weights of each binary variable, now.
-
-        Where it is not above the threshold, none of them can flip.
-
-        Returns:
-            The name of each binary variable, with its largest signal (for `Bop`, :math:`|m|`):
-            infinity if one of its averages is infinite or NaN, which it stays for ever after a
-            single gradient that was.
-        """
-        names = getattr(self, "_binary_names", ())
-        now = self._now(self.iterations)
-        return {
-            name: float(self._largest(self._named(kept), now))
-            for name, kept in zip(names, getattr(self, "_averages", ()), strict=True)
-        }
-
-    def _largest(self, averages, now):
-        averages = {key: tf.convert_to_tensor(value) for key, value in averages.items()}
-        signal = self.signal(averages, now)
-        finite = [tf.math.is_finite(value) for value in (signal, *averages.values())]
-        return tf.reduce_max(tf.where(tf.reduce_all(finite, axis=0), tf.abs(signal), np.inf))
-
-    def _now(self, step):
-        now = {name: self._current(name) for name in self._hypers}
-        return now | {"step": tf.cast(tf.maximum(step, 1), tf.float32)}
-
-    def _named(self, kept):
-        return dict(zip(self.averages, kept, strict=True))
+        self._programs = Programs(self, flip, jit_compile)
 
     def build(self, var_list):
-        """Create the averages and flip counts for the binary variables, the rest for the others.
+        """Create the averages and flip counts of the binary variables; build `fp_optimizer`.
 
         Args:
             var_list: all trainable variables of the model.
@@ -246,8 +162,8 @@ class FlipOptimizer(tf.keras.optimizers.Optimizer):
             name: a name scope for the operations.
             skip_gradients_aggregation: true where the gradients have been summed over the
                 replicas already.
-            **kwargs: `experimental_aggregate_gradients`, the same the other way round, as older
-                code passes it.
+            **kwargs: `experimental_aggregate_gradients`, the opposite of
+                `skip_gradients_aggregation`, as older code passes it.
 
         Returns:
             The step counter.
@@ -271,56 +187,113 @@ class FlipOptimizer(tf.keras.optimizers.Optimizer):
         return super().apply_gradients(binary, name=name, skip_gradients_aggregation=True)
 
     def update_step(self, gradient, variable):
-        """One update of one binary variable; Keras calls it."""
+        """Update one binary variable; Keras calls this method.
+
+        The rule averages the gradient, and `flip` moves the weights by the signal of the averages.
+        """
         index = self._index_dict[self._var_key(variable)]
-        averages, flips = self._named(self._averages[index]), self._flips[index]
-        now = self._now(self.iterations + 1)
-        variable = unwrap(variable)
-        average, count, flip = self._programs if self._compiles(variable) else self._parts
-        average(averages, tf.cast(gradient, tf.float32), now)
-        # summed as integers: a layer can have more weights than float32 counts exactly
-        flips.assign_add(tf.reduce_sum(tf.cast(count(averages, variable, now), tf.int64)))
-        flip(averages, variable, now)
+        averages = dict(zip(self.averages, self._averages[index], strict=True))
+        gradient, now = tf.cast(gradient, tf.float32), self._now(self.iterations + 1)
+        flips = self._programs.update(averages, gradient, unwrap(variable), now)
+        self._flips[index].assign_add(flips)
 
-    def _average(self, averages, gradient, now):
-        read = {name: variable.read_value() for name, variable in averages.items()}
-        for name, value in self.update_averages(read, gradient, now).items():
-            averages[name].assign(value)
+    def _now(self, step):
+        now = {name: getattr(self, name) for name in self._hypers}
+        return now | {"step": tf.cast(tf.maximum(step, 1), tf.float32)}
 
-    def _pushed(self, averages, weights, now):
-        # flip where w·s > τ, strictly
-        read = {name: variable.read_value() for name, variable in averages.items()}
-        return weights * self.signal(read, now) > now["threshold"]
+    @property
+    def learning_rate(self):
+        """The learning rate of `fp_optimizer`."""
+        return self.fp_optimizer.learning_rate
 
-    def _count(self, averages, variable, now):
-        # Sums over rows, written out: XLA runs a sum of slices on every core and in vectors, a
-        # reduction on one core. In bytes, because what is left over has to be written and read
-        # again.
-        flips = tf.reshape(self._pushed(averages, variable.read_value(), now), [-1])
-        rows = next(k for k in (16, 8, 4, 2, 1) if flips.shape[0] % k == 0)
-        return tf.add_n(tf.unstack(tf.cast(tf.reshape(flips, [rows, -1]), tf.int8)))
+    @learning_rate.setter
+    def learning_rate(self, value):
+        self.fp_optimizer.learning_rate = value
 
-    def _flip(self, averages, variable, now):
-        weights = variable.read_value()
-        variable.assign(tf.where(self._pushed(averages, weights, now), -weights, weights))
+    @property
+    def variables(self):
+        """The step, the averages and the flip counts, then the variables of `fp_optimizer`."""
+        own = super().variables
+        return type(own)([*own, *self.fp_optimizer.variables])
+
+    @property
+    def binary_weights(self) -> int:
+        """The number of binary weights in the model; 0 before the optimizer has met it."""
+        return sum(kept[0].shape.num_elements() for kept in getattr(self, "_averages", ()))
+
+    def flip_counts(self) -> dict[str, int]:
+        """Count the flips since training began, by variable.
+
+        The flip ratio between two moments is the difference of the sums, divided by
+        `binary_weights` and by the number of steps between them.
+
+        Returns:
+            The name of each binary variable, with its flips so far.
+        """
+        names = getattr(self, "_binary_names", ())
+        flips = getattr(self, "_flips", ())  # none before the first model
+        return {name: int(count.numpy()) for name, count in zip(names, flips, strict=True)}
+
+    def total_flips(self) -> tf.Tensor:
+        """Count the flips since training began, of all variables together.
+
+        Unlike `flip_counts` it can be called within a step that is being traced.
+
+        Returns:
+            An int64 scalar.
+        """
+        zero = tf.zeros([], tf.int64)  # before the first model
+        return tf.add_n([zero, *map(tf.convert_to_tensor, getattr(self, "_flips", ()))])
+
+    def read_averages(self) -> dict[str, dict[str, tf.Tensor]]:
+        """Read what the rule keeps of each weight.
+
+        Returns:
+            The name of each binary variable, with its averages by their own name (for `Bop`, "m");
+            float32, of the variable's shape.
+        """
+        names = getattr(self, "_binary_names", ())
+        kept = [map(tf.convert_to_tensor, each) for each in getattr(self, "_averages", ())]
+        return {
+            name: dict(zip(self.averages, each, strict=True))
+            for name, each in zip(names, kept, strict=True)
+        }
+
+    def largest_signals(self) -> dict[str, float]:
+        """Measure the largest size of the signal among the weights of each binary variable, now.
+
+        No weight of a variable can flip while this size is not above the threshold.
+
+        Returns:
+            The name of each binary variable, with its largest signal (for `Bop`, :math:`|m|`);
+            infinity if one of its averages is infinite or NaN, which an average stays for ever
+            after a single gradient that was.
+        """
+        now, largest = self._now(self.iterations), {}
+        for name, averages in self.read_averages().items():
+            signal = self.signal(averages, now)
+            finite = [tf.math.is_finite(value) for value in (signal, *averages.values())]
+            size = tf.where(tf.reduce_all(finite, axis=0), tf.abs(signal), np.inf)
+            largest[name] = float(tf.reduce_max(size))
+        return largest
 
     def get_config(self):
-        """Everything that `from_config` needs to make the same optimizer anew."""
+        """Return everything that `from_config` needs to make the same optimizer anew."""
         return {
             "name": self.name,
             "fp_optimizer": tf.keras.optimizers.serialize(self.fp_optimizer),
             **{name: Hyper.serialize(hyper) for name, hyper in self._hypers.items()},
-            "jit_compile": self._compile,
+            "jit_compile": self._programs.jit_compile,
         }
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
-        """The inverse of `get_config`."""
+        """Make an optimizer from what `get_config` returned."""
         config = copy.deepcopy(config)  # Keras writes into what it deserializes
         config["fp_optimizer"] = tf.keras.optimizers.deserialize(
             config["fp_optimizer"], custom_objects
         )
-        for key in cls._own_hypers():
+        for key in Hyper.declared(cls):
             if isinstance(config[key], dict):
                 config[key] = tf.keras.optimizers.schedules.deserialize(config[key], custom_objects)
         return cls(**config)

@@ -1,4 +1,4 @@
-"""The hyperparameters of an optimizer: floats that can be set, or schedules."""
+"""Give an optimizer hyperparameters: floats that can be set, or schedules of the step."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ Schedule = tf.keras.optimizers.schedules.LearningRateSchedule
 
 
 class Hyper:
-    """A hyperparameter of a rule: a float that can be read and set, or a schedule of the step.
+    """Declare a hyperparameter of a rule: a float that can be read and set, or a schedule.
 
-    A class that names one, ``gamma = Hyper(ranges.check_gamma)``, keeps what its constructor passes
-    on under that name, saves it with the optimizer, and gives it to its rule as ``now["gamma"]``.
+    A class that declares ``gamma = Hyper(ranges.check_gamma)`` keeps under that name what its
+    constructor passes on, saves it with the optimizer, and gives it to its rule as
+    ``now["gamma"]``.
 
     Args:
-        check: raises ValueError for what it may not be; called with the value and its name.
+        check: raises ValueError for a value out of range; called with the value and its name.
     """
 
     def __init__(self, check: Callable[[float, str], None]):
@@ -26,7 +27,11 @@ class Hyper:
         self.name = name
 
     def __get__(self, optimizer, owner=None):
-        return self if optimizer is None else optimizer._current(self.name)
+        if optimizer is None:
+            return self
+        hyper = optimizer._hypers[self.name]
+        value = hyper(optimizer.iterations) if isinstance(hyper, Schedule) else hyper
+        return tf.cast(value, tf.float32)
 
     def __set__(self, optimizer, value):
         self.check(value, self.name)
@@ -38,8 +43,16 @@ class Hyper:
             )
         hyper.assign(value)
 
+    @staticmethod
+    def declared(kind: type) -> dict[str, Hyper]:
+        """Find the hyperparameters that a class and its bases declare, the bases' first."""
+        found = {}
+        for base in reversed(kind.__mro__):
+            found |= {key: value for key, value in vars(base).items() if isinstance(value, Hyper)}
+        return found
+
     def make(self, value):
-        """A schedule as it is; a float as a variable, so that it can be changed."""
+        """Keep a schedule as it is; make a float a variable, so that it can be changed."""
         if isinstance(value, Schedule):
             self.check(float(value(0)), f"{self.name} at step 0")
             return value
@@ -49,7 +62,7 @@ class Hyper:
 
     @staticmethod
     def serialize(hyper):
-        """What `make` gave, as a configuration holds it."""
+        """Write what `make` gave as a configuration holds it."""
         if isinstance(hyper, Schedule):
             return tf.keras.optimizers.schedules.serialize(hyper)
         return float(hyper.numpy())
