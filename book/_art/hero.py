@@ -43,7 +43,7 @@ def weights_over_time() -> tuple[np.ndarray, toy.Run]:
         Weights, -1 or +1, drawn at random from the layer, in the order of the picture;
         (ROWS, STEPS). And what the run left behind.
     """
-    optimizer = toy.Bop(THRESHOLD, np.geomspace(*GAMMA, EPOCHS))
+    optimizer = toy.NumPyBop(THRESHOLD, np.geomspace(*GAMMA, EPOCHS))
     seen = []
     run = toy.train(
         optimizer, epochs=EPOCHS, watch=lambda step, weights: seen.append(weights[0].ravel().copy())

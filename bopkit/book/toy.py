@@ -72,8 +72,8 @@ def start_weights(hidden: int = 64, seed: int = 0) -> list[np.ndarray]:
     ]
 
 
-class Bop:
-    """Bop as `train` takes it: one average a layer, moved by `bopkit.rules.bop_step`.
+class NumPyBop:
+    """Move the network's weights by Bop: one average per layer, `bopkit.rules.bop_step`.
 
     Args:
         threshold: τ, in units of the gradient.
@@ -97,8 +97,8 @@ class Bop:
         return update.weights
 
 
-class Bop2ndOrder:
-    """Bop2ndOrder as `train` takes it: two averages a layer, moved by its rule in `bopkit.rules`.
+class NumPyBop2ndOrder:
+    """Move the network's weights by Bop2ndOrder: two averages per layer, its `bopkit.rules` step.
 
     Args:
         threshold: τ, a share of the gradient's usual size.
@@ -172,8 +172,8 @@ def train(
     """Train the network on the digits.
 
     Args:
-        optimizer: what moves the weights: `Bop`, `Bop2ndOrder`, `LatentSGD`, or anything with their
-            `step(layer, weights, gradient, epoch)`.
+        optimizer: what moves the weights: `NumPyBop`, `NumPyBop2ndOrder`, `LatentSGD`, or an object
+            with the same `step(layer, weights, gradient, epoch)`.
         epochs: passes over the 1,437 training images; 14 steps each at the default batch.
         hidden: units of the hidden layer; the network has 74 binary weights for each.
         seed: of the first weights and of the order of the images.

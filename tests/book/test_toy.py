@@ -10,7 +10,7 @@ from bopkit.book import toy
 
 
 def test_learns_the_digits():
-    run = toy.train(toy.Bop(1e-4, 0.01))
+    run = toy.train(toy.NumPyBop(1e-4, 0.01))
     assert run.accuracy[-1] > 0.9 > 0.3 > run.accuracy[0] - 0.6
     assert run.flip_ratio[:14].mean() > 3 * run.flip_ratio[-14:].mean() > 0
     assert all(np.abs(w).min() == np.abs(w).max() == 1 for w in run.weights)
@@ -19,9 +19,9 @@ def test_learns_the_digits():
 
 
 def test_the_same_seed_is_the_same_run():
-    first, second = (toy.train(toy.Bop(1e-4, 0.01), epochs=2, seed=3) for _ in range(2))
+    first, second = (toy.train(toy.NumPyBop(1e-4, 0.01), epochs=2, seed=3) for _ in range(2))
     assert all(np.array_equal(a, b) for a, b in zip(first.weights, second.weights, strict=True))
-    other = toy.train(toy.Bop(1e-4, 0.01), epochs=2, seed=4)
+    other = toy.train(toy.NumPyBop(1e-4, 0.01), epochs=2, seed=4)
     assert not np.array_equal(first.weights[0], other.weights[0])
 
 
@@ -30,7 +30,7 @@ def test_the_number_of_cores_changes_nothing(run_python):
 import zlib
 from bopkit.book import toy
 
-run = toy.train(toy.Bop(1e-4, 0.01), epochs=3, hidden=256)
+run = toy.train(toy.NumPyBop(1e-4, 0.01), epochs=3, hidden=256)
 print(zlib.crc32(run.loss.tobytes()), zlib.crc32(run.weights[0].tobytes()))
 """
     found = {run_python(code, env={"OPENBLAS_NUM_THREADS": n}).stdout for n in ("1", "2")}
@@ -40,7 +40,7 @@ print(zlib.crc32(run.loss.tobytes()), zlib.crc32(run.weights[0].tobytes()))
 def test_flips_counted_are_flips_made():
     seen = [toy.start_weights()]
     run = toy.train(
-        toy.Bop(0.0, 0.1), epochs=1, watch=lambda _, w: seen.append([a.copy() for a in w])
+        toy.NumPyBop(0.0, 0.1), epochs=1, watch=lambda _, w: seen.append([a.copy() for a in w])
     )
     made = [
         sum(np.count_nonzero(a != b) for a, b in zip(*pair, strict=True)) / 4736
@@ -85,16 +85,16 @@ def test_scaling_latent_weights_and_learning_rate_together_changes_no_weight():
 
 
 def test_gamma_may_be_given_for_each_epoch():
-    falling = toy.train(toy.Bop(0.0, [0.1, 0.01, 0.001]), epochs=3)
+    falling = toy.train(toy.NumPyBop(0.0, [0.1, 0.01, 0.001]), epochs=3)
     assert (
         falling.flip_ratio[-14:].mean()
-        < toy.train(toy.Bop(0.0, 0.1), epochs=3).flip_ratio[-14:].mean()
+        < toy.train(toy.NumPyBop(0.0, 0.1), epochs=3).flip_ratio[-14:].mean()
     )
 
 
 def test_a_wrong_gamma_is_refused_by_the_rule():
     with pytest.raises(ValueError, match="adaptivity rate"):
-        toy.train(toy.Bop(1e-4, 2.0))
+        toy.train(toy.NumPyBop(1e-4, 2.0))
 
 
 def test_labels_and_images_are_split_once():

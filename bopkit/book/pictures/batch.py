@@ -24,7 +24,7 @@ DRAWS = 300  # batches that the standing network is shown
 @lru_cache(maxsize=1)
 def standing() -> list[np.ndarray]:
     """A network to measure on, which does not move: the small one after three epochs."""
-    return toy.train(toy.Bop(3e-4, 0.03), epochs=3).weights
+    return toy.train(toy.NumPyBop(3e-4, 0.03), epochs=3).weights
 
 
 def _gradient(batch) -> np.ndarray:
@@ -100,7 +100,9 @@ def pulls(batch_size: int, gamma: float) -> tuple[np.ndarray, np.ndarray]:
 @lru_cache(maxsize=4096)
 def run(batch_size: int, gamma: float, threshold: float, seed: int = 0) -> toy.Run:
     """Train the small network with batches of this size; remembered."""
-    return toy.train(toy.Bop(threshold, gamma), epochs=EPOCHS, batch_size=batch_size, seed=seed)
+    return toy.train(
+        toy.NumPyBop(threshold, gamma), epochs=EPOCHS, batch_size=batch_size, seed=seed
+    )
 
 
 def flips_per_epoch(result: toy.Run) -> float:

@@ -187,7 +187,7 @@ def schedule(gamma: float, course: str) -> np.ndarray:
 def trained(gamma: float, threshold: float, course: str, seed: int = 0) -> Trained:
     """Train the small network once; remembered."""
     gammas = schedule(gamma, course)
-    optimizer = toy.Bop(threshold, gammas)
+    optimizer = toy.NumPyBop(threshold, gammas)
     run = toy.train(optimizer, epochs=EPOCHS, seed=seed)
     pull = [(w * optimizer.momentum[layer]).ravel() for layer, w in enumerate(run.weights)]
     return Trained(run, np.concatenate(pull), gammas, run.flip_ratio.reshape(EPOCHS, -1).mean(1))

@@ -44,7 +44,7 @@ def run(gamma: float, threshold: float, schedule: str, seed: int = 0) -> toy.Run
 def _trained(gamma, threshold, schedule, seed):
     factor = 0.01 if schedule == FALLING else 1.0
     gammas = gamma * factor ** (np.arange(EPOCHS) / (EPOCHS - 1))
-    return toy.train(toy.Bop(threshold, gammas), epochs=EPOCHS, seed=seed)
+    return toy.train(toy.NumPyBop(threshold, gammas), epochs=EPOCHS, seed=seed)
 
 
 def final_accuracy(gamma: float, threshold: float, schedule: str, seed: int = 0) -> float:

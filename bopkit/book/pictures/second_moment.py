@@ -41,8 +41,8 @@ def run(rule: str, threshold: float, hidden: int) -> toy.Run:
         What `bopkit.book.toy.train` gives for `EPOCHS` epochs at γ = σ = `GAMMA`; remembered.
     """
     if rule == FIRST:
-        return toy.train(toy.Bop(threshold, GAMMA), epochs=EPOCHS, hidden=hidden)
-    return toy.train(toy.Bop2ndOrder(threshold, GAMMA, GAMMA), epochs=EPOCHS, hidden=hidden)
+        return toy.train(toy.NumPyBop(threshold, GAMMA), epochs=EPOCHS, hidden=hidden)
+    return toy.train(toy.NumPyBop2ndOrder(threshold, GAMMA, GAMMA), epochs=EPOCHS, hidden=hidden)
 
 
 def measured(rule: str, threshold: float, hidden: int) -> tuple[float, float]:

@@ -45,7 +45,7 @@ class Staircase(NamedTuple):
 @lru_cache(maxsize=1)
 def network() -> list[np.ndarray]:
     """The network that stands still: eight hidden units, trained by Bop for ten epochs."""
-    return toy.train(toy.Bop(1e-4, 0.01), hidden=HIDDEN).weights
+    return toy.train(toy.NumPyBop(1e-4, 0.01), hidden=HIDDEN).weights
 
 
 def _probe(behind: str, x: float, clip: float = 1.0) -> toy.Probe:

@@ -39,7 +39,7 @@ def test_gamma_in_proportion_keeps_the_flips_of_an_epoch():
 
 def test_an_epoch_has_fewer_steps_with_larger_batches():
     for size, steps in ((100, 14), (700, 2), (1437, 1)):
-        run = toy.train(toy.Bop(), epochs=2, batch_size=size)
+        run = toy.train(toy.NumPyBop(), epochs=2, batch_size=size)
         assert len(run.flip_ratio) == 2 * steps
 
 

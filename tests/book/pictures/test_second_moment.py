@@ -22,7 +22,7 @@ class Times:
 def test_bops_curve_slides_as_the_runs_do(factor):
     thresholds, accuracy, flips = second_moment.curve(FIRST, 64, factor)
     for point in (4, 6):
-        rule = Times(toy.Bop(thresholds[point], GAMMA), factor)
+        rule = Times(toy.NumPyBop(thresholds[point], GAMMA), factor)
         real = toy.train(rule, epochs=EPOCHS)
         assert 100 * real.accuracy[-2:].mean() == pytest.approx(accuracy[point], abs=3)
         assert real.flip_ratio[:14].mean() == pytest.approx(flips[point], rel=0.1)
@@ -31,7 +31,7 @@ def test_bops_curve_slides_as_the_runs_do(factor):
 @pytest.mark.parametrize("factor", [0.01, 100.0])
 def test_bop2ndorders_curve_stays_as_the_runs_do(factor):
     for threshold in (0.01, 0.2, 0.5):
-        rule = Times(toy.Bop2ndOrder(threshold, GAMMA, GAMMA), factor)
+        rule = Times(toy.NumPyBop2ndOrder(threshold, GAMMA, GAMMA), factor)
         real = toy.train(rule, epochs=EPOCHS)
         accuracy, flips = second_moment.measured(SECOND, threshold, 64)
         assert 100 * real.accuracy[-2:].mean() == pytest.approx(accuracy, abs=6)
