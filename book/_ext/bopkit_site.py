@@ -1,9 +1,11 @@
 """A small Sphinx extension: what the book's pages need and `_config.yml` has no setting for."""
 
+import copy
 import os
 import re
 from pathlib import Path
 
+from myst_nb.core import render
 from sphinx import builders
 
 # The theme draws its dozen icons twice: by a font, and by a script of 1.5 MB that turns each into
@@ -27,11 +29,11 @@ def drop_thebe(app, pagename, templatename, context, doctree):
 
 
 def find_by_last_name(app, env, node, contnode):
-    """Link a bare name in a docstring, `ConfigError`, to the one page that documents it."""
+    """Link a name in a docstring, `ConfigError` or `errors.ConfigError`, to what documents it."""
     if node.get("refdomain") != "py":
         return None
     python = env.get_domain("py")
-    last_name = "." + node["reftarget"]
+    last_name = "." + node["reftarget"].rpartition(".")[-1]
     matches = [name for name in python.objects if name.endswith(last_name)]
     if len(matches) != 1:
         return None
@@ -82,6 +84,27 @@ def one_each(docnames, processes, most=10):
     return [documented, *chunks] if documented else chunks
 
 
+def one_box(outputs):
+    """Join what a cell printed, piece by piece as the kernel sent it, into one output per stream.
+
+    In place of myst-nb's `coalesce_streams`, which begins a new line wherever the kernel happened
+    to cut the text, and which changes the executed notebook that the tests compare.
+    """
+    joined, streams = [], {}
+    for output in outputs:
+        name = output.get("name") if output["output_type"] == "stream" else None
+        if name in streams:
+            streams[name]["text"] += output["text"]
+            continue
+        joined.append(copy.copy(output))
+        if name:
+            streams[name] = joined[-1]
+    for output in streams.values():
+        # A line that was written over, as a progress bar is.
+        output["text"] = re.sub(r".*\r(?=[^\n])", "", output["text"]).rstrip() + "\n"
+    return joined
+
+
 def use_all_cores(app):
     """Read and write pages in several processes, as `sphinx-build -j` does.
 
@@ -98,6 +121,7 @@ def use_all_cores(app):
 
 def setup(app):
     """Called by Sphinx."""
+    render.coalesce_streams = one_box
     app.connect("builder-inited", use_all_cores)
     app.connect("env-before-read-docs", order)
     app.connect("html-page-context", drop_thebe, priority=900)

@@ -1,5 +1,9 @@
-"""Launch buttons: which remotes can be linked, and what a page says with and without one."""
+"""Launch buttons: which remotes can be linked, and what a page says with and without one.
 
+And one box for what a cell prints.
+"""
+
+import copy
 import importlib.util
 import os
 import re
@@ -8,16 +12,21 @@ import sys
 from pathlib import Path
 
 import pytest
+from nbformat import v4
 
 TOOLS = Path(__file__).resolve().parents[2] / "book" / "_ext"
 
 
-@pytest.fixture(scope="module")
-def launch():
-    spec = importlib.util.spec_from_file_location("launch_buttons", TOOLS / "launch_buttons.py")
+def extension(name):
+    spec = importlib.util.spec_from_file_location(name, TOOLS / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def launch():
+    return extension("launch_buttons")
 
 
 @pytest.mark.parametrize(
@@ -105,6 +114,16 @@ def test_a_machine_without_git(launch, checkout, monkeypatch):
     git(checkout, "remote", "add", "origin", "https://github.com/example/bop")
     monkeypatch.setenv("PATH", "")
     assert launch.repository(checkout, {}) is None
+
+
+def test_what_a_cell_prints_stands_in_one_box_wherever_the_kernel_cut_it():
+    pieces = ["γ = 0.1, ", "σ = 0.2", "\n 50 %\r100 %\n"]
+    sent = [v4.new_output("stream", name="stdout", text=text) for text in pieces]
+    sent.insert(2, v4.new_output("display_data", {"text/plain": "a picture"}))
+    before = copy.deepcopy(sent)
+    text, picture = extension("bopkit_site").one_box(sent)
+    assert text["text"] == "γ = 0.1, σ = 0.2\n100 %\n"
+    assert picture == sent[2] and sent == before
 
 
 CONFIG = """\

@@ -155,7 +155,13 @@ SETTLED = "() => document.querySelectorAll('.bop-explorer form[hidden]').length 
 
 
 def pytest_generate_tests(metafunc):
-    """A test that takes `page_name` runs for each page; with `scenes`, for each that has some."""
+    """A test that takes `page_name` runs for each page; with `scenes`, for each that has some.
+
+    One that takes `notebook` runs for each page that is a notebook, and gets its file's name.
+    """
+    if "notebook" in metafunc.fixturenames:
+        files = [f"{name}.ipynb" for name in pages()]
+        metafunc.parametrize("notebook", [name for name in files if (ROOT / name).is_file()])
     if "page_name" in metafunc.fixturenames:
         names = [n for n in pages() if scenes_on(n) or "scenes" not in metafunc.fixturenames]
         values = [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in names]
