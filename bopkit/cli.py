@@ -1,4 +1,4 @@
-"""The command line: `bopkit train`, `bopkit results`, `bopkit export` and others."""
+"""Provide the command line: `bopkit train`, `bopkit results`, `bopkit export` and others."""
 
 from __future__ import annotations
 
@@ -15,11 +15,13 @@ import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+from typer import Argument, Option
 
 import bopkit
-from bopkit import cli_data, experiments, records
+from bopkit import experiments, records
 from bopkit._tensorflow import load_tensorflow
-from bopkit.data import readers
+from bopkit.data import DATASETS, readers
+from bopkit.data import prepare as preparing
 from bopkit.errors import BopkitError
 from bopkit.records import tables
 from bopkit.training import sweep
@@ -30,20 +32,106 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.add_typer(cli_data.app, name="data")
+data_app = typer.Typer(help="Prepare the datasets.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
 
-# How a run ends that a scheduler or a terminal that closes has stopped: see bopkit.training.faults.
+
+def _option(kind, metavar, text, *names, **limits):
+    """The type of an option: its Python type, and how the help shows its value and itself."""
+    return Annotated[kind, Option(*names, help=text, metavar=metavar, **limits)]
+
+
+_NETWORKS, _DATASETS = ", ".join(experiments.NETWORKS), ", ".join(DATASETS)
+
+# What to train
+Network = Annotated[str, Argument(help=f"Network: {_NETWORKS}.", metavar="NETWORK")]
+HparamsSet = _option(str, "NAME", "Set of hyperparameters; `bopkit experiments` lists NETWORK/SET.")
+Hparams = _option(str, "K=V,K=V", "Override hyperparameters, such as epochs=3,gamma=1e-3.")
+Seed = _option(int, "N", "Seed of the initial weights and of the order of the data.")
+RunDir = _option(Path | None, "DIR", "Run's folder; default: runs/NETWORK_SET_DATASET_seedN.")
+TensorBoard = _option(bool, None, "Write TensorBoard logs.")
+JitCompile = _option(
+    bool | None, None, "Compile the whole training step with XLA; default: only on one GPU."
+)
+
+# On which images
+Dataset = _option(str, "NAME", f"Dataset: {_DATASETS}.")
+Preprocess = _option(
+    str | None,
+    "NAME",
+    "Preprocessing: default, or resize_and_flip. Default: as in the paper on the paper's data "
+    "(resize_and_flip on cifar10).",
+)
+DataDir = _option(
+    Path | None, "DIR", "Folder of the dataset; default: $BOPKIT_DATA_DIR, then the usual places."
+)
+TrainExamples = _option(int | None, "N", "Number of training images; default: all.")
+ValidationExamples = _option(int | None, "N", "Number of validation images; default: all.")
+Holdout = _option(
+    int, "N", "Number of training images to hold out and validate on, instead of the test set."
+)
+
+# Many runs
+Vary = _option(
+    list[str] | None,
+    "K=V,V,V",
+    "Vary one hyperparameter over these values and fix the others; repeat the option for another "
+    "hyperparameter. Default: section 5.1's values of γ and τ.",
+)
+Seeds = _option(int, "N", "Number of seeds per setting, counted from 0.", min=1)
+Jobs = _option(int | None, "N", "Runs at once; default: one per core, or one on a GPU.", min=1)
+Scheduler = _option(str | None, "ADDRESS", "Dask scheduler whose workers train the runs.")
+Retries = _option(int, "N", "Retries of a failed run.", min=0)
+SweepDir = _option(Path, "DIR", "Folder that holds one folder per run.")
+
+# What a run left
+Records = Annotated[Path, Argument(help="Folder that holds the records.", metavar="FOLDER")]
+Markdown = _option(bool, None, "Print Markdown.", "--markdown")
+Run = Annotated[Path, Argument(help="Folder of a completed run.", metavar="RUN")]
+Format = _option(
+    str,
+    "NAME",
+    "Format: packed (one bit per binary weight, for bopkit.load_packed), or tflite (for Larq's "
+    "Compute Engine).",
+)
+Output = _option(Path | None, "FILE", "File to write; default: model.npz or model.tflite in RUN.")
+Compared = _option(
+    int | None, "N", "Number of images to compare predictions on; default: all.", min=1
+)
+MinAgreement = _option(
+    float, "SHARE", "Smallest share of images that must get the same class.", min=0, max=1
+)
+
+# Getting data
+Prepared = Annotated[str, Argument(help=f"Dataset: {_DATASETS}.", metavar="NAME")]
+PreparedDir = _option(
+    Path | None, "DIR", "Folder to prepare it in; default: $BOPKIT_DATA_DIR, then TFDS's own."
+)
+ManualDir = _option(
+    Path | None,
+    "DIR",
+    "For imagenet2012: folder that holds ILSVRC2012_img_train.tar and ILSVRC2012_img_val.tar from "
+    "image-net.org.",
+)
+SkipDamaged = _option(
+    bool,
+    None,
+    "For imagenet2012: leave out, count and name the images that cannot be decoded. Default: the "
+    "first of them ends the preparation.",
+    "--skip-damaged",
+)
+
+# The exit codes of a run that a scheduler or a closing terminal stopped: bopkit.training.faults.
 _STOPPED = [128 + getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 _UsageError = typer.BadParameter.__base__  # click's, or the one of typer's own copy of click
 
 
 def main() -> None:
-    """Run the command line; what is the user's to mend ends in one line and exit code 2."""
+    """Run the command line. A mistake of the user ends in one line and exit code 2."""
     if hasattr(sys.stdout, "reconfigure"):
-        # γ and τ are not in every terminal's encoding, and are no reason to stop.
+        # A terminal whose encoding lacks γ and τ shows question marks; the command goes on.
         sys.stdout.reconfigure(errors="replace")
-    # At its end Python looks for cycles in all that TensorFlow leaves, for a second. Not in what is
-    # frozen.
+    # When Python exits it searches TensorFlow's objects for cycles, for a second; not frozen ones.
     atexit.register(gc.freeze)
     try:
         sys.exit(app(standalone_mode=False, prog_name="bopkit"))
@@ -63,7 +151,7 @@ def main() -> None:
 
 
 def _fail(message):
-    # Whatever the message quotes, it is one line, and moves no terminal's cursor.
+    # Whatever the message quotes, it stays one line and moves no terminal's cursor.
     line = "".join(c if c.isprintable() else " " for c in " ".join(message.split()))
     print(f"bopkit: {line}", file=sys.stderr)
     sys.exit(2)
@@ -79,99 +167,56 @@ def _print_version(asked: bool) -> None:
 def _options(
     version: Annotated[
         bool,
-        typer.Option(
-            "--version", help="Print the version.", callback=_print_version, is_eager=True
-        ),
+        Option("--version", help="Print the version.", callback=_print_version, is_eager=True),
     ] = False,
 ) -> None:
     pass
 
 
 @contextlib.contextmanager
-def _resumable():
-    """Say what Ctrl-C or a scheduler's stop has cost: nothing."""
+def _stoppable(advice):
+    """Say what to do next, if Ctrl-C, a scheduler or a closing terminal stops the command."""
     try:
         yield
-    except KeyboardInterrupt:
-        print("bopkit: interrupted; the same command goes on from here.", file=sys.stderr)
-        raise typer.Exit(130) from None
-    except SystemExit as stop:  # a scheduler's signal, or a terminal that is gone
-        if stop.code in _STOPPED:
-            with contextlib.suppress(OSError):
-                print("bopkit: told to stop; the same command goes on from here.", file=sys.stderr)
-        raise
+    except (KeyboardInterrupt, SystemExit) as stop:
+        code = getattr(stop, "code", 130)
+        if code == 130 or code in _STOPPED:
+            word = "interrupted" if code == 130 else "told to stop"
+            with contextlib.suppress(OSError):  # the terminal may be gone
+                print(f"bopkit: {word}; to {advice}, repeat the command.", file=sys.stderr)
+        raise SystemExit(code) from None
 
 
 @app.command()
 def train(
-    network: Annotated[
-        str, typer.Argument(help=f"One of: {', '.join(experiments.NETWORKS)}.", metavar="NETWORK")
-    ],
-    dataset: Annotated[
-        str, typer.Option(help="digits, fashion_mnist, cifar10 or imagenet2012.", metavar="NAME")
-    ] = "digits",
-    preprocess_fn: Annotated[
-        str | None,
-        typer.Option(
-            help="default, or resize_and_flip; by default the paper's own on the paper's data "
-            "(resize_and_flip on cifar10).",
-            metavar="NAME",
-        ),
-    ] = None,
-    hparams_set: Annotated[
-        str,
-        typer.Option(
-            help="The experiment's second name: see `bopkit experiments`.", metavar="NAME"
-        ),
-    ] = "bop",
-    hparams: Annotated[
-        str, typer.Option(help="Overrides, such as epochs=3,gamma=1e-3.", metavar="K=V,K=V")
-    ] = "",
-    data_dir: Annotated[
-        Path | None, typer.Option(help="Where to look for the data.", metavar="DIR")
-    ] = None,
-    output_dir: Annotated[
-        Path | None,
-        typer.Option(
-            help="The run's folder; by default runs/NETWORK_SET_DATASET_seedN.", metavar="DIR"
-        ),
-    ] = None,
-    seed: Annotated[
-        int, typer.Option(help="Of the weights and of the data's order.", metavar="N")
-    ] = 0,
-    train_examples: Annotated[
-        int | None, typer.Option(help="Use only so many training images.", metavar="N")
-    ] = None,
-    validation_examples: Annotated[
-        int | None, typer.Option(help="Use only so many validation images.", metavar="N")
-    ] = None,
-    holdout: Annotated[
-        int,
-        typer.Option(help="Validate on so many training images, not on the test set.", metavar="N"),
-    ] = 0,
-    tensorboard: Annotated[bool, typer.Option(help="Write TensorBoard logs.")] = True,
-    jit_compile: Annotated[
-        bool | None,
-        typer.Option(
-            "--jit-compile/--no-jit-compile",
-            help="Compile the whole step with XLA; by default on one GPU alone.",
-        ),
-    ] = None,
+    network: Network,
+    dataset: Dataset = "digits",
+    preprocess_fn: Preprocess = None,
+    hparams_set: HparamsSet = "bop",
+    hparams: Hparams = "",
+    data_dir: DataDir = None,
+    output_dir: RunDir = None,
+    seed: Seed = 0,
+    train_examples: TrainExamples = None,
+    validation_examples: ValidationExamples = None,
+    holdout: Holdout = 0,
+    tensorboard: TensorBoard = True,
+    jit_compile: JitCompile = None,
 ) -> None:
-    """Train one network and leave its record, run.json.
+    """Train one network and write its record, run.json.
 
-    The same command again resumes a run that stopped, and does nothing for one that is done.
+    To resume a run that stopped, repeat the command. A completed run is not trained again.
     """
     experiment = experiments.get(network, hparams_set)
     overrides = experiments.parse_hparams(hparams)
-    # A typing error shows before TensorFlow loads.
+    # Refuse a typing error before TensorFlow loads.
     experiments.override(experiment, overrides)
     experiments.check_seed(seed)
     readers.check_name(dataset)
     if output_dir is None:
         output_dir = Path("runs") / f"{experiment.network}_{hparams_set}_{dataset}_seed{seed}"
     load_tensorflow()
-    with _resumable():
+    with _stoppable("resume"):
         record = bopkit.train(
             experiment,
             output_dir=output_dir,
@@ -191,52 +236,32 @@ def train(
 
 @app.command(name="sweep")
 def run_sweep(
-    network: Annotated[str, typer.Argument(help="As for train.", metavar="NETWORK")] = "binarynet",
-    dataset: Annotated[str, typer.Option(help="As for train.", metavar="NAME")] = "digits",
-    hparams_set: Annotated[str, typer.Option(help="As for train.", metavar="NAME")] = "bop",
-    hparams: Annotated[str, typer.Option(help="What stays the same.", metavar="K=V,K=V")] = "",
-    lines: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--vary",
-            help="One hyperparameter's values, the others fixed; may be given several times. "
-            "Without it: section 5.1's γ and τ.",
-            metavar="K=V,V,V",
-        ),
-    ] = None,
-    seeds: Annotated[int, typer.Option(help="How many seeds, from 0.", min=1, metavar="N")] = 1,
-    jobs: Annotated[
-        int | None,
-        typer.Option(
-            help="Runs at once; by default one a core, or one on a GPU.", min=1, metavar="N"
-        ),
-    ] = None,
-    scheduler: Annotated[
-        str | None,
-        typer.Option(help="A Dask scheduler's address: run on its workers.", metavar="ADDRESS"),
-    ] = None,
-    retries: Annotated[int, typer.Option(help="Tries after a failed one.", min=0, metavar="N")] = 1,
-    data_dir: Annotated[Path | None, typer.Option(help="As for train.", metavar="DIR")] = None,
-    output_dir: Annotated[
-        Path, typer.Option(help="Each run has a folder below it.", metavar="DIR")
-    ] = Path("runs/sweep"),
-    train_examples: Annotated[int | None, typer.Option(help="As for train.", metavar="N")] = None,
-    validation_examples: Annotated[
-        int | None, typer.Option(help="As for train.", metavar="N")
-    ] = None,
-    holdout: Annotated[int, typer.Option(help="As for train.", metavar="N")] = 0,
+    network: Network = "binarynet",
+    dataset: Dataset = "digits",
+    hparams_set: HparamsSet = "bop",
+    hparams: Hparams = "",
+    vary: Vary = None,
+    seeds: Seeds = 1,
+    jobs: Jobs = None,
+    scheduler: Scheduler = None,
+    retries: Retries = 1,
+    data_dir: DataDir = None,
+    output_dir: SweepDir = Path("runs/sweep"),
+    train_examples: TrainExamples = None,
+    validation_examples: ValidationExamples = None,
+    holdout: Holdout = 0,
 ) -> None:
     """Vary one hyperparameter at a time, several runs at once; by default section 5.1's sweeps.
 
-    Runs that failed are tried again and reported, the others kept; the same command goes on with
-    what is missing.
+    A run that failed is retried and then reported, and the other runs are kept. To resume a sweep,
+    repeat the command.
     """
     base = experiments.override(
         experiments.get(network, hparams_set), experiments.parse_hparams(hparams)
     )
     readers.check_name(dataset)
-    runs = sweep.vary(base, sweep.parse_lines(lines) or sweep.SECTION_51, range(seeds))
-    with _resumable():
+    runs = sweep.vary(base, sweep.parse_lines(vary) or sweep.SECTION_51, range(seeds))
+    with _stoppable("resume"):
         sweep.sweep(
             runs,
             output_dir=output_dir,
@@ -254,19 +279,14 @@ def run_sweep(
 
 @app.command(name="experiments")
 def list_experiments() -> None:
-    """List what can be run: the paper's settings."""
+    """List the papers' settings, which `bopkit train` can run."""
     rows = tables.experiment_rows()
     _print_table(tuple(rows[0]), [list(row.values()) for row in rows])
 
 
 @app.command()
-def results(
-    folder: Annotated[
-        Path, typer.Argument(help="A folder with run records.", metavar="FOLDER")
-    ] = Path("results"),
-    markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
-) -> None:
-    """Print a table of the runs below a folder; runs that differ in their seed are one row."""
+def results(folder: Records = Path("results"), markdown: Markdown = False) -> None:
+    """Print a table of the runs below a folder, one row per group that differs only in the seed."""
     found = records.collect(folder)
     if not found:
         print(f"no run.json below {folder}.")
@@ -278,39 +298,18 @@ def results(
 
 @app.command()
 def export(
-    run: Annotated[Path, typer.Argument(help="A completed run's folder.", metavar="RUN")],
-    form: Annotated[
-        str,
-        typer.Option(
-            "--format",
-            help="packed (one bit a binary weight, for bopkit.load_packed) or tflite (for Larq's "
-            "Compute Engine).",
-            metavar="NAME",
-        ),
-    ] = "packed",
-    output: Annotated[
-        Path | None,
-        typer.Option(help="The file; by default model.npz or model.tflite in RUN.", metavar="FILE"),
-    ] = None,
-    data_dir: Annotated[Path | None, typer.Option(help="As for train.", metavar="DIR")] = None,
-    validation_examples: Annotated[
-        int | None, typer.Option(help="Compare on so many images only.", metavar="N", min=1)
-    ] = None,
-    min_agreement: Annotated[
-        float,
-        typer.Option(
-            help="Least share of images to which both give one class.",
-            min=0,
-            max=1,
-            metavar="SHARE",
-        ),
-    ] = 0.999,
+    run: Run,
+    format: Format = "packed",
+    output: Output = None,
+    data_dir: DataDir = None,
+    validation_examples: Compared = None,
+    min_agreement: MinAgreement = 0.999,
 ) -> None:
-    """Write a run's network to one small file, once that is seen to predict the same."""
+    """Write a run's network to one small file, after checking that both predict the same."""
     load_tensorflow()
     report = bopkit.export(
         run,
-        format=form,
+        format=format,
         output=output,
         data_dir=data_dir,
         validation_examples=validation_examples,
@@ -319,8 +318,33 @@ def export(
     print(report)
 
 
+@data_app.command()
+def prepare(
+    name: Prepared,
+    manual_dir: ManualDir = None,
+    data_dir: PreparedDir = None,
+    skip_damaged: SkipDamaged = False,
+) -> None:
+    """Check, prepare and describe a dataset.
+
+    If the dataset is there already, the command describes it. To start an interrupted preparation
+    over, repeat the command.
+    """
+
+    def stop(signum, frame):
+        raise SystemExit(128 + signum)
+
+    # A scheduler's SIGTERM must remove what is half done too: for ImageNet that is 150 GB.
+    signal.signal(signal.SIGTERM, stop)
+    with _stoppable("start over"):
+        summary = preparing.prepare(
+            name, manual_dir=manual_dir, data_dir=data_dir, skip_damaged=skip_damaged
+        )
+    print(summary)
+
+
 def _print_table(header, rows):
-    """A table as wide as the terminal, and as wide as it likes in a file or a pipe."""
+    """Print a table as wide as the terminal, or 200 columns wide in a file or a pipe."""
     table = Table(header_style="bold")
     for index, title in enumerate(header):
         table.add_column(title, no_wrap=index == 0)
