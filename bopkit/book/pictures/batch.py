@@ -12,6 +12,7 @@ from bopkit import rules
 from bopkit._text import number
 from bopkit.book import toy
 from bopkit.book.pictures.scene import Scene, Slider
+from bopkit.book.remember import remember
 from bopkit.book.style import BOP, FAINT, INK, LATENT, MUTED, STYLE, dots, new_figure
 
 EPOCHS = 12
@@ -97,7 +98,7 @@ def pulls(batch_size: int, gamma: float) -> tuple[np.ndarray, np.ndarray]:
     return pull, np.stack(averages)
 
 
-@lru_cache(maxsize=4096)
+@remember
 def run(batch_size: int, gamma: float, threshold: float, seed: int = 0) -> toy.Run:
     """Train the small network with batches of this size; remembered."""
     return toy.train(

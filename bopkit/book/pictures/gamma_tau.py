@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
@@ -14,6 +12,7 @@ from bopkit._text import number
 from bopkit.book import toy
 from bopkit.book.pictures.gamma_tau_map import FINAL
 from bopkit.book.pictures.scene import Scene, Slider
+from bopkit.book.remember import remember
 from bopkit.book.style import BOP, INK, LATENT, MUTED, PAPER, SEQUENCE, STYLE, new_figure
 
 EPOCHS = 12
@@ -40,7 +39,7 @@ def run(gamma: float, threshold: float, schedule: str, seed: int = 0) -> toy.Run
     return _trained(gamma, threshold, schedule, seed)  # one key, however it was called
 
 
-@lru_cache(maxsize=4096)
+@remember
 def _trained(gamma, threshold, schedule, seed):
     factor = 0.01 if schedule == FALLING else 1.0
     gammas = gamma * factor ** (np.arange(EPOCHS) / (EPOCHS - 1))

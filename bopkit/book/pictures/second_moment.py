@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
@@ -12,6 +10,7 @@ from bopkit import rules
 from bopkit._text import number
 from bopkit.book import toy
 from bopkit.book.pictures.scene import Scene, Slider
+from bopkit.book.remember import remember
 from bopkit.book.style import BOP, INK, MUTED, PAPER, STYLE, THIRD, new_figure
 
 EPOCHS = 4
@@ -28,7 +27,7 @@ GRIDS = {
 LEFT, RIGHT = 1e-5, 1.0
 
 
-@lru_cache(maxsize=4096)
+@remember
 def run(rule: str, threshold: float, hidden: int) -> toy.Run:
     """Train the small network once.
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bopkit.book import toy
+from bopkit.book import remember, toy
 from bopkit.book.pictures import gamma_tau
 from bopkit.book.pictures.gamma_tau import CONSTANT, FALLING, GAMMAS, THRESHOLDS
 from bopkit.book.pictures.gamma_tau_map import FINAL
@@ -36,6 +36,7 @@ def test_the_map_is_what_training_gives():
 
 
 def test_a_slider_trains_one_run_and_no_more(monkeypatch):
+    monkeypatch.delenv(remember.FOLDER, raising=False)
     trained, train = [], toy.train
     monkeypatch.setattr(
         toy, "train", lambda *args, **kw: trained.append(args) or train(*args, **kw)
