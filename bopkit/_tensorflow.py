@@ -99,21 +99,32 @@ def can_compile() -> bool:
     return not (platform.system() == "Darwin" and platform.machine() == "arm64")
 
 
-def find_optimizer(name: str) -> tf.keras.optimizers.Optimizer:
-    """Make one of Keras' optimizers by its name, in upper or lower case.
+def find_optimizer(optimizer: tf.keras.optimizers.Optimizer | str) -> tf.keras.optimizers.Optimizer:
+    """Make one of Keras' optimizers by its name, in upper or lower case, or pass one on.
 
     Raises:
         ValueError: Keras has no optimizer of this name.
+        TypeError: it is not an optimizer of Keras 2's current kind.
     """
     from bopkit._tensorflow import tf
 
-    optimizer = tf.keras.optimizers.Optimizer
-    kinds = vars(tf.keras.optimizers).values()
-    names = {k.__name__.lower() for k in kinds if isinstance(k, type) and issubclass(k, optimizer)}
-    names -= {"optimizer"}
-    if name.lower() not in names:
+    kind = tf.keras.optimizers.Optimizer
+    if isinstance(optimizer, kind):
+        return optimizer
+    if isinstance(optimizer, str):
+        kinds = vars(tf.keras.optimizers).values()
+        names = {k.__name__.lower() for k in kinds if isinstance(k, type) and issubclass(k, kind)}
+        names -= {"optimizer"}
+        if optimizer.lower() in names:
+            return tf.keras.optimizers.get(optimizer)
         raise ValueError(
-            f"there is no optimizer {name!r}: {did_you_mean(name, names)}"
+            f"there is no optimizer {optimizer!r}: {did_you_mean(optimizer, names)}"
             f"there are: {', '.join(sorted(names))}."
         )
-    return tf.keras.optimizers.get(name)
+    given = type(optimizer)
+    of_keras_3 = given.__module__.partition(".")[0] == "keras"
+    raise TypeError(
+        "fp_optimizer must be a tf.keras.optimizers.Optimizer of Keras 2 (not a legacy one), such "
+        f"as tf.keras.optimizers.Adam(0.01) after `import bopkit`; got {given.__name__} "
+        f"{'of Keras 3' if of_keras_3 else f'of {given.__module__}'}."
+    )

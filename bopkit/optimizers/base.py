@@ -12,13 +12,19 @@ optimizer, `fp_optimizer`.
 from __future__ import annotations
 
 import copy
-
-import numpy as np
+import warnings
 
 from bopkit._tensorflow import find_optimizer, tf
 from bopkit.optimizers.compiled import Programs
 from bopkit.optimizers.hyper import Hyper
-from bopkit.optimizers.variables import is_binary_variable, require_signs, unwrap
+from bopkit.optimizers.measures import Measures
+from bopkit.optimizers.variables import (
+    is_binary_variable,
+    require_signs,
+    tell_apart,
+    unwrap,
+    with_gradients,
+)
 from bopkit.rules import ranges
 
 
@@ -47,12 +53,15 @@ def flip(weights: tf.Tensor, signal: tf.Tensor, threshold: tf.Tensor | float) ->
     return tf.where(weights * signal > threshold, -weights, weights)
 
 
-class FlipOptimizer(tf.keras.optimizers.Optimizer):
+class FlipOptimizer(Measures, tf.keras.optimizers.Optimizer):
     """Train binary weights by a rule: averages, a signal, a threshold.
 
     `bopkit.optimizers.flip` moves each binary variable by the signal of the rule. `fp_optimizer`
     updates all other variables. Learning-rate callbacks act on `fp_optimizer` too, because its rate
     is this optimizer's `learning_rate`.
+
+    Where no trainable variable is binary, as when all binary layers are frozen, `fp_optimizer`
+    trains the rest and a warning says so.
 
     A subclass is a rule. It names its averages, declares its hyperparameters besides `threshold`,
     and has two methods, `update_averages` and `signal`, which are pure functions of tensors.
@@ -68,7 +77,8 @@ class FlipOptimizer(tf.keras.optimizers.Optimizer):
 
     Raises:
         ValueError: a hyperparameter is out of range or NaN; when the optimizer first meets a model:
-            no variable is binary, or a binary one holds anything but -1 and +1.
+            a binary variable holds anything but -1 and +1; at an update: no variable has a
+            gradient.
         TypeError: `fp_optimizer` is not an optimizer of Keras 2's current kind, or a
             hyperparameter is none of the rule's; at an update: a binary variable's gradient is
             sparse.
@@ -105,16 +115,8 @@ class FlipOptimizer(tf.keras.optimizers.Optimizer):
         raise NotImplementedError
 
     def __init__(self, fp_optimizer, *, jit_compile=None, name=None, **hypers):
+        self.fp_optimizer = find_optimizer(fp_optimizer)  # first: Keras asks for its counter next
         super().__init__(name=name or type(self).__name__, weight_decay=None, jit_compile=False)
-        if isinstance(fp_optimizer, str):
-            fp_optimizer = find_optimizer(fp_optimizer)
-        if not isinstance(fp_optimizer, tf.keras.optimizers.Optimizer):
-            raise TypeError(
-                "fp_optimizer must be a tf.keras.optimizers.Optimizer (not a legacy one), "
-                f"such as tf.keras.optimizers.Adam(0.01); got {type(fp_optimizer).__name__}."
-            )
-        self.fp_optimizer = fp_optimizer
-        self._learning_rate = None  # Keras looks for it; the rate is fp_optimizer's
         own = Hyper.declared(type(self))
         if hypers.keys() != own.keys():
             raise TypeError(
@@ -123,6 +125,11 @@ class FlipOptimizer(tf.keras.optimizers.Optimizer):
             )
         self._hypers = {name: own[name].make(value) for name, value in hypers.items()}
         self._programs = Programs(self, flip, jit_compile)
+
+    def _create_iteration_variable(self):
+        # One step counter for both optimizers, so that every schedule follows it.
+        self._iterations = self.fp_optimizer.iterations
+        self._variables.append(self._iterations)
 
     def build(self, var_list):
         """Create the averages and flip counts of the binary variables; build `fp_optimizer`.
@@ -134,19 +141,23 @@ class FlipOptimizer(tf.keras.optimizers.Optimizer):
             return
         binary = [v for v in var_list if is_binary_variable(v)]
         if not binary:
-            raise ValueError(
-                f"{type(self).__name__} found no binary variable; mark the layers it shall train "
-                "with kernel_quantizer=larq.quantizers.NoOp(precision=1)."
+            warnings.warn(
+                f"{type(self).__name__} found no binary variable among the trainable ones, so "
+                f"{self.fp_optimizer.name} trains them all: if binary layers are frozen, this is "
+                "right; otherwise mark the layers to flip with "
+                "kernel_quantizer=larq.quantizers.NoOp(precision=1).",
+                stacklevel=2,
             )
         for variable in binary:
             require_signs(variable)
         super().build(binary)
-        self._binary_names = [v.name for v in binary]
+        self._binary_names = tell_apart([v.name for v in binary])
         self._averages = [
             [self.add_variable_from_reference(v, key) for key in self.averages] for v in binary
         ]
         self._flips = [
-            self.add_variable([], tf.int64, name=f"flips/{name}") for name in self._binary_names
+            self.add_variable([], tf.int64, name=f"flips/{name.replace(':0', '')}")
+            for name in self._binary_names
         ]
         self.fp_optimizer.build([v for v in var_list if not is_binary_variable(v)])
         self._built = True
@@ -180,14 +191,31 @@ class FlipOptimizer(tf.keras.optimizers.Optimizer):
             grads_and_vars = self.aggregate_gradients(grads_and_vars)
         with tf.name_scope(name or self.name), tf.init_scope():
             self.build([variable for _, variable in grads_and_vars])
+        grads_and_vars = with_gradients(grads_and_vars)
         binary = [pair for pair in grads_and_vars if is_binary_variable(pair[1])]
         others = [pair for pair in grads_and_vars if not is_binary_variable(pair[1])]
+
+        def update(strategy, _):
+            for gradient, variable in binary:
+                strategy.extended.update(variable, self._update, args=(gradient,), group=False)
+            if not others:
+                self.iterations.assign_add(1)
+
+        # Before the others, which move the step counter on. Across replicas as Keras does it.
+        tf.__internal__.distribute.interim.maybe_merge_call(
+            update, self._distribution_strategy, None
+        )
         if others:
             self.fp_optimizer.apply_gradients(others, skip_gradients_aggregation=True)
-        return super().apply_gradients(binary, name=name, skip_gradients_aggregation=True)
+        return self.iterations
+
+    def _update(self, variable, gradient):
+        # A variable that is traced while its model is saved has no id; it must not change then.
+        if getattr(variable, "_unique_id", None) is not None:
+            self.update_step(gradient, variable)
 
     def update_step(self, gradient, variable):
-        """Update one binary variable; Keras calls this method.
+        """Update one binary variable.
 
         The rule averages the gradient, and `flip` moves the weights by the signal of the averages.
         """
@@ -211,71 +239,51 @@ class FlipOptimizer(tf.keras.optimizers.Optimizer):
         self.fp_optimizer.learning_rate = value
 
     @property
+    def _learning_rate(self):
+        return self.fp_optimizer._learning_rate  # Keras' TensorBoard callback reads the schedule
+
+    def exclude_from_weight_decay(self, var_list=None, var_names=None):
+        """Exclude variables from the weight decay of `fp_optimizer`, as Keras' optimizers do."""
+        self.fp_optimizer.exclude_from_weight_decay(var_list, var_names)
+
+    def finalize_variable_values(self, var_list):
+        """Let `fp_optimizer` end `fit`: with `use_ema` it sets its variables to their averages."""
+        self.fp_optimizer.finalize_variable_values(
+            [v for v in var_list if not is_binary_variable(v)]
+        )
+
+    @property
     def variables(self):
         """The step, the averages and the flip counts, then the variables of `fp_optimizer`."""
         own = super().variables
-        return type(own)([*own, *self.fp_optimizer.variables])
+        others = [v for v in self.fp_optimizer.variables if v is not self.iterations]
+        return type(own)([*own, *others])
 
-    @property
-    def binary_weights(self) -> int:
-        """The number of binary weights in the model; 0 before the optimizer has met it."""
-        return sum(kept[0].shape.num_elements() for kept in getattr(self, "_averages", ()))
+    def set_weights(self, weights):
+        """Set all variables, those of `fp_optimizer` included.
 
-    def flip_counts(self) -> dict[str, int]:
-        """Count the flips since training began, by variable.
+        Args:
+            weights: one array for each of `variables`, in their order and of their shapes.
 
-        The flip ratio between two moments is the difference of the sums, divided by
-        `binary_weights` and by the number of steps between them.
-
-        Returns:
-            The name of each binary variable, with its flips so far.
+        Raises:
+            ValueError: the optimizer has not met a model, or the number or a shape is wrong.
         """
-        names = getattr(self, "_binary_names", ())
-        flips = getattr(self, "_flips", ())  # none before the first model
-        return {name: int(count.numpy()) for name, count in zip(names, flips, strict=True)}
+        if not getattr(self, "_built", False):
+            raise ValueError("set_weights needs optimizer.build(model.trainable_variables) first.")
+        shapes = [tuple(v.shape) for v in self.variables]
+        given = [tuple(w.shape) for w in weights]
+        if shapes != given:
+            raise ValueError(f"set_weights needs arrays of the shapes {shapes}; got {given}.")
+        for variable, weight in zip(self.variables, weights, strict=True):
+            variable.assign(weight)
 
-    def total_flips(self) -> tf.Tensor:
-        """Count the flips since training began, of all variables together.
-
-        Unlike `flip_counts` it can be called within a step that is being traced.
-
-        Returns:
-            An int64 scalar.
-        """
-        zero = tf.zeros([], tf.int64)  # before the first model
-        return tf.add_n([zero, *map(tf.convert_to_tensor, getattr(self, "_flips", ()))])
-
-    def read_averages(self) -> dict[str, dict[str, tf.Tensor]]:
-        """Read what the rule keeps of each weight.
-
-        Returns:
-            The name of each binary variable, with its averages by their own name (for `Bop`, "m");
-            float32, of the variable's shape.
-        """
-        names = getattr(self, "_binary_names", ())
-        kept = [map(tf.convert_to_tensor, each) for each in getattr(self, "_averages", ())]
-        return {
-            name: dict(zip(self.averages, each, strict=True))
-            for name, each in zip(names, kept, strict=True)
-        }
-
-    def largest_signals(self) -> dict[str, float]:
-        """Measure the largest size of the signal among the weights of each binary variable, now.
-
-        No weight of a variable can flip while this size is not above the threshold.
-
-        Returns:
-            The name of each binary variable, with its largest signal (for `Bop`, :math:`|m|`);
-            infinity if one of its averages is infinite or NaN, which an average stays for ever
-            after a single gradient that was.
-        """
-        now, largest = self._now(self.iterations), {}
-        for name, averages in self.read_averages().items():
-            signal = self.signal(averages, now)
-            finite = [tf.math.is_finite(value) for value in (signal, *averages.values())]
-            size = tf.where(tf.reduce_all(finite, axis=0), tf.abs(signal), np.inf)
-            largest[name] = float(tf.reduce_max(size))
-        return largest
+    def load_own_variables(self, store):
+        """Set all variables from a file that Keras wrote."""
+        own, keys = len(super().variables), sorted(store.keys(), key=int)
+        if len(keys) == len(self.variables) + 1:
+            del keys[own]  # a second step counter, as files had it at first
+            store = {str(number): store[key] for number, key in enumerate(keys)}
+        super().load_own_variables(store)
 
     def get_config(self):
         """Return everything that `from_config` needs to make the same optimizer anew."""

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
+
+from absl import logging
+
 from bopkit._tensorflow import tf
 
 
@@ -35,3 +40,34 @@ def unwrap(variable: tf.Variable) -> tf.Variable:
     for wrapped in ("latent_variable", "_variable"):
         variable = getattr(variable, wrapped, variable)
     return variable
+
+
+def tell_apart(names: Iterable[str]) -> list[str]:
+    """Number the names that occur before, because Keras calls every kernel it loads kernel:0.
+
+    Example:
+        >>> tell_apart(["kernel:0", "kernel:0", "head/kernel:0"])
+        ['kernel:0', 'kernel:0 (2)', 'head/kernel:0']
+    """
+    seen, found = Counter(), []
+    for name in names:
+        seen[name] += 1
+        found.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
+    return found
+
+
+def with_gradients(grads_and_vars: list[tuple]) -> list[tuple]:
+    """Keep the pairs that have a gradient, and warn of the others as Keras does.
+
+    Raises:
+        ValueError: there are variables, and none has a gradient.
+    """
+    missing = [v.name for gradient, v in grads_and_vars if gradient is None]
+    if missing and len(missing) == len(grads_and_vars):
+        raise ValueError(f"No gradients provided for any variable: {', '.join(missing)}.")
+    if missing:
+        logging.warning(
+            "Gradients do not exist for the variables %s, which keep their values.",
+            ", ".join(missing),
+        )
+    return [pair for pair in grads_and_vars if pair[0] is not None]

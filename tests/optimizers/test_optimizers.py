@@ -403,10 +403,31 @@ def test_refuses_an_optimizer_of_another_kind():
             Bop(wrong)
 
 
-def test_refuses_a_model_without_binary_variables():
+def test_an_optimizer_of_keras_3_is_named(run_python):
+    code = "import bopkit, keras; bopkit.Bop(keras.optimizers.Adam())"
+    shown = run_python(code, env={"TF_CPP_MIN_LOG_LEVEL": "3"}).stderr.splitlines()[-1]
+    assert "of Keras 2" in shown and "got Adam of Keras 3." in shown and "import bopkit" in shown
+
+
+def test_without_a_binary_variable_it_warns_and_trains_the_others():
     model = tf.keras.Sequential([tf.keras.Input((20,)), tf.keras.layers.Dense(3)])
-    with pytest.raises(ValueError, match=r"no binary variable; mark .*NoOp\(precision=1\)"):
-        compiled(model).optimizer.build(model.trainable_variables)
+    optimizer = compiled(model).optimizer
+    with pytest.warns(UserWarning, match=r"no binary variable .*NoOp\(precision=1\)"):
+        optimizer.build(model.trainable_variables)
+    assert optimizer.binary_weights == 0 and optimizer.flip_counts() == {}
+    before = model.get_weights()[0]
+    optimizer.apply_gradients([(tf.ones(v.shape), v) for v in model.trainable_variables])
+    assert (before != model.get_weights()[0]).all()
+
+
+def test_equal_names_are_told_apart(tmp_path):
+    model = compiled(network())
+    model.optimizer.build(model.trainable_variables)
+    model.save(tmp_path / "m.keras")
+    again = tf.keras.models.load_model(tmp_path / "m.keras")
+    counts = again.optimizer.flip_counts()
+    assert len(counts) == len(model.optimizer.flip_counts()) > 1
+    assert list(counts)[:2] == ["kernel:0", "kernel:0 (2)"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,74 @@
+"""Measure what a flip rule does: how many weights flipped, and how large its signals are."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bopkit._tensorflow import tf
+
+
+class Measures:
+    """The part of `bopkit.optimizers.FlipOptimizer` that reads and changes nothing."""
+
+    @property
+    def binary_weights(self) -> int:
+        """The number of binary weights in the model; 0 before the optimizer has met it."""
+        return sum(kept[0].shape.num_elements() for kept in getattr(self, "_averages", ()))
+
+    def flip_counts(self) -> dict[str, int]:
+        """Count the flips since training began, by variable.
+
+        The flip ratio between two moments is the difference of the sums, divided by
+        `binary_weights` and by the number of steps between them.
+
+        Returns:
+            The name of each binary variable, with its flips so far. Where several variables have
+            one name, as in a model that Keras loaded, a number tells them apart: "kernel:0",
+            "kernel:0 (2)".
+        """
+        names = getattr(self, "_binary_names", ())
+        flips = getattr(self, "_flips", ())  # none before the first model
+        return {name: int(count.numpy()) for name, count in zip(names, flips, strict=True)}
+
+    def total_flips(self) -> tf.Tensor:
+        """Count the flips since training began, of all variables together.
+
+        Unlike `flip_counts` it can be called within a step that is being traced.
+
+        Returns:
+            An int64 scalar.
+        """
+        zero = tf.zeros([], tf.int64)  # before the first model
+        return tf.add_n([zero, *map(tf.convert_to_tensor, getattr(self, "_flips", ()))])
+
+    def read_averages(self) -> dict[str, dict[str, tf.Tensor]]:
+        """Read what the rule keeps of each weight.
+
+        Returns:
+            The name of each binary variable, with its averages by their own name (for `Bop`, "m");
+            float32, of the variable's shape.
+        """
+        names = getattr(self, "_binary_names", ())
+        kept = [map(tf.convert_to_tensor, each) for each in getattr(self, "_averages", ())]
+        return {
+            name: dict(zip(self.averages, each, strict=True))
+            for name, each in zip(names, kept, strict=True)
+        }
+
+    def largest_signals(self) -> dict[str, float]:
+        """Measure the largest size of the signal among the weights of each binary variable, now.
+
+        No weight of a variable can flip while this size is not above the threshold.
+
+        Returns:
+            The name of each binary variable, with its largest signal (for `Bop`, :math:`|m|`);
+            infinity if one of its averages is infinite or NaN, which an average stays for ever
+            after a single gradient that was.
+        """
+        now, largest = self._now(self.iterations), {}
+        for name, averages in self.read_averages().items():
+            signal = self.signal(averages, now)
+            finite = [tf.math.is_finite(value) for value in (signal, *averages.values())]
+            size = tf.where(tf.reduce_all(finite, axis=0), tf.abs(signal), np.inf)
+            largest[name] = float(tf.reduce_max(size))
+        return largest
