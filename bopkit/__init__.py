@@ -32,7 +32,7 @@ if TYPE_CHECKING:  # the same names for editors and type checkers
         training,
     )
     from bopkit.deploy.exporting import export
-    from bopkit.deploy.loading import load_model
+    from bopkit.deploy.loading import load_run
     from bopkit.deploy.packed import load_packed, save_packed
     from bopkit.models.initializers import RandomSign
     from bopkit.models.layers import QuantConv2D
@@ -49,8 +49,8 @@ _LAZY = {
     "FlipOptimizer": "optimizers.base",
     "Hyper": "optimizers.hyper",
     "export": "deploy.exporting",
-    "load_model": "deploy.loading",
     "load_packed": "deploy.packed",
+    "load_run": "deploy.loading",
     "save_packed": "deploy.packed",
     "QuantConv2D": "models.layers",
     "RandomSign": "models.initializers",
@@ -71,8 +71,8 @@ __all__ = [
     "errors",
     "experiments",
     "export",
-    "load_model",
     "load_packed",
+    "load_run",
     "models",
     "optimizers",
     "records",

@@ -18,7 +18,9 @@ from pathlib import Path
 from bopkit import data as bopdata
 from bopkit import models, records
 from bopkit._files import whole_file
-from bopkit.deploy import exporting, loading, packed
+from bopkit._tensorflow import tf
+from bopkit.deploy import exporting, packed
+from bopkit.deploy.loading import load_run
 
 ROUNDS = 7
 IMAGES = 200  # a round
@@ -32,7 +34,7 @@ def main() -> None:
     config = record["config"]
     # The test set, also where the run validated on images held out of the training set.
     data = bopdata.load(config["dataset"], preprocess=config["preprocess"])
-    model = loading.load_model(run / "model.keras")
+    model = load_run(run)
     images = next(iter(data.validation_batches(IMAGES)))[0].numpy()
     formats, predicts = {}, {"keras": exporting.predictor(model)}
     with tempfile.TemporaryDirectory() as folder:
@@ -49,7 +51,9 @@ def main() -> None:
                 "not_binary": list(report.not_binary),
             }
             predicts[name] = (
-                exporting.predictor(packed.load_packed(path))
+                exporting.predictor(
+                    packed.load_packed(path, into=tf.keras.models.clone_model(model))
+                )
                 if name == "packed"
                 else exporting.interpreter(path.read_bytes())
             )

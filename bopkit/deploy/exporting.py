@@ -1,8 +1,8 @@
-"""A run's network as a file to take along: packed, or for TensorFlow Lite with 1-bit kernels.
+"""Export a run's network to a small file, once the file is seen to predict what the run did.
 
-`bopkit.deploy.packed` is the packed form. The other is what Larq's converter writes, for its
-Compute Engine on Arm processors: each binary convolution multiplies bits. It knows no binary
-dense layer, so these are written as the convolutions that they are.
+`bopkit.deploy.packed` writes the packed format. Larq's converter writes the tflite format for its
+Compute Engine on Arm processors, where each binary convolution multiplies bits. The converter has
+no binary dense layer, so `bopkit.deploy.tflite` first turns dense layers into convolutions.
 """
 
 from __future__ import annotations
@@ -17,29 +17,33 @@ import numpy as np
 from bopkit import data as bopdata
 from bopkit import models, records
 from bopkit._tensorflow import tf
-from bopkit.deploy import loading, packed
+from bopkit.deploy import packed
+from bopkit.deploy.loading import FILE_NAME, load_run
 from bopkit.deploy.tflite import as_convolutions, in_float32
 from bopkit.errors import ConfigError, DataError, SetupError
 
 FORMATS = {"packed": "npz", "tflite": "tflite"}
 BATCH = 100
+# What a run's folder consists of; the rest of the folder is free for exported files.
+_OF_A_RUN = (records.FILE_NAME, FILE_NAME, "checkpoints", "tensorboard", ".lock")
 
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """What was written, and whether it predicts the same.
+    """Hold what was written, and whether the file predicts what the network does.
 
     Attributes:
         path: the file.
-        bytes: its size.
-        binary_float_bytes: what its binary weights take in float32.
-        images: how many validation images were compared.
-        different: the numbers of the images, in the validation set's order, whose class differs.
-        accuracy: top-1 of the file on them, in [0, 1].
-        keras_accuracy: top-1 of the network it was made from.
-        largest_difference: between two probabilities.
-        margins: for each image of `different`, how far apart Keras had the two classes.
-        not_binary: names of binary layers that are not one bit wide in the file.
+        bytes: the file's size.
+        binary_float_bytes: how many bytes the binary weights take in float32.
+        images: how many validation images both have predicted.
+        different: which images got different classes, as places in the validation set.
+        accuracy: top-1 accuracy of the file on the images, in [0, 1].
+        keras_accuracy: top-1 accuracy of the network on the images, in [0, 1].
+        largest_difference: the largest difference between two probabilities.
+        margins: for each image of `different`, by how much Keras' probabilities of the two classes
+            differ.
+        not_binary: names of the binary layers whose weights take more than one bit in the file.
     """
 
     path: Path
@@ -55,7 +59,7 @@ class Report:
 
     @property
     def agreement(self) -> float:
-        """The share of images that both put into one class, in [0, 1]."""
+        """Share of images that get the same class from both, in [0, 1]."""
         return 1 - len(self.different) / self.images
 
     def __str__(self):
@@ -83,48 +87,48 @@ def export(
     validation_examples: int | None = None,
     min_agreement: float = 0.999,
 ) -> Report:
-    """Write a completed run's network to a file, if the file predicts what the network does.
+    """Export a completed run's network to a file, if the file predicts what the network does.
 
-    Both are shown the run's validation images, and their classes compared, before the file gets its
-    name. Where two numbers of a network are equal but for rounding, two programs may round them
-    apart; `min_agreement` says how often that may change a class. The packed form changes nothing,
-    and is held to equality.
+    Before the file gets its name, the file and the network predict the run's validation images, and
+    `export` compares their classes. If two numbers of a network are equal up to rounding, two
+    programs may round them apart; `min_agreement` says how often that may change a class. The
+    packed format changes no number, so all classes must agree.
 
     Args:
         run: the run's folder, with `run.json` and `model.keras`.
         format: a name of `FORMATS`.
         output: the file; `None` is `model.npz` or `model.tflite` in the run's folder.
         data_dir: where to look for the data.
-        validation_examples: compare on so many images only; `None` for those of the run.
-        min_agreement: the least share of images, in [0, 1], that must get the same class.
+        validation_examples: how many images to compare; `None` for all of the run's.
+        min_agreement: smallest share of images, in [0, 1], that must get the same class.
 
     Returns:
         A `Report`.
 
     Raises:
-        ConfigError: the format is unknown, or a number out of range.
-        DataError: the run is not complete, or its file or data cannot be read, or the file would
-            predict something else: then it is not written.
+        ConfigError: the format is unknown, a number is out of range, or `output` is part of a run
+            or is no ordinary file.
+        DataError: the run is not complete, or its weights or data cannot be read, or the file would
+            predict something else; then nothing is written.
         RecordError: the record cannot be read.
-        SetupError: "tflite" without larq-compute-engine.
+        SetupError: the format is "tflite" and larq-compute-engine is missing.
+
+    Example:
+        >>> report = bopkit.export("runs/digits")  # doctest: +SKIP
+        >>> report.bytes, report.agreement  # doctest: +SKIP
+        (12919, 1.0)
     """
     if format not in FORMATS:
         raise ConfigError(f"format must be one of: {', '.join(FORMATS)}; got {format!r}.")
     if not isinstance(min_agreement, int | float) or not 0 <= min_agreement <= 1:
         raise ConfigError(f"min_agreement must be a number from 0 to 1; got {min_agreement!r}.")
-    folder, record = Path(run), records.read(run)
-    if record["status"] != "completed":
-        raise DataError(
-            f"the run in {folder} is not complete ({record.get('error', record['status'])}): give "
-            "its command again first."
-        )
-    output = Path(output or folder / f"model.{FORMATS[format]}")
-    if output.is_dir() or not output.parent.is_dir():
-        raise ConfigError(f"cannot write {output}: name a file in a folder that exists.")
+    config = records.read(run)["config"]
+    output = Path(output or Path(run) / f"model.{FORMATS[format]}")
+    _check_output(output)
     if format == "tflite":
         _engine()  # before the data are read
-    model = loading.load_model(folder / "model.keras")
-    data = _data(record["config"], data_dir, validation_examples)
+    model = load_run(run)
+    data = _data(config, data_dir, validation_examples)
     return write(model, data, format, output, min_agreement=min_agreement)
 
 
@@ -140,7 +144,7 @@ def write(
 
     Args:
         model: the network.
-        data: whose validation images both are shown.
+        data: the data set whose validation images the file and the network predict.
         format: a name of `FORMATS`.
         output: the file; its folder exists.
         min_agreement: as for `export`.
@@ -149,16 +153,17 @@ def write(
         A `Report`.
 
     Raises:
-        DataError: the file would predict something else: then it is not written.
-        SetupError: "tflite" without larq-compute-engine.
+        DataError: the file would predict something else; then nothing is written.
+        SetupError: the format is "tflite" and larq-compute-engine is missing.
     """
     unfinished = output.with_name(f".{output.name}.unfinished")
     try:
         if format == "packed":
             packed.save_packed(model, unfinished)
-            predict, not_binary, least = predictor(packed.load_packed(unfinished)), (), 1.0
+            twin = packed.load_packed(unfinished, into=tf.keras.models.clone_model(model))
+            predict, not_binary, least = predictor(twin), (), 1.0
         else:
-            # Where they were trained in 16 bits, in float32, which is what the file computes in.
+            # The file computes in float32, so a network of 16 bits is compared in float32 too.
             model = in_float32(model)
             rewritten, not_binary = as_convolutions(model)
             content = _engine().convert_keras_model(rewritten)
@@ -183,6 +188,19 @@ def write(
     return report
 
 
+def _check_output(output):
+    if output.is_dir() or not output.parent.is_dir():
+        raise ConfigError(f"cannot write {output}: name a file in a folder that exists.")
+    if output.exists() and not output.is_file():
+        raise ConfigError(f"cannot write {output}: it is a device or a pipe; name a file.")
+    place = output.resolve()
+    for folder in place.parents:
+        # Without regard to case, as some file systems have it.
+        of_a_run = place.relative_to(folder).parts[0].casefold() in _OF_A_RUN
+        if of_a_run and (folder / records.FILE_NAME).exists():
+            raise ConfigError(f"cannot write {output}: it is part of a run; name another file.")
+
+
 def _data(config, data_dir, validation_examples):
     height, _, channels = config["image_shape"]
     return bopdata.load(
@@ -197,7 +215,7 @@ def _data(config, data_dir, validation_examples):
 
 
 def _compare(keras: Callable, other: Callable, batches) -> dict:
-    """Both networks' classes for all images, and what they differ in."""
+    """Compare both networks' classes for all images; the report's fields that follow."""
     different, margins, right, keras_right = [], [], 0, 0
     seen, largest = 0, 0.0
     for images, labels in batches:
@@ -222,7 +240,7 @@ def _compare(keras: Callable, other: Callable, batches) -> dict:
 
 
 def predictor(model: tf.keras.Model) -> Callable[[np.ndarray], np.ndarray]:
-    """A function from images to probabilities, by Keras."""
+    """Make a function from images to probabilities, computed by Keras."""
     return lambda images: model.predict_on_batch(images)
 
 
@@ -239,10 +257,10 @@ def _engine():
 
 
 def interpreter(content: bytes) -> Callable[[np.ndarray], np.ndarray]:
-    """A function from images to probabilities, by Larq's Compute Engine.
+    """Make a function from images to probabilities, computed by Larq's Compute Engine.
 
     Args:
-        content: a file that `export` wrote as "tflite".
+        content: the bytes of a file that `export` wrote in the format "tflite".
     """
     from larq_compute_engine.tflite.python.interpreter import Interpreter
 

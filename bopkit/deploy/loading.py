@@ -1,200 +1,157 @@
-"""Loads a saved network as data: whoever made the file, nothing in it is run.
+"""Load a run's network: build it in code, and read its weights as numbers.
 
-Keras alone is not enough. An ``.h5`` file's ``Lambda`` layers run as they are loaded, and the
-configuration in a ``.keras`` file names modules to import and functions to call, which its safe
-mode does not look at. So what a file names is held against what a network of Keras' and larq's
-ordinary layers is made of, before Keras sees it.
+A saved network has two parts. Its description names layers, functions and modules, and whoever
+builds the network from the description calls what it names. Its weights are only numbers. A
+stranger can write a description that runs code, and no list of harmless names is complete. So
+bopkit never builds a network from a file. `load_run` builds one of bopkit's own networks with the
+sizes that ``run.json`` states, and copies the numbers in ``model.keras`` into it.
+`bopkit.load_packed` fills a network that the caller built.
 """
 
 from __future__ import annotations
 
-import contextlib
-import json
+import collections
+import io
+import math
 import os
-import zipfile
-import zlib
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import h5py
+import numpy as np
 
-from bopkit._tensorflow import tf  # isort: skip  (before larq)
-import larq as lq
+from bopkit import models, records
+from bopkit._tensorflow import tf
+from bopkit.deploy import archives
+from bopkit.errors import DataError, one_line, unknown
+from bopkit.experiments import METHODS
+from bopkit.experiments.experiment import PRECISIONS
 
-from bopkit._files import objects
-from bopkit.errors import DataError
-from bopkit.models.initializers import RandomSign
-from bopkit.models.layers import QuantConv2D
-from bopkit.models.quantizers import ApproxSign, SteSign
-from bopkit.optimizers import Bop, Bop2ndOrder
-
-# The members of a .keras file; vocabularies and other assets would be more.
-_MEMBERS = {"metadata.json", "config.json", "model.weights.h5"}
-DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError)  # what damaged zip archives end in
-_LARGEST_CONFIG = 64 * 2**20
-_LARGEST_WEIGHTS = 4 * 2**30  # in bytes, all together; a file of a few kB can claim more
-
-_LAYERS = [
-    "Activation", "Add", "Average", "AveragePooling1D", "AveragePooling2D", "BatchNormalization",
-    "Concatenate", "Conv1D", "Conv2D", "Conv2DTranspose", "Dense", "DepthwiseConv2D", "Dropout",
-    "Flatten", "Functional", "GaussianNoise", "GlobalAveragePooling1D", "GlobalAveragePooling2D",
-    "GlobalMaxPooling1D", "GlobalMaxPooling2D", "InputLayer", "LayerNormalization", "LeakyReLU",
-    "MaxPooling1D", "MaxPooling2D", "Maximum", "Model", "Multiply", "PReLU", "Permute", "ReLU",
-    "Rescaling", "Reshape", "SeparableConv2D", "Sequential", "Softmax", "SpatialDropout2D",
-    "Subtract", "SyncBatchNormalization", "UpSampling2D", "ZeroPadding2D",
-]  # fmt: skip
+FILE_NAME = "model.keras"
+_WEIGHTS = "model.weights.h5"  # the member of a .keras file that holds numbers and nothing else
 
 
-def _classes(*modules) -> set[str]:
-    found = {name: c for module in modules for name, c in vars(module).items()}
-    return {
-        name
-        for name, c in found.items()
-        if isinstance(c, type) and c.__module__.partition(".")[0] in ("keras", "tf_keras", "larq")
-    }
+def load_run(folder: str | os.PathLike) -> tf.keras.Model:
+    """Load the network of a completed run.
 
-
-_KERAS = tf.keras
-# Names alone, whatever module a file says they are in: the loader takes them from here.
-_KNOWN = {
-    *_LAYERS,
-    *_classes(
-        _KERAS.initializers, _KERAS.regularizers, _KERAS.constraints, _KERAS.losses, _KERAS.metrics
-    ),
-    *_classes(_KERAS.optimizers, _KERAS.optimizers.schedules),
-    *_classes(lq.layers, lq.quantizers, lq.constraints, lq.metrics),
-    *("Bop", "Bop2ndOrder", "RandomSign", "SteSign", "ApproxSign", "Policy", "TensorShape"),
-}
-# By their registered names: larq has a SteSign too.
-_OURS = {
-    f"bopkit>{c.__name__}": c
-    for c in (Bop, Bop2ndOrder, RandomSign, QuantConv2D, SteSign, ApproxSign)
-}
-_MODULES = ("keras", "tf_keras.src", "larq", "bopkit")
-
-
-def load_model(path: str | os.PathLike) -> tf.keras.Model:
-    """Loads a ``.keras`` file of ordinary layers, such as a run's ``model.keras``.
+    Nothing in the folder is run, whoever made it. The record says which network to build. The
+    record does not hold the number of classes, so `load_run` reads the number off the shape of the
+    last dense kernel in ``model.keras``.
 
     Args:
-        path: the file. Where it is not one of a run of your own, this and not Keras' own
-            ``load_model`` is what to open it with.
+        folder: the run's folder, with ``run.json`` and ``model.keras``.
 
     Returns:
-        The model, compiled if it was when it was saved.
+        The network with the run's weights, not compiled.
 
     Raises:
-        DataError: the file cannot be read, is not a ``.keras`` file, or holds what could run code
-            (a ``Lambda`` layer, a function, a class that is not Keras', larq's or bopkit's).
+        RecordError: the record cannot be read.
+        DataError: the run is not complete, or ``model.keras`` is missing or damaged, or the record
+            does not describe the network in it.
+
+    Example:
+        >>> network = bopkit.load_run("runs/digits")  # doctest: +SKIP
+        >>> network.predict(images)  # doctest: +SKIP
     """
-    path = Path(path)
-    try:
-        with zipfile.ZipFile(path) as archive:
-            _check_members(path, archive)
-            config = json.loads(archive.read("config.json"))
-            with archive.open("model.weights.h5") as file, h5py.File(file, "r") as weights:
-                _check_weights(path, weights)
-    except DataError:
-        raise
-    except OSError as error:
-        reason = error.strerror or "its weights are damaged"
-        raise DataError(f"cannot read {path}: {reason}.") from error
-    except (*DAMAGED, ValueError, RecursionError, RuntimeError, NotImplementedError) as e:
+    folder, record = Path(folder), records.read(folder)
+    if record["status"] != "completed":
         raise DataError(
-            f"{path} is not a .keras file, or is damaged: save the network again with "
-            "model.save('NAME.keras')."
-        ) from e
-    check_config(path, config)
-    with _explained(path):
-        return tf.keras.models.load_model(path, custom_objects=_OURS, safe_mode=True)
-
-
-def build(path: str | os.PathLike, network: dict) -> tf.keras.Model:
-    """Builds a network from its layers as Keras writes them, its weights not yet set.
-
-    Args:
-        path: the file that the layers were read from, for messages.
-        network: what ``json.loads(model.to_json())`` gives.
-
-    Returns:
-        The model, not compiled.
-
-    Raises:
-        DataError: the layers are not those of an ordinary network.
-    """
-    check_config(path, network)
-    with _explained(path):
-        return tf.keras.models.model_from_json(json.dumps(network), custom_objects=_OURS)
-
-
-@contextlib.contextmanager
-def _explained(path):
-    try:
-        yield
-    except Exception as error:  # Keras raises what its many parts raise.
-        reason = " ".join(str(error).split())[:200]
-        raise DataError(f"{path} cannot be loaded ({reason}).") from error
-
-
-def _check_members(path, archive):
-    names = set(archive.namelist())
-    if names != _MEMBERS or len(archive.namelist()) != len(_MEMBERS):
-        odd = sorted(names ^ _MEMBERS)
-        raise DataError(
-            f"{path} is not a .keras file of an ordinary network: "
-            f"{', '.join(odd[:3]) or 'a member'} is missing, or too much."
+            f"the run in {folder} is not complete ({record.get('error', record['status'])}): give "
+            "its command again first."
         )
-    if archive.getinfo("config.json").file_size > _LARGEST_CONFIG:
-        raise DataError(f"{path} holds a configuration of more than 64 MB.")
+    path = folder / FILE_NAME
+    damaged = "is not a .keras file of bopkit's networks, or is damaged: train the run again."
+    with archives.opened(path, damaged) as archive:
+        # Keras does not compress: weights larger than the file are a claim, not weights.
+        content = archives.read_member(archive, _WEIGHTS, path.stat().st_size)
+        with h5py.File(io.BytesIO(content), "r") as file:
+            network = _build(folder, record["config"], _count_classes(file), len(content))
+            places = list(_places(network))
+            arrays = [_find_array(file, place) for place in places]
+            if [a.shape for a in arrays] != [tuple(v.shape) for v in network.weights]:
+                raise _other_network(folder, "the weights have other shapes")
+            arrays = [array[()] for array in arrays]
+    archives.refuse_nan(path, zip(places, arrays, strict=True))
+    network.set_weights(arrays)
+    return network
 
 
-def _check_weights(path, group):
-    """Refuses links, with which HDF5 reads other files of this machine as if they were weights.
+def _build(folder, config, num_classes, largest) -> tf.keras.Model:
+    """The network that a record describes, unless it has more bytes of weights than `largest`."""
+    left = largest
 
-    Returns:
-        How many bytes of weights there are, which must not be more than memory holds.
-    """
-    total = 0
-    for name in group:
-        link = group.get(name, getlink=True)
-        if not isinstance(link, h5py.HardLink):
-            raise DataError(f"{path} holds a link to another place ({name!r}) instead of weights.")
-        item = group[name]
-        if isinstance(item, h5py.Group):
-            total += _check_weights(path, item)
-        elif item.external or item.is_virtual:
-            raise DataError(f"{path} takes weights ({name!r}) from another file.")
-        else:
-            total += (item.size or 0) * item.dtype.itemsize
-        if total > _LARGEST_WEIGHTS:
-            raise DataError(f"{path} claims more than 4 GiB of weights ({name!r} and before).")
-    return total
+    def create(next_creator, **settings):
+        nonlocal left
+        left -= 4 * math.prod(settings.get("shape") or ())  # float32
+        if left < 0:
+            raise ValueError("it has more weights than the file")
+        return next_creator(**settings)
 
-
-def check_config(path: str | os.PathLike, config: object) -> None:
-    """Refuses classes and modules that an ordinary network does not name.
-
-    Args:
-        path: where it is from, for messages.
-        config: a configuration of Keras', as JSON gives it.
-
-    Raises:
-        DataError: it names something else.
-    """
-    for value in objects(config):
-        for key in ("class_name", "registered_name"):
-            # "bopkit>Bop": a name in a registry
-            name = value.get(key)
-            if name is not None and str(name).rpartition(">")[2] not in _KNOWN:
-                raise DataError(
-                    f"{path} holds {str(name)[:80]!r}, which is not among the layers and other "
-                    "parts that bopkit loads, because it could run code: build the network in "
-                    "code, and only if you trust the file, load its weights into it."
-                )
-        module = value.get("module")
-        if module is not None and not any(
-            str(module) == known or str(module).startswith(f"{known}.") for known in _MODULES
-        ):
-            raise DataError(
-                f"{path} asks for the module {str(module)[:80]!r}, which bopkit does not load: it "
-                "could run code."
+    try:
+        for field, known in (("network", models.NETWORKS), ("precision", PRECISIONS)):
+            if config.get(field) not in known:
+                raise ValueError(unknown(field, config.get(field), known))
+        with tf.variable_creator_scope(create):
+            return models.build_network(
+                config["network"],
+                config.get("image_shape"),
+                num_classes,
+                method=METHODS[config["method"]].kernels,
+                precision=config["precision"],
+                filters=config.get("filters"),
+                dense_units=config.get("dense_units"),
             )
+    except Exception as error:  # TensorFlow and Keras raise what their many parts raise
+        raise _other_network(folder, one_line(error)) from error
+
+
+def _other_network(folder, reason):
+    return DataError(
+        f"{folder / records.FILE_NAME} does not describe the network in {FILE_NAME} ({reason}): "
+        "put both files of one run into the folder."
+    )
+
+
+def _places(model) -> Iterator[str]:
+    """Where a .keras file keeps each weight, in the order of `model.weights`."""
+    seen = collections.Counter()
+    for layer in model.layers:
+        kind = re.sub(r"_\d+$", "", layer.name)
+        suffix = f"_{seen[kind]}" if seen[kind] else ""
+        seen[kind] += 1
+        for number in range(len(layer.weights)):
+            yield f"layers/{kind}{suffix}/vars/{number}"
+
+
+def _count_classes(file) -> int:
+    """The columns of the last dense kernel: every network ends in a dense layer."""
+    names = _find(file, "layers")
+    dense = [name for name in names if re.fullmatch(r"(quant_)?dense(_\d+)?", name)]
+    last = max(dense, key=lambda name: (len(name), name))
+    return _find_array(file, f"layers/{last}/vars/0").shape[-1]
+
+
+def _find(file, place) -> h5py.Group | h5py.Dataset:
+    """What is at a place of the file itself: a link could lead to another file of this machine.
+
+    Only the place is looked up, so that groups that hold each other are not walked.
+    """
+    item = file
+    for name in place.split("/"):
+        if not isinstance(item.get(name, getlink=True), h5py.HardLink):
+            raise ValueError(f"{place} is missing, or a link")
+        item = item[name]
+    return item
+
+
+def _find_array(file, place) -> h5py.Dataset:
+    """One array as Keras stores it: in float32, and with all of its bytes in this very file.
+
+    HDF5 makes zeros of what was never written, however much that is, and reads other files.
+    """
+    array = _find(file, place)
+    stored = 0 if array.external else array.id.get_storage_size()
+    if array.dtype != np.float32 or stored != array.nbytes:
+        raise ValueError(f"{place} is not stored as Keras stores weights")
+    return array

@@ -1,4 +1,4 @@
-"""A trained network in a file of one bit a binary weight, and back.
+"""Write a trained network to a file of one bit per binary weight, and read it back.
 
 The file is NumPy's ``.npz``, a zip archive of arrays. Any NumPy reads it, and it holds no code.
 
@@ -8,17 +8,22 @@ member                  what it holds
 ``header``              uint8, JSON in UTF-8: ``format`` ("bopkit-packed"), ``version`` (1),
                         ``network`` (the layers, as Keras' ``model.to_json`` writes them) and
                         ``weights``, a list of ``[name, shape, bits]`` in the model's order
-``0``, ``1``, ...       the weights, in that order: where ``bits`` is 1, uint8, eight weights a
-                        byte, the first in the highest bit, 1 for +1 and 0 for -1, filled up
-                        with 0; where it is 32, float32 of the weight's shape
+``0``, ``1``, ...       the weights, in that order: where ``bits`` is 1, uint8, eight weights
+                        per byte, the first in the highest bit, 1 for +1 and 0 for -1, filled
+                        up with 0; where ``bits`` is 32, float32 of the weight's shape
 ======================  =====================================================================
 
-Latent weights are stored as their signs, which is all that a prediction takes from them.
+Of a latent weight the file holds the sign, because a prediction takes nothing else from it.
+
+``network`` is for people and other programs. `load_packed` never builds a network from it, because
+a description of layers can name code to run (see `bopkit.deploy.loading`).
 """
 
 from __future__ import annotations
 
+import io
 import json
+import math
 import os
 import zipfile
 from pathlib import Path
@@ -27,8 +32,8 @@ import numpy as np
 
 from bopkit._files import whole_file
 from bopkit._tensorflow import tf
-from bopkit.deploy import loading
-from bopkit.errors import DataError
+from bopkit.deploy import archives
+from bopkit.errors import ConfigError, DataError
 from bopkit.optimizers.variables import is_binary_variable
 
 FORMAT, VERSION = "bopkit-packed", 1
@@ -36,34 +41,35 @@ _LARGEST_HEADER = 64 * 2**20
 
 
 def save_packed(model: tf.keras.Model, path: str | os.PathLike) -> int:
-    """Write a network with one bit for each binary weight and float32 for all else.
+    """Write a network with one bit for each binary weight and float32 for everything else.
 
-    The optimizer is left out: the file is for predictions.
+    The file is for predictions, so it leaves out the optimizer.
 
     Args:
-        model: a built model of layers that `bopkit.load_model` loads.
-        path: the file; by custom it ends in ``.npz``. It is there when it is whole.
+        model: a built model, sequential or functional.
+        path: the file; by custom its name ends in ``.npz``. It appears when it is complete.
 
     Returns:
         The file's size in bytes.
 
     Raises:
-        DataError: the model holds what `load_packed` would refuse, or a weight is NaN.
+        DataError: a weight is NaN.
         OSError: the file cannot be written.
+
+    Example:
+        >>> bopkit.save_packed(model, "model.npz")  # doctest: +SKIP
+        12919
     """
     path = Path(path)
-    network = json.loads(model.to_json())
-    loading.check_config("this network", network)
-    binary = {id(v) for v in model.weights if is_binary_variable(v)}
     weights, arrays = [], {}
     for number, variable in enumerate(model.weights):
         values = np.asarray(tf.convert_to_tensor(variable), np.float32)
-        if np.isnan(values).any():
-            raise DataError(f"{variable.name} holds NaN: there is nothing to keep of this network.")
-        one_bit = id(variable) in binary
+        archives.refuse_nan("the network", [(variable.name, values)])
+        one_bit = is_binary_variable(variable)
         weights.append([variable.name, list(values.shape), 1 if one_bit else 32])
-        # sign(0) is +1, as the quantizers have it
+        # sign(0) is +1, as in the quantizers
         arrays[str(number)] = np.packbits(values.ravel() >= 0) if one_bit else values
+    network = json.loads(model.to_json())
     header = {"format": FORMAT, "version": VERSION, "network": network, "weights": weights}
     arrays["header"] = np.frombuffer(json.dumps(header).encode(), np.uint8)
     with whole_file(path) as file:
@@ -71,77 +77,100 @@ def save_packed(model: tf.keras.Model, path: str | os.PathLike) -> int:
     return path.stat().st_size
 
 
-def load_packed(path: str | os.PathLike) -> tf.keras.Model:
-    """Read what `save_packed` wrote: a network that predicts what the saved one did, bit for bit.
+def load_packed(path: str | os.PathLike, into: tf.keras.Model) -> tf.keras.Model:
+    """Fill a network with the weights that `save_packed` wrote.
 
-    Whoever made the file, nothing in it is run.
+    The network then predicts what the saved one did, bit for bit. Nothing in the file is run,
+    whoever made it. If the file is refused, the network stays as it was.
 
     Args:
         path: the file.
+        into: a built model of the same layers and sizes as the saved one.
 
     Returns:
-        The network, not compiled.
+        `into`, with the weights of the file.
 
     Raises:
-        DataError: the file cannot be read, is damaged or of another kind, or holds layers that
-            `bopkit.load_model` would refuse.
+        ConfigError: `into` is no built model.
+        DataError: the file cannot be read, is damaged, of another kind or version, or of a network
+            with other weights.
+
+    Example:
+        >>> network = bopkit.models.binarynet((32, 32, 3), 10)  # doctest: +SKIP
+        >>> bopkit.load_packed("model.npz", into=network)  # doctest: +SKIP
     """
-    path = Path(path)
+    path, variables = Path(path), _variables(into)
+    bits = [1 if is_binary_variable(v) else 32 for v in variables]
+    shapes = [tuple(v.shape) for v in variables]
+    damaged = (
+        "is not a packed network, or is damaged: write it again with `bopkit export RUN` or "
+        "bopkit.save_packed."
+    )
+    with archives.opened(path, damaged) as archive:
+        header = json.loads(_array(archive, "header", np.uint8, None, _LARGEST_HEADER).tobytes())
+        _check_header(path, header, shapes, bits)
+        arrays = [
+            _weight(archive, str(number), shape, width)
+            for number, (shape, width) in enumerate(zip(shapes, bits, strict=True))
+        ]
+    archives.refuse_nan(path, zip((v.name for v in variables), arrays, strict=True))
+    for variable, values in zip(variables, arrays, strict=True):
+        variable.assign(values)
+    return into
+
+
+def _variables(model) -> list[tf.Variable]:
     try:
-        with zipfile.ZipFile(path) as archive:
-            if archive.getinfo("header.npy").file_size > _LARGEST_HEADER:
-                raise DataError(f"{path} has a header of more than 64 MB.")
-            header = json.loads(bytes(_member(archive, "header")))
-            network, weights = _check_header(path, header)
-            # The layers, and with them the shapes, before the arrays: no array is read that is
-            # larger than the network it says it is of.
-            model = loading.build(path, network)
-            _fill(path, archive, model, weights)
-    except DataError:
-        raise
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror or 'it is damaged'}.") from error
-    except (*loading.DAMAGED, KeyError, ValueError, RecursionError, NotImplementedError) as e:
-        raise DataError(
-            f"{path} is not a packed network, or is damaged: write it again with "
-            "`bopkit export RUN --format packed`."
-        ) from e
-    return model
+        return list(model.weights)
+    except (AttributeError, ValueError) as error:  # Keras: its weights "have not yet been created"
+        raise ConfigError(
+            "into must be a built Keras model, such as bopkit.models.binarynet((32, 32, 3), 10); "
+            f"got {type(model).__name__}."
+        ) from error
 
 
-def _member(archive, name):
-    with archive.open(f"{name}.npy") as file:
-        return np.lib.format.read_array(file, allow_pickle=False)
-
-
-def _check_header(path, header):
+def _check_header(path, header, shapes, bits):
     if not isinstance(header, dict) or header.get("format") != FORMAT:
         raise DataError(f"{path} is not a packed network: its header says otherwise.")
     if header.get("version") != VERSION:
         raise DataError(
-            f"{path} is of version {header.get('version')!r} of the format; this bopkit reads "
+            f"{path} is of version {header.get('version')!r:.40} of the format; this bopkit reads "
             f"version {VERSION}."
         )
-    return header["network"], header["weights"]
+    there = [weight[1:] for weight in header["weights"]]  # without their names
+    here = [[list(shape), width] for shape, width in zip(shapes, bits, strict=True)]
+    if len(there) != len(here):
+        raise DataError(
+            f"{path} holds {len(there)} weights and the network has {len(here)}: build the network "
+            "that was saved."
+        )
+    for number, (theirs, ours) in enumerate(zip(there, here, strict=True)):
+        if theirs != ours:
+            raise DataError(
+                f"{path} holds weights of other shapes than the network: [shape, bits] of weight "
+                f"{number} is {theirs!r:.60} there and {ours} here; build the network that was "
+                "saved."
+            )
 
 
-def _fill(path, archive, model, weights):
-    shapes = [list(v.shape) for v in model.weights]
-    bits = [1 if is_binary_variable(v) else 32 for v in model.weights]
-    given = [(list(shape), width) for _, shape, width in weights]
-    if given != list(zip(shapes, bits, strict=True)):
-        raise DataError(f"{path} holds weights of other shapes than its layers have.")
-    for number, variable in enumerate(model.weights):
-        count, one_bit = variable.shape.num_elements(), bits[number] == 1
-        expected = -(-count // 8) if one_bit else 4 * count
-        if archive.getinfo(f"{number}.npy").file_size > expected + 4096:
-            raise ValueError("an array is longer than its layer's")
-        values = _member(archive, str(number))
-        if one_bit and (values.dtype != np.uint8 or values.shape != (expected,)):
-            raise ValueError("not packed bits")
-        if not one_bit and (values.dtype != np.float32 or values.shape != tuple(variable.shape)):
-            raise ValueError("not float32")
-        if one_bit:
-            signs = np.unpackbits(values, count=count).astype(np.float32) * 2 - 1
-            values = signs.reshape(variable.shape)
-        variable.assign(values)
+def _weight(archive, name, shape, bits) -> np.ndarray:
+    if bits == 32:
+        return _array(archive, name, np.float32, shape, 4 * math.prod(shape))
+    count = math.prod(shape)
+    packed = _array(archive, name, np.uint8, (-(-count // 8),), -(-count // 8))
+    return (np.unpackbits(packed, count=count).astype(np.float32) * 2 - 1).reshape(shape)
+
+
+def _array(
+    archive: zipfile.ZipFile, name: str, dtype: type, shape: tuple | None, largest: int
+) -> np.ndarray:
+    """One array, taken apart by hand: NumPy's own reader takes the memory that the file claims."""
+    content = io.BytesIO(archives.read_member(archive, f"{name}.npy", largest + 4096))
+    if np.lib.format.read_magic(content) != (1, 0):
+        raise ValueError("of another version of NumPy's format")
+    found, fortran, kind = np.lib.format.read_array_header_1_0(content)
+    values = content.read()
+    wanted = (len(values),) if shape is None else shape
+    if kind != dtype or fortran or found != wanted:
+        raise ValueError("of another type or shape")
+    return np.frombuffer(values, dtype).reshape(wanted)  # which fails where values are missing

@@ -1,4 +1,4 @@
-"""A network as Larq's converter wants it: in float32, with larq's quantizers, of convolutions."""
+"""Rewrite a network for Larq's converter: float32, larq's quantizers, convolutions alone."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ layers = tf.keras.layers
 
 
 def in_float32(model: tf.keras.Model) -> tf.keras.Model:
-    """The same network and weights, computing in float32 throughout.
+    """Make a network of the same layers and weights that computes in float32 throughout.
 
     Args:
         model: a network of any precision.
 
     Returns:
-        The network itself where it computes in float32 already; else another.
+        `model` itself if it computes in float32 already; otherwise a new network.
     """
     if all(layer.compute_dtype == "float32" for layer in model.layers):
         return model
@@ -41,17 +41,18 @@ def _without_policies(value):
 
 
 def as_convolutions(model: tf.keras.Model) -> tuple[tf.keras.Model, tuple[str, ...]]:
-    """A network for the converter, which makes one bit of binary convolutions alone.
+    """Rewrite binary dense layers as convolutions, because the converter packs only convolutions.
 
-    The first binary dense layer behind a `Flatten` is a convolution whose window is the whole
-    picture; each later one is a convolution of 1x1. Binary kernels are the signs themselves.
+    A dense layer behind `Flatten` is a convolution whose window is the whole picture, and each
+    later one is a convolution of 1x1. The new kernels hold the signs of the old ones.
 
     Args:
         model: a network that computes in float32, with one input.
 
     Returns:
-        The network, which predicts the same; and the names of the binary layers that will not be
-        one bit wide: those with real inputs, and dense ones where the network is no `Sequential`.
+        A network that predicts the same, and the names of the binary layers that take more than
+        one bit per weight in the file: layers with real inputs, and the dense layers of a network
+        that is not `Sequential`.
     """
     if isinstance(model, tf.keras.Sequential):
         twin = _rewritten(model)
@@ -71,13 +72,13 @@ def as_convolutions(model: tf.keras.Model) -> tuple[tf.keras.Model, tuple[str, .
 
 
 def is_binary(layer: tf.keras.layers.Layer) -> bool:
-    """Whether a layer has a binary kernel."""
+    """Tell whether a layer has a binary kernel."""
     return any(is_binary_variable(v) for v in layer.trainable_variables)
 
 
 def _rewritten(model):
     x = inputs = layers.Input(model.input_shape[1:])
-    window = None  # the picture's size, while the network takes it for flat and it is not
+    window = None  # the picture's size, between a Flatten that was left out and the next layer
     for layer in model.layers:
         if isinstance(layer, layers.Flatten) and len(x.shape) == 4:
             window = tuple(x.shape[1:3])
@@ -94,12 +95,12 @@ def _rewritten(model):
 
 
 def _plain(layer, kind=None, window=None):
-    """A new layer of the same settings, with what the converter knows in the place of our own."""
+    """Make a layer of the same settings from classes that the converter knows."""
     config = layer.get_config()
     if window:
         config |= {"filters": config.pop("units"), "kernel_size": window, "padding": "valid"}
     if isinstance(layer, layers.BatchNormalization):
-        # Its axis counts from the front, where a convolution has two more than a dense layer.
+        # The axis counts from the front, and a convolution has two more axes than a dense layer.
         config["axis"] = -1
     if is_binary(layer):
         config |= {"kernel_quantizer": None, "kernel_constraint": None}

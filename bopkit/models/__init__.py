@@ -1,5 +1,6 @@
 """The paper's four networks, and the layers, quantizers and initializers they are built from."""
 
+from bopkit.models.building import build_network
 from bopkit.models.initializers import RandomSign
 from bopkit.models.layers import QuantConv2D
 from bopkit.models.networks import (
@@ -26,6 +27,7 @@ __all__ = [
     "binary_alexnet",
     "binarynet",
     "birealnet",
+    "build_network",
     "check_input",
     "count_weights",
     "xnornet",

@@ -9,15 +9,15 @@ from bopkit.experiments import METHODS
 
 def build_model(experiment, data) -> tf.keras.Model:
     """The experiment's network, sized for the data, in the experiment's precision."""
-    build = models.NETWORKS[experiment.network]
-    sizes = {"filters": experiment.filters, "dense_units": experiment.dense_units}
-    sizes = {key: value for key, value in sizes.items() if value is not None}
-    policy = tf.keras.mixed_precision.global_policy()
-    tf.keras.mixed_precision.set_global_policy(experiment.precision)
-    try:
-        return build(data.image_shape, data.num_classes, method=experiment.kernels, **sizes)
-    finally:
-        tf.keras.mixed_precision.set_global_policy(policy)
+    return models.build_network(
+        experiment.network,
+        data.image_shape,
+        data.num_classes,
+        method=experiment.kernels,
+        precision=experiment.precision,
+        filters=experiment.filters,
+        dense_units=experiment.dense_units,
+    )
 
 
 def build_optimizer(experiment, train_examples: int) -> tf.keras.optimizers.Optimizer:

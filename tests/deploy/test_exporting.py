@@ -1,5 +1,6 @@
 """A run's network as a file that predicts the same, in a real process and on real images."""
 
+import os
 import subprocess
 import sys
 
@@ -9,7 +10,7 @@ import tensorflow as tf
 
 import bopkit
 from bopkit import cli, models
-from bopkit.deploy import exporting, packed, tflite
+from bopkit.deploy import exporting, tflite
 from bopkit.errors import ConfigError, DataError, SetupError
 
 HPARAMS = {"epochs": 3, "filters": 32, "dense_units": 64, "batch_size": 50}
@@ -90,7 +91,13 @@ def test_the_command_line_writes_and_says_what(run):
     )
     assert done.returncode == 0, done.stderr
     assert "100.00% of 360 validation images get the same class as from Keras" in done.stdout
-    assert packed.load_packed(run / "mine.npz").predict(np.zeros((1, 16, 16, 1)), verbose=0).any()
+    trained = bopkit.load_run(run)
+    twin = models.binarynet((16, 16, 1), 10, filters=32, dense_units=64)
+    bopkit.load_packed(run / "mine.npz", into=twin)
+    pictures = np.random.default_rng(0).uniform(-1, 1, (9, 16, 16, 1)).astype(np.float32)
+    np.testing.assert_array_equal(
+        trained.predict(pictures, verbose=0), twin.predict(pictures, verbose=0)
+    )
 
 
 @pytest.mark.parametrize(
@@ -108,6 +115,34 @@ def test_wrong_use_is_one_line(run, monkeypatch, capsys, arguments, message):
     assert end.value.code == 2
     (line,) = capsys.readouterr().err.strip().splitlines()
     assert message in line
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["run.json", "Model.keras", ".lock", "checkpoints", "checkpoints/new.npz", "tensorboard/x.npz"],
+)
+def test_what_is_part_of_a_run_is_not_overwritten(run, tmp_path, name):
+    """Of this run or of another, by whatever path."""
+    other = tmp_path / "other"
+    for folder in (other, other / "checkpoints", other / "tensorboard"):
+        folder.mkdir()
+    (other / "run.json").write_bytes((run / "run.json").read_bytes())
+    (tmp_path / "link").symlink_to(other)
+    for output in (other / name, tmp_path / "link" / name):
+        with pytest.raises(
+            ConfigError, match=r"cannot write .*(it is part of a run|name a file in)"
+        ):
+            exporting.export(run, output=output)
+    assert (other / "run.json").read_bytes() == (run / "run.json").read_bytes()
+    assert len(list(other.rglob("*"))) == 3
+
+
+def test_an_output_that_is_no_ordinary_file_stays(run, tmp_path):
+    pipe = tmp_path / "model.npz"
+    os.mkfifo(pipe)
+    with pytest.raises(ConfigError, match=r"cannot write .*: it is a device or a pipe"):
+        exporting.export(run, output=pipe)
+    assert pipe.is_fifo()
 
 
 def test_a_run_that_is_not_complete_is_refused(run, tmp_path):

@@ -1,18 +1,21 @@
-"""One bit a binary weight, and back: the same network, and nothing that could be anything else."""
+"""One bit per binary weight, and back: the same network, and nothing that could be another."""
 
 import io
 import json
+import os
+import tracemalloc
 import zipfile
 
+import larq as lq
 import numpy as np
 import pytest
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import bopkit
 from bopkit import models
-from bopkit.deploy import packed
-from bopkit.errors import DataError
+from bopkit.errors import ConfigError, DataError
 
 SMALL = {"filters": 8, "dense_units": 16}
 
@@ -35,7 +38,7 @@ def images(count=50):
 @pytest.fixture(scope="module")
 def file(tmp_path_factory):
     path = tmp_path_factory.mktemp("packed") / "model.npz"
-    packed.save_packed(network(), path)
+    bopkit.save_packed(network(), path)
     return path
 
 
@@ -50,8 +53,9 @@ def file(tmp_path_factory):
 def test_it_predicts_the_same_bit_for_bit(tmp_path_factory, method, filters, dense, seed):
     model = network(method, seed, filters=filters, dense_units=dense)
     path = tmp_path_factory.mktemp("packed") / "model.npz"
-    packed.save_packed(model, path)
-    again = packed.load_packed(path)
+    bopkit.save_packed(model, path)
+    again = network(method, seed + 1, filters=filters, dense_units=dense)
+    assert bopkit.load_packed(path, into=again) is again
     np.testing.assert_array_equal(
         model.predict(images(), verbose=0), again.predict(images(), verbose=0)
     )
@@ -66,10 +70,10 @@ def test_it_predicts_the_same_bit_for_bit(tmp_path_factory, method, filters, den
 def test_real_layers_and_shortcuts_too(name, tmp_path):
     shape = (models.MINIMUM_SIZE[name], models.MINIMUM_SIZE[name], 3)
     model = models.NETWORKS[name](shape, 10)
-    size = packed.save_packed(model, tmp_path / "model.npz")
+    size = bopkit.save_packed(model, tmp_path / "model.npz")
     parameters, binary = models.count_weights(model)
     assert size < binary / 8 + 4 * (parameters - binary) + 20_000
-    again = packed.load_packed(tmp_path / "model.npz")
+    again = bopkit.load_packed(tmp_path / "model.npz", into=models.NETWORKS[name](shape, 10))
     picture = np.random.default_rng(0).normal(size=(1, *shape)).astype(np.float32)
     np.testing.assert_array_equal(
         model.predict(picture, verbose=0), again.predict(picture, verbose=0)
@@ -93,7 +97,7 @@ def test_the_file_is_what_its_description_says(file):
 
 def test_the_same_network_gives_the_same_bytes(tmp_path):
     model = network()
-    sizes = [packed.save_packed(model, tmp_path / name) for name in ("one.npz", "other.npz")]
+    sizes = [bopkit.save_packed(model, tmp_path / name) for name in ("one.npz", "other.npz")]
     one, other = ((tmp_path / name).read_bytes() for name in ("one.npz", "other.npz"))
     assert one == other and sizes == [len(one)] * 2
 
@@ -123,77 +127,153 @@ def edit(**changes):
     return change
 
 
-LAMBDA = {
-    "class_name": "Sequential",
-    "config": {"layers": [{"class_name": "Lambda", "config": {"function": ["print", None, None]}}]},
-}
+def claims(shape):
+    """An array of a few bytes whose header says that it has this shape."""
+    file = io.BytesIO()
+    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, header)
+    return file.getvalue()
+
+
+def with_nan(members):
+    values = np.load(io.BytesIO(members["1.npy"]))
+    members["1.npy"] = array(np.full_like(values, np.nan))
+
+
+DAMAGED = "is not a packed network, or is damaged"
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda m: m.pop("header.npy"), "is not a packed network, or is damaged"),
-        (lambda m: m.pop("0.npy"), "is not a packed network, or is damaged"),
-        (lambda m: m.update({"0.npy": m["1.npy"]}), "is not a packed network, or is damaged"),
-        (lambda m: m.update({"0.npy": m["0.npy"][:-3]}), "is not a packed network, or is damaged"),
-        (lambda m: m.update({"0.npy": array(np.zeros(10**6))}), "not a packed network, or is dam"),
-        (lambda m: m.update({"1.npy": array([object()])}), "is not a packed network, or is damag"),
+        (lambda m: m.pop("header.npy"), DAMAGED),
+        (lambda m: m.pop("0.npy"), DAMAGED),
+        (lambda m: m.update({"0.npy": m["1.npy"]}), DAMAGED),
+        (lambda m: m.update({"0.npy": m["0.npy"][:-3]}), DAMAGED),
+        (lambda m: m.update({"0.npy": array(np.zeros(10**6))}), DAMAGED),
+        (lambda m: m.update({"1.npy": array([object()])}), DAMAGED),
+        (lambda m: m.update({"0.npy": claims((10**12,))}), DAMAGED),
+        (lambda m: m.update({"header.npy": claims((10**12,))}), DAMAGED),
+        (lambda m: m.update({"header.npy": array(np.zeros(65 * 2**20, np.uint8))}), DAMAGED),
+        (lambda m: m.update({"header.npy": array(np.frombuffer(b"[" * 10**5, np.uint8))}), DAMAGED),
+        (with_nan, "holds NaN in batch_normalization"),
         (edit(format="something"), "its header says otherwise"),
         (edit(version=2), "is of version 2 of the format; this bopkit reads version 1"),
-        (edit(weights=[["kernel", [1], 1]]), "holds weights of other shapes than its layers have"),
-        (edit(network=LAMBDA), "holds 'Lambda', which is not among the layers"),
-        (edit(network={"class_name": "Sequential"}), "is not a packed network, or is damaged"),
+        (edit(version=["x" * 10**6]), r"is of version \['xx"),
+        (edit(weights=[["kernel", [1], 1]]), r"holds 1 weights and the network has \d+"),
+        (edit(weights=[["kernel", [10**12], 1]] * 36), "holds weights of other shapes"),
+        (edit(weights=[None] * 36), DAMAGED),
+        (edit(weights=[["kernel", {}, "1"]] * 36), "holds weights of other shapes"),
+        (edit(weights=7), DAMAGED),
     ],
 )
 def test_damaged_and_hostile_files_are_refused_in_one_line(file, tmp_path, change, message):
     path = tmp_path / "wrong.npz"
     rewrite(file, path, change)
-    with pytest.raises(DataError, match=message) as caught:
-        packed.load_packed(path)
-    assert str(path) in str(caught.value) and "\n" not in str(caught.value)
+    model = network(seed=1)
+    before = model.get_weights()
+    tracemalloc.start()
+    try:
+        with pytest.raises(DataError, match=message) as caught:
+            bopkit.load_packed(path, into=model)
+        assert tracemalloc.get_traced_memory()[1] < 2**26  # whatever the file claims
+    finally:
+        tracemalloc.stop()
+    assert str(path) in str(caught.value) and len(str(caught.value)) < 300 + len(str(path))
+    assert "\n" not in str(caught.value)
+    for one, other in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)  # the network stays as it was
+
+
+@pytest.mark.parametrize(
+    "description",
+    [
+        None,
+        {"class_name": "Sequential", "config": {"layers": [{"class_name": "Lambda"}]}},
+        {"module": "evil", "class_name": "function", "config": "run"},
+    ],
+)
+def test_the_description_in_the_file_is_not_looked_at(file, tmp_path, description):
+    rewrite(file, tmp_path / "model.npz", edit(network=description))
+    model = bopkit.load_packed(tmp_path / "model.npz", into=network(seed=1))
+    np.testing.assert_array_equal(
+        model.predict(images(), verbose=0), network().predict(images(), verbose=0)
+    )
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        ({"filters": 9}, r"weight 0 is \[\[3, 3, 1, 8\], 1\] there and \[\[3, 3, 1, 9\], 1\] here"),
+        ({"dense_units": 17}, "holds weights of other shapes than the network"),
+    ],
+)
+def test_a_network_of_other_sizes_is_not_filled(file, other, message):
+    with pytest.raises(DataError, match=message):
+        bopkit.load_packed(file, into=network(**other))
+
+
+def test_a_network_without_binary_weights_is_not_filled(tmp_path):
+    """Of the same shapes, but a real-valued kernel: its bits differ."""
+    plain = tf.keras.Sequential([tf.keras.layers.Dense(8, use_bias=False)])
+    plain.build((None, 3))
+    quantizer = models.SteSign()
+    binary = [lq.layers.QuantDense(8, use_bias=False, kernel_quantizer=quantizer)]
+    binary = tf.keras.Sequential(binary)
+    binary.build((None, 3))
+    bopkit.save_packed(binary, tmp_path / "model.npz")
+    with pytest.raises(DataError, match=r"\[\[3, 8\], 1\] there and \[\[3, 8\], 32\] here"):
+        bopkit.load_packed(tmp_path / "model.npz", into=plain)
+
+
+@pytest.mark.parametrize("into", ["model.npz", tf.keras.Sequential([tf.keras.layers.Dense(3)])])
+def test_only_a_built_network_is_filled(file, into):
+    with pytest.raises(ConfigError, match="into must be a built Keras model, such as"):
+        bopkit.load_packed(file, into=into)
 
 
 def test_cut_short_at_any_byte_it_is_refused(file, tmp_path):
-    content = file.read_bytes()
+    content, model = file.read_bytes(), network()
     path = tmp_path / "cut.npz"
     for length in np.linspace(0, len(content) - 1, 40, dtype=int):
         path.write_bytes(content[:length])
         with pytest.raises(DataError):
-            packed.load_packed(path)
+            bopkit.load_packed(path, into=model)
 
 
 def test_a_flipped_bit_is_noticed(file, tmp_path):
     """The archive has a checksum of each member."""
     content = bytearray(file.read_bytes())
     path = tmp_path / "flipped.npz"
-    refused, expected = 0, network().predict(images(), verbose=0)
+    refused, model = 0, network()
+    expected = model.predict(images(), verbose=0)
     places = np.linspace(60, len(content) // 2, 15, dtype=int)
     for place in places:
         damaged = bytearray(content)
         damaged[place] ^= 0x10
         path.write_bytes(damaged)
         try:
-            again = packed.load_packed(path)
+            bopkit.load_packed(path, into=model)
         except DataError:
             refused += 1
         else:  # a byte that means nothing, such as a date
-            np.testing.assert_array_equal(again.predict(images(), verbose=0), expected)
+            np.testing.assert_array_equal(model.predict(images(), verbose=0), expected)
     assert refused >= 10
 
 
 def test_a_network_that_could_not_be_loaded_again_is_not_saved(tmp_path):
-    model = tf.keras.Sequential([tf.keras.Input((3,)), tf.keras.layers.Lambda(lambda x: 2 * x)])
-    with pytest.raises(DataError, match="this network holds 'Lambda'"):
-        packed.save_packed(model, tmp_path / "model.npz")
     broken = network()
     broken.weights[1].assign(np.full(broken.weights[1].shape, np.nan))
-    with pytest.raises(DataError, match="holds NaN"):
-        packed.save_packed(broken, tmp_path / "model.npz")
+    with pytest.raises(DataError, match="the network holds NaN in batch_normalization"):
+        bopkit.save_packed(broken, tmp_path / "model.npz")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_what_is_not_there_is_said(tmp_path):
     with pytest.raises(DataError, match=r"cannot read .*: No such file"):
-        packed.load_packed(tmp_path / "none.npz")
+        bopkit.load_packed(tmp_path / "none.npz", into=network())
     with pytest.raises(DataError, match=r"cannot read .*: Is a directory"):
-        packed.load_packed(tmp_path)
+        bopkit.load_packed(tmp_path, into=network())
+    os.mkfifo(tmp_path / "pipe.npz")
+    with pytest.raises(DataError, match=r"cannot read .*: it is a device or a pipe"):
+        bopkit.load_packed(tmp_path / "pipe.npz", into=network())

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import ast
-import io
 import json
 import pickle
 import sys
-import zipfile
 from pathlib import Path
 
 import damage
@@ -16,7 +14,6 @@ import yaml
 
 from bopkit import experiments, records
 from bopkit.book import parameters
-from bopkit.deploy import loading
 from bopkit.errors import BopkitError, DataError, RecordError
 from bopkit.records import schema, tables
 
@@ -158,151 +155,6 @@ def unescape(html):
     import html as library
 
     return library.unescape(html.strip().removeprefix("<p>").removesuffix("</p>"))
-
-
-@pytest.fixture(scope="module")
-def saved(tmp_path_factory):
-    """A small honest network with Bop, saved."""
-    from bopkit._tensorflow import tf  # isort: skip
-    import larq as lq
-
-    from bopkit import Bop, RandomSign
-
-    quantizer = lq.quantizers.NoOp(precision=1)
-    network = tf.keras.Sequential(
-        [
-            tf.keras.layers.Input((3,)),
-            lq.layers.QuantDense(
-                4, kernel_quantizer=quantizer, kernel_initializer=RandomSign(), use_bias=False
-            ),
-            tf.keras.layers.Activation("softmax"),
-        ]
-    )
-    network.compile(Bop("adam", gamma=1e-3), "mse")
-    path = tmp_path_factory.mktemp("model") / "model.keras"
-    network.save(path)
-    return path
-
-
-def test_an_honest_network_loads_with_its_optimizer(saved):
-    network = loading.load_model(saved)
-    assert type(network.optimizer).__name__ == "Bop"
-    assert float(network.optimizer.gamma) == pytest.approx(1e-3)
-
-
-def with_layer(config, layer):
-    config["config"]["layers"][-1] = {"registered_name": None, **layer}
-
-
-def lambda_layer(config):
-    with_layer(config, {"module": "keras.layers", "class_name": "Lambda", "config": {}})
-
-
-def operation(config):
-    with_layer(config, {"module": "keras.layers", "class_name": "TFOpLambda", "config": {
-        "name": "x", "function": "io.write_file"}})  # fmt: skip
-
-
-def foreign_module(config):
-    with_layer(config, {"module": "evil", "class_name": "Dense", "config": {"units": 1}})
-
-
-def foreign_class(config):
-    with_layer(config, {"module": "keras.layers", "class_name": "Evil", "config": {}})
-
-
-def called_function(config):
-    activation = {"module": "evil", "class_name": "function", "config": "run",
-                  "registered_name": "function"}  # fmt: skip
-    config["config"]["layers"][-1]["config"]["activation"] = activation
-
-
-def hidden_in_the_optimizer(config):
-    config["compile_config"]["optimizer"]["config"]["gamma"] = {
-        "module": "evil", "class_name": "run", "config": {}, "registered_name": None,
-    }  # fmt: skip
-
-
-def file_as_vocabulary(config):
-    with_layer(config, {"module": "keras.layers", "class_name": "StringLookup", "config": {
-        "vocabulary": "/etc/passwd"}})  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    "change",
-    [lambda_layer, operation, foreign_module, foreign_class, called_function,
-     hidden_in_the_optimizer, file_as_vocabulary],
-)  # fmt: skip
-def test_a_network_that_names_code_is_refused_and_runs_none(change, saved, tmp_path, monkeypatch):
-    proof = tmp_path / "proof"
-    (tmp_path / "evil.py").write_text(
-        f"open({str(proof)!r}, 'w').close()\ndef run(*a, **k): open({str(proof)!r}, 'w').close()\n"
-    )
-    monkeypatch.syspath_prepend(tmp_path)
-    path = rewrite(saved, tmp_path / "model.keras", change)
-    with pytest.raises(DataError, match=r"could run code"):
-        loading.load_model(path)
-    assert not proof.exists()
-
-
-def rewrite(source, target, change=lambda config: None, **more):
-    with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w") as new:
-        config = json.loads(old.read("config.json"))
-        change(config)
-        parts = {name: old.read(name) for name in old.namelist()}
-        parts |= {"config.json": json.dumps(config), **more}
-        for name, content in parts.items():
-            new.writestr(name, content)
-    return target
-
-
-def test_other_files_are_refused(saved, tmp_path):
-    import h5py
-
-    from bopkit._tensorflow import tf
-
-    proof = tmp_path / "proof"
-    pickled = pickle.dumps(Touch(proof))
-    hostile = {"pickle.keras": pickled, "text.keras": b"import os", "empty.keras": b""}
-    for name, content in hostile.items():
-        (tmp_path / name).write_bytes(content)
-    (tmp_path / "folder.keras").mkdir()
-    # An .h5 with a Lambda runs as Keras loads it; bopkit does not load .h5 at all.
-    layers = [tf.keras.layers.Input((3,)), tf.keras.layers.Lambda(lambda x: x)]
-    tf.keras.Sequential(layers).save(tmp_path / "lambda.h5", save_format="h5")
-    rewrite(saved, tmp_path / "more.keras", **{"assets/../../evil.py": "x"})
-    rewrite(saved, tmp_path / "weights.keras", **{"model.weights.h5": pickled})
-    for name, link in (
-        ("soft.keras", h5py.SoftLink("/x")), ("external.keras", h5py.ExternalLink("/etc/x", "/")),
-    ):  # fmt: skip
-        buffer = io.BytesIO()
-        with h5py.File(buffer, "w") as file:
-            file["layers"] = link
-        rewrite(saved, tmp_path / name, **{"model.weights.h5": buffer.getvalue()})
-    paths = [*tmp_path.glob("*.keras"), *tmp_path.glob("*.h5"), tmp_path / "nowhere.keras"]
-    assert len(paths) == 10
-    for path in paths:
-        with pytest.raises(DataError) as caught:
-            loading.load_model(path)
-        assert len(str(caught.value).splitlines()) == 1
-    assert not proof.exists()
-
-
-@pytest.mark.parametrize("parts", [1, 5])
-def test_weights_that_claim_more_than_memory_holds_are_not_read(saved, tmp_path, parts):
-    """A file of some kB: HDF5 makes zeros of what was never written."""
-    import h5py
-
-    buffer = io.BytesIO()
-    with h5py.File(buffer, "w") as file:
-        for part in range(parts):  # 5 GiB in all
-            shape = (5 * 2**28 // parts,)
-            file.create_dataset(f"layers/dense/vars/{part}", shape, "f4", chunks=(2**20,))
-    path = rewrite(saved, tmp_path / "bomb.keras", **{"model.weights.h5": buffer.getvalue()})
-    assert path.stat().st_size < 100_000
-    with pytest.raises(DataError, match="claims more than 4 GiB of weights") as caught:
-        loading.load_model(path)
-    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.slow

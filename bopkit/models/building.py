@@ -1,0 +1,49 @@
+"""Build one of the four networks from the settings of an experiment or of a run's record."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bopkit._tensorflow import tf
+from bopkit.models.networks import NETWORKS
+
+
+def build_network(
+    network: str,
+    image_shape: Sequence[int],
+    num_classes: int,
+    *,
+    method: str = "bop",
+    precision: str = "float32",
+    filters: int | None = None,
+    dense_units: int | None = None,
+) -> tf.keras.Model:
+    """Build a network by its name, and compute in a precision without changing Keras' own.
+
+    Args:
+        network: a name of `NETWORKS`.
+        image_shape: (height, width, channels), in pixels.
+        num_classes: the number of classes.
+        method: how the network keeps binary kernels, "bop" or "latent".
+        precision: a Keras policy, "float32" or "mixed_bfloat16".
+        filters: size of binarynet; None is the paper's.
+        dense_units: size of binarynet; None is the paper's.
+
+    Returns:
+        A Keras model, not compiled.
+
+    Raises:
+        ConfigError: a number is out of range, or the images are too small for the network.
+
+    Example:
+        >>> build_network("binarynet", (16, 16, 1), 10, filters=8, dense_units=16).name
+        'binarynet'
+    """
+    sizes = {"filters": filters, "dense_units": dense_units}
+    sizes = {name: size for name, size in sizes.items() if size is not None}
+    policy = tf.keras.mixed_precision.global_policy()
+    tf.keras.mixed_precision.set_global_policy(precision)
+    try:
+        return NETWORKS[network](image_shape, num_classes, method=method, **sizes)
+    finally:
+        tf.keras.mixed_precision.set_global_policy(policy)
