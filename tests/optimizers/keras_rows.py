@@ -153,7 +153,7 @@ def saved_h5(case, folder):
     goes_on_alike(case, model, again)
 
 
-@row("`model.save(FOLDER)` (SavedModel), `load_model`; Keras restores no slots of the optimizer")
+@row("`model.save(FOLDER)` (SavedModel), `load_model`; Keras starts the optimizer anew")
 def saved_folder(case, folder):
     model = case.net()
     fit(model)
@@ -161,7 +161,6 @@ def saved_folder(case, folder):
     again = tf.keras.models.load_model(folder / "m")
     again.run_eagerly = True
     same(model, again)
-    assert int(again.optimizer.iterations) == 4
     fit(again)
     case.check(again)
 
