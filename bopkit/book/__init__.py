@@ -1,6 +1,7 @@
 """What only the pages need: style, figures, the small network, widgets, pictures."""
 
 from importlib.util import find_spec
+from pathlib import Path
 
 from bopkit.errors import SetupError
 
@@ -8,3 +9,6 @@ from bopkit.errors import SetupError
 _missing = [name for name in ("ipywidgets", "matplotlib", "threadpoolctl") if not find_spec(name)]
 if _missing:
     raise SetupError(f"bopkit.book needs {', '.join(_missing)}: pip install 'bopkit[book]'.")
+
+# The repository's records, found from this file: a notebook may be run in any folder.
+RESULTS = Path(__file__).resolve().parents[2] / "results"
