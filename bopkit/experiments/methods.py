@@ -48,8 +48,8 @@ class Method:
         name: as experiments and records write it.
         label: as tables and figures write it.
         colour: of its series in figures.
-        kernels: "bop" where the kernels hold -1 and +1, "latent" where they are signs of latent
-            weights; the `method` of the functions in `bopkit.models`.
+        kernels: "bop" where the kernels hold -1 and +1, "latent" or "leaking" where they are
+            signs of latent weights; the `method` of the functions in `bopkit.models`.
         optimizer: `MODULE:CLASS` in `bopkit.optimizers`; None: Adam alone.
         rates: the optimizer's numbers that may change over a run.
         options: its other arguments, by name, with their types.
@@ -94,6 +94,14 @@ METHODS: dict[str, Method] = {
             options={"bias_correction": bool},
         ),
         Method("latent", "latent weights, Adam", "#D55E00", kernels="latent"),
+        Method(
+            "leaking",
+            "leaking latent weights",
+            "#CC79A7",
+            kernels="leaking",
+            optimizer="leaking:LeakingSGD",
+            rates=(GAMMA,),
+        ),
     )
 }
 

@@ -7,7 +7,7 @@ from bopkit._tensorflow import tf
 
 @tf.keras.utils.register_keras_serializable("bopkit")
 class RandomSign(tf.keras.initializers.Initializer):
-    """Draws each weight from {-1, +1} with equal odds: the start that Bop needs.
+    """Draw each weight from {-1, +1} with equal odds: the start that Bop needs.
 
     The sign of a Glorot draw has this distribution, uniform or normal, so that this is
     where the latent weights of the paper's baseline start too, once binarized.
@@ -15,10 +15,12 @@ class RandomSign(tf.keras.initializers.Initializer):
     Args:
         seed: an integer for the same draw at every call; `None` draws anew at each call,
             repeatably after `tf.keras.utils.set_random_seed`.
+        size: the size of each weight. 1 is for binary weights; a tiny size is for latent weights
+            that start at zero but for their signs.
     """
 
-    def __init__(self, seed: int | None = None):
-        self.seed = seed
+    def __init__(self, seed: int | None = None, size: float = 1.0):
+        self.seed, self.size = seed, size
 
     def __call__(self, shape, dtype=None, **kwargs):
         """Draw an array of -1 and +1 of this shape and type."""
@@ -29,8 +31,9 @@ class RandomSign(tf.keras.initializers.Initializer):
             draw = tf.random.uniform(shape)
         else:
             draw = tf.random.stateless_uniform(shape, (self.seed, 0))
-        return tf.where(draw < 0.5, tf.constant(-1, dtype), tf.constant(1, dtype))
+        size = tf.constant(self.size, dtype)
+        return tf.where(draw < 0.5, -size, size)
 
     def get_config(self):
         """What `from_config` needs."""
-        return {"seed": self.seed}
+        return {"seed": self.seed, "size": self.size}

@@ -2,8 +2,8 @@
 
 Each function returns an uncompiled Keras model. ``method="bop"`` keeps binary kernels at
 -1 and +1 themselves; ``method="latent"`` is the usual baseline, where the kernel is the
-sign of a real-valued latent weight that is clipped to [-1, 1]. Everything else, layer for
-layer, is the same for both.
+sign of a real-valued latent weight that is clipped to [-1, 1]; ``method="leaking"`` is for latent
+weights that start near zero and are not clipped. Everything else, layer for layer, is the same.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from bopkit.models.quantizers import ApproxSign, SteSign
 
 layers = tf.keras.layers
 
-METHODS = ("bop", "latent")
+METHODS = ("bop", "latent", "leaking")
 
 
 def binarynet(input_shape, num_classes, *, method="bop", filters=128, dense_units=1024):
@@ -28,7 +28,7 @@ def binarynet(input_shape, num_classes, *, method="bop", filters=128, dense_unit
         input_shape: (height, width, channels); the paper's is (32, 32, 3), and height and
             width must be at least 10.
         num_classes: the number of classes, at least 2.
-        method: "bop" or "latent".
+        method: "bop", "latent" or "leaking".
         filters: channels of the first two convolutions; the others have 2 and 4 times as
             many. The paper's is 128.
         dense_units: units of the first two dense layers; the paper's is 1024.
@@ -74,7 +74,7 @@ def binary_alexnet(input_shape, num_classes, *, method="bop"):
     Args:
         input_shape: (height, width, channels); the paper's is (224, 224, 3).
         num_classes: the number of classes; the paper's is 1000.
-        method: "bop" or "latent".
+        method: "bop", "latent" or "leaking".
 
     Returns:
         A `tf.keras.Sequential`; at the paper's sizes 61,869,664 parameters, 61,827,776 of
@@ -116,7 +116,7 @@ def xnornet(input_shape, num_classes, *, method="bop"):
     Args:
         input_shape: (height, width, channels); the paper's is (224, 224, 3).
         num_classes: the number of classes; the paper's is 1000.
-        method: "bop" or "latent".
+        method: "bop", "latent" or "leaking".
 
     Returns:
         A `tf.keras.Sequential`; at the paper's sizes 62,406,432 parameters, 58,236,928 of
@@ -167,7 +167,7 @@ def birealnet(input_shape, num_classes, *, method="bop"):
     Args:
         input_shape: (height, width, channels); the paper's is (224, 224, 3).
         num_classes: the number of classes; the paper's is 1000.
-        method: "bop" or "latent".
+        method: "bop", "latent" or "leaking".
 
     Returns:
         A `tf.keras.Model`; at the paper's sizes 11,699,112 parameters, 10,985,472 of them
@@ -249,6 +249,13 @@ def _binary_kernel(method, latent_initializer="glorot_uniform"):
             "kernel_quantizer": SteSign(),
             "kernel_constraint": "weight_clip",
             "kernel_initializer": latent_initializer,
+            "use_bias": False,
+        }
+    if method == "leaking":
+        # No window in the weights' estimator and no clipping: the derivation of Bop needs that.
+        return {
+            "kernel_quantizer": SteSign(clip_value=None),
+            "kernel_initializer": RandomSign(size=1e-20),
             "use_bias": False,
         }
     raise ConfigError(f"unknown method {method!r}; choose one of: {', '.join(METHODS)}.")

@@ -8,5 +8,6 @@ from bopkit.optimizers.base import FlipOptimizer, flip
 from bopkit.optimizers.bop import Bop
 from bopkit.optimizers.bop2ndorder import Bop2ndOrder
 from bopkit.optimizers.hyper import Hyper
+from bopkit.optimizers.leaking import LeakingSGD
 
-__all__ = ["Bop", "Bop2ndOrder", "FlipOptimizer", "Hyper", "flip"]
+__all__ = ["Bop", "Bop2ndOrder", "FlipOptimizer", "Hyper", "LeakingSGD", "flip"]

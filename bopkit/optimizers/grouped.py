@@ -1,0 +1,198 @@
+"""Train two groups of variables: the binary ones by a rule, the others by one of Keras' optimizers.
+
+Everything that Keras and its callbacks ask of an optimizer is here: one step counter, the learning
+rate, saving, averages, replicas, schedules.
+"""
+
+from __future__ import annotations
+
+import copy
+import warnings
+
+from bopkit._tensorflow import find_optimizer, tf
+from bopkit.optimizers.hyper import Hyper
+from bopkit.optimizers.variables import is_binary_variable, with_gradients
+
+
+class GroupedOptimizer(tf.keras.optimizers.Optimizer):
+    """Update the binary variables by `update_step`, and all others by `fp_optimizer`.
+
+    Args:
+        fp_optimizer: a `tf.keras.optimizers.Optimizer`, or its name.
+        name: the optimizer's name; `None` for its class's.
+        **hypers: the hyperparameters that the class declares, each a float or a
+            `LearningRateSchedule` of the step.
+
+    Raises:
+        ValueError: a hyperparameter is out of range or NaN; at an update: no variable has a
+            gradient.
+        TypeError: `fp_optimizer` is not an optimizer of Keras 2's current kind, or a
+            hyperparameter is none of the class's; at an update: a binary variable's gradient is
+            sparse.
+    """
+
+    def __init__(self, fp_optimizer, *, name=None, **hypers):
+        self.fp_optimizer = find_optimizer(fp_optimizer)  # first: Keras asks for its counter next
+        super().__init__(name=name or type(self).__name__, weight_decay=None, jit_compile=False)
+        own = Hyper.declared(type(self))
+        if hypers.keys() != own.keys():
+            raise TypeError(
+                f"{type(self).__name__} has the hyperparameters {', '.join(own)}; got "
+                f"{', '.join(hypers) or 'none'}."
+            )
+        self._hypers = {name: own[name].make(value) for name, value in hypers.items()}
+
+    def _create_iteration_variable(self):
+        # One step counter for both optimizers, so that every schedule follows it.
+        self._iterations = self.fp_optimizer.iterations
+        self._variables.append(self._iterations)
+
+    def build(self, var_list):
+        """Create what is kept of the variables of both groups.
+
+        Args:
+            var_list: all trainable variables of the model.
+        """
+        binary = [v for v in var_list if is_binary_variable(v)]
+        if not binary:
+            warnings.warn(
+                f"{type(self).__name__} found no binary variable among the trainable ones, so "
+                f"{self.fp_optimizer.name} trains them all: if binary layers are frozen, this is "
+                "right; otherwise mark the layers to flip with "
+                "kernel_quantizer=larq.quantizers.NoOp(precision=1).",
+                stacklevel=2,
+            )
+        super().build(binary)
+        self.fp_optimizer.build([v for v in var_list if not is_binary_variable(v)])
+
+    def update_step(self, gradient, variable):
+        """Update one binary variable; for a subclass to define."""
+        raise NotImplementedError
+
+    def apply_gradients(
+        self, grads_and_vars, name=None, skip_gradients_aggregation=False, **kwargs
+    ):
+        """Update the binary variables, and hand the others to `fp_optimizer`.
+
+        Args:
+            grads_and_vars: pairs of gradient and variable, each gradient of its variable's
+                shape.
+            name: a name scope for the operations.
+            skip_gradients_aggregation: true where the gradients have been summed over the
+                replicas already.
+            **kwargs: `experimental_aggregate_gradients`, the opposite of
+                `skip_gradients_aggregation`, as older code passes it.
+
+        Returns:
+            The step counter.
+        """
+        grads_and_vars = list(grads_and_vars)
+        for gradient, variable in grads_and_vars:
+            if isinstance(gradient, tf.IndexedSlices) and is_binary_variable(variable):
+                raise TypeError(
+                    f"the gradient of the binary variable {variable.name} is sparse; "
+                    f"{type(self).__name__} needs every weight's gradient."
+                )
+        aggregate = kwargs.pop("experimental_aggregate_gradients", True)
+        if aggregate and not skip_gradients_aggregation:
+            grads_and_vars = self.aggregate_gradients(grads_and_vars)
+        with tf.name_scope(name or self.name), tf.init_scope():
+            self.build([variable for _, variable in grads_and_vars])
+        grads_and_vars = with_gradients(grads_and_vars)
+        binary = [pair for pair in grads_and_vars if is_binary_variable(pair[1])]
+        others = [pair for pair in grads_and_vars if not is_binary_variable(pair[1])]
+
+        def update(strategy, _):
+            for gradient, variable in binary:
+                strategy.extended.update(variable, self._update, args=(gradient,), group=False)
+            if not others:
+                self.iterations.assign_add(1)
+
+        # Before the others, which move the step counter on. Across replicas as Keras does it.
+        tf.__internal__.distribute.interim.maybe_merge_call(
+            update, self._distribution_strategy, None
+        )
+        if others:
+            self.fp_optimizer.apply_gradients(others, skip_gradients_aggregation=True)
+        return self.iterations
+
+    def _update(self, variable, gradient):
+        # A variable that is traced while its model is saved has no id; it must not change then.
+        if getattr(variable, "_unique_id", None) is not None:
+            self.update_step(gradient, variable)
+
+    @property
+    def learning_rate(self):
+        """The learning rate of `fp_optimizer`."""
+        return self.fp_optimizer.learning_rate
+
+    @learning_rate.setter
+    def learning_rate(self, value):
+        self.fp_optimizer.learning_rate = value
+
+    @property
+    def _learning_rate(self):
+        return self.fp_optimizer._learning_rate  # Keras' TensorBoard callback reads the schedule
+
+    def exclude_from_weight_decay(self, var_list=None, var_names=None):
+        """Exclude variables from the weight decay of `fp_optimizer`, as Keras' optimizers do."""
+        self.fp_optimizer.exclude_from_weight_decay(var_list, var_names)
+
+    def finalize_variable_values(self, var_list):
+        """Let `fp_optimizer` end `fit`: with `use_ema` it sets its variables to their averages."""
+        self.fp_optimizer.finalize_variable_values(
+            [v for v in var_list if not is_binary_variable(v)]
+        )
+
+    @property
+    def variables(self):
+        """The step, what this optimizer keeps, then the variables of `fp_optimizer`."""
+        own = super().variables
+        others = [v for v in self.fp_optimizer.variables if v is not self.iterations]
+        return type(own)([*own, *others])
+
+    def set_weights(self, weights):
+        """Set all variables, those of `fp_optimizer` included.
+
+        Args:
+            weights: one array for each of `variables`, in their order and of their shapes.
+
+        Raises:
+            ValueError: the optimizer has not met a model, or the number or a shape is wrong.
+        """
+        if not getattr(self, "_built", False):
+            raise ValueError("set_weights needs optimizer.build(model.trainable_variables) first.")
+        shapes = [tuple(v.shape) for v in self.variables]
+        given = [tuple(w.shape) for w in weights]
+        if shapes != given:
+            raise ValueError(f"set_weights needs arrays of the shapes {shapes}; got {given}.")
+        for variable, weight in zip(self.variables, weights, strict=True):
+            variable.assign(weight)
+
+    def load_own_variables(self, store):
+        """Set all variables from a file that Keras wrote."""
+        own, keys = len(super().variables), sorted(store.keys(), key=int)
+        if len(keys) == len(self.variables) + 1:
+            del keys[own]  # a second step counter, as files had it at first
+            store = {str(number): store[key] for number, key in enumerate(keys)}
+        super().load_own_variables(store)
+
+    def get_config(self):
+        """Return everything that `from_config` needs to make the same optimizer anew."""
+        return {
+            "name": self.name,
+            "fp_optimizer": tf.keras.optimizers.serialize(self.fp_optimizer),
+            **{name: Hyper.serialize(hyper) for name, hyper in self._hypers.items()},
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        """Make an optimizer from what `get_config` returned."""
+        config = copy.deepcopy(config)  # Keras writes into what it deserializes
+        config["fp_optimizer"] = tf.keras.optimizers.deserialize(
+            config["fp_optimizer"], custom_objects
+        )
+        for key in Hyper.declared(cls):
+            if isinstance(config[key], dict):
+                config[key] = tf.keras.optimizers.schedules.deserialize(config[key], custom_objects)
+        return cls(**config)

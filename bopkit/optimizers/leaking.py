@@ -1,0 +1,54 @@
+"""Train latent weights that leak: SGD with weight decay, which equals Bop at τ = 0."""
+
+from __future__ import annotations
+
+from bopkit._tensorflow import tf
+from bopkit.optimizers.grouped import GroupedOptimizer
+from bopkit.optimizers.hyper import Hyper
+from bopkit.rules import ranges
+
+
+@tf.keras.utils.register_keras_serializable("bopkit")
+class LeakingSGD(GroupedOptimizer):
+    r"""Train latent weights by SGD whose weight decay makes them forget.
+
+    .. math:: \tilde w_t = (1 - \gamma)\, \tilde w_{t-1} - \gamma\, g_t
+
+    for each latent weight; the forward pass sees :math:`\operatorname{sign}(\tilde w)`. All other
+    variables are updated by `fp_optimizer`. This is Keras' `SGD` with learning rate :math:`\gamma`
+    and `weight_decay` 1. Started at zero, :math:`\tilde w` is the moving average :math:`m` of Bop
+    with its sign turned, so that its signs are Bop's weights at :math:`\tau = 0`.
+
+    Args:
+        fp_optimizer: a `tf.keras.optimizers.Optimizer` for everything that is not a latent weight,
+            or its name.
+        gamma: :math:`\gamma \in (0, 1]`, the learning rate and the share that is forgotten per
+            step; a float or a `LearningRateSchedule` of the step.
+        name: the optimizer's name.
+
+    Raises:
+        ValueError: `gamma` is out of range or NaN; at an update: no variable has a gradient.
+        TypeError: `fp_optimizer` is not an optimizer of Keras 2's current kind; at an update: a
+            latent weight's gradient is sparse.
+
+    Source:
+        Section 3.2 of arXiv:1906.02107, where the latent weight is read as a moving average.
+    """
+
+    gamma = Hyper(ranges.check_gamma)
+
+    def __init__(self, fp_optimizer, gamma=1e-3, *, name="LeakingSGD"):
+        super().__init__(fp_optimizer, name=name, gamma=gamma)
+
+    def build(self, var_list):
+        """Build `fp_optimizer`; a latent weight needs nothing beside itself."""
+        if getattr(self, "_built", False):
+            return
+        super().build(var_list)
+        self._built = True
+
+    def update_step(self, gradient, variable):
+        """Update the latent weights of one layer."""
+        gamma = tf.cast(self.gamma, variable.dtype)
+        # w̃_t = (1 - γ) w̃_{t-1} - γ g_t, written with one product
+        variable.assign_sub(gamma * (variable + tf.cast(gradient, variable.dtype)))
