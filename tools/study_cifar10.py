@@ -52,12 +52,19 @@ def second_order(epochs, gamma, noises):
     }  # fmt: skip
 
 
+def leaking(epochs, gamma, share):
+    """Leaking latent weights, with the recipe's γ; the derivation says that they equal Bop's."""
+    _, settings = recipe(epochs, gamma, share)
+    return "binarynet/leaking", {k: v for k, v in settings.items() if k != "threshold"}
+
+
 # A contender: its settings, the rates that are tried, and the second number's start and trials.
 CONTENDERS = {
     "latent": (latent, (3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1), 1e-2, (1.0, 0.1, 1e-3)),
     "paper": (paper, RATES, 1e-8, (0.0, 1e-7, 1e-6)),
     "recipe": (recipe, RATES, 1e-3, (0.1, 1e-2, 1e-4)),
     "second_order": (second_order, RATES, 1.0, (0.0, 0.3, 3.0)),
+    "leaking": (leaking, RATES, 1e-3, (0.1, 1e-2, 1e-4)),
 }
 
 
