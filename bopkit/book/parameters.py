@@ -1,64 +1,72 @@
-"""What a parameterised notebook does with its parameters: converts, checks and sizes them.
+"""Read, check and size a notebook's parameters.
 
-papermill takes any name and any text: a misspelt parameter only earns a warning, and the
-`1e-8` of a YAML file arrives as a string. So the cell after the parameters calls `settings`.
+papermill takes any name and any text: it only warns of a misspelt parameter, and the `1e-8` of a
+YAML file arrives as a string. So the cell after the parameters calls `settings`.
 """
 
 from __future__ import annotations
 
+import ast
 import atexit
 import dataclasses
-import difflib
 import os
 import shutil
 import tempfile
-import types
-from collections.abc import Mapping, Sequence
+import typing
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+
+from IPython import get_ipython
 
 from bopkit import experiments
 from bopkit.book import presets
 from bopkit.data import readers
 from bopkit.data.imagenet import drawn
-from bopkit.errors import ConfigError
-from bopkit.experiments.methods import has
-
-# Where and how large; everything else that a notebook's parameters name is a hyperparameter.
-EXAMPLES = ("train_examples", "validation_examples")
-COMMON = ("dataset", "data_dir", "output_dir", "preset", "seed", "allow_cpu", *EXAMPLES)
-
-# Names that IPython itself puts beside a notebook's own.
-_IPYTHON = {"In", "Out", "get_ipython", "exit", "quit", "open"}
+from bopkit.errors import ConfigError, unknown
+from bopkit.experiments.experiment import coerce
+from bopkit.experiments.methods import has, owners
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """A notebook's parameters, read.
+    """Hold a notebook's parameters, converted and checked.
 
     Attributes:
         preset: "smoke", "laptop" or "paper".
         network: a name of `bopkit.experiments.NETWORKS`.
-        method: a name of `bopkit.experiments.experiment.METHODS`: what trains the binary weights.
+        method: a name of `bopkit.experiments.METHODS`: what trains the binary weights.
         dataset: a name of `bopkit.data.DATASETS`; None for each experiment's own.
         data_dir: where to look for the data; None for the usual places.
-        output_dir: the folder that the runs go below.
-        seed: of weights, order and augmentation.
-        train_examples, validation_examples: how many images to use; None for all.
-        allow_cpu: run the paper's settings without a GPU all the same.
-        hparams: what the parameters override, by field of `bopkit.experiments.Experiment`.
+        output_dir: the folder that holds the folders of the runs.
+        seed: of the weights, the order and the augmentation; of several seeds the first.
+        train_examples: the number of training images; None for all.
+        validation_examples: the number of validation images; None for all.
+        allow_cpu: whether to run the paper's settings without a GPU.
+        seeds: the number of seeds of a sweep.
+        jobs: the number of runs of a sweep at once; None for the default.
+        scheduler: the address of a Dask scheduler that trains a sweep; None for this machine.
+        gammas: the values of γ in a sweep; None for the paper's.
+        thresholds: the values of τ in a sweep; None for the paper's.
+        hparams: the hyperparameters that the parameters override, by field of
+            `bopkit.experiments.Experiment`.
     """
 
-    preset: str
-    network: str
-    method: str
-    dataset: str | None
-    data_dir: str | None
-    output_dir: Path
-    seed: int
-    train_examples: int | None
-    validation_examples: int | None
-    allow_cpu: bool
-    hparams: Mapping[str, object]
+    preset: str = "smoke"
+    network: str = "binarynet"
+    method: str = "bop"
+    dataset: str | None = None
+    data_dir: str | None = None
+    output_dir: Path | None = None
+    seed: int = 0
+    train_examples: int | None = None
+    validation_examples: int | None = None
+    allow_cpu: bool = False
+    seeds: int = 1
+    jobs: int | None = None
+    scheduler: str | None = None
+    gammas: Sequence | None = None
+    thresholds: Sequence | None = None
+    hparams: Mapping[str, object] = dataclasses.field(default_factory=dict)
 
     def __str__(self):
         changed = ", ".join(f"{key} = {value}" for key, value in self.hparams.items())
@@ -70,13 +78,14 @@ class Settings:
         return f"preset {self.preset}: {data}, seed {self.seed}; {changed or 'nothing overridden'}"
 
     def experiment(self, name: str) -> experiments.Experiment:
-        """An experiment at the preset's size, with the overrides that apply to its method.
+        """Take an experiment at the preset's size, with the overrides that apply to its method.
 
         Args:
             name: as `bopkit.experiments.get` takes it.
 
         Returns:
-            The experiment; what its method does not have (γ, τ, σ for latent weights) is left out.
+            The experiment, without the overrides that its method does not have (γ, τ and σ for
+            latent weights).
 
         Raises:
             ConfigError: a hyperparameter is out of range.
@@ -86,10 +95,10 @@ class Settings:
         return presets.resize(experiment, self.preset, own)
 
     def options(self, experiment: experiments.Experiment) -> dict:
-        """The keyword arguments of `bopkit.train` that these settings decide.
+        """Collect the keyword arguments of `bopkit.train` that these settings decide.
 
-        Preset `smoke` wants no ImageNet: where no `data_dir` is given, a few drawn pictures go
-        through the same preparation as the real archives.
+        Preset `smoke` needs no ImageNet: without a `data_dir`, a few drawn pictures go through the
+        same preparation as the real archives.
 
         Raises:
             ConfigError: preset `paper`, no GPU, and no `allow_cpu`.
@@ -113,101 +122,104 @@ class Settings:
         }
 
 
+DEFAULTS = {f.name: f.default for f in dataclasses.fields(Settings) if f.name != "hparams"}
+HPARAMS = [
+    f.name for f in dataclasses.fields(experiments.Experiment) if f.name not in experiments.FIXED
+]
+
+
 def settings(
     parameters: Mapping[str, object],
     name: str,
     *,
     networks: Sequence[str] = ("binarynet",),
     methods: Sequence[str] = ("bop",),
-    extra: Sequence[str] = (),
 ) -> Settings:
     """Read the parameters of a notebook.
 
     Args:
-        parameters: the notebook's `globals()`, right after the cell of parameters.
+        parameters: values by name. A notebook gives its `globals()`; only the names count that its
+            own cell of parameters sets, or the one that papermill adds.
         name: the notebook's, for the folder of its runs.
-        networks: what its parameter `network` may be; with one alone it has no such parameter.
-        methods: what its parameter `method` may be, likewise.
-        extra: parameters of this notebook alone, which it reads itself.
+        networks: what its parameter `network` may be; the first is the default.
+        methods: what its parameter `method` may be; the first is the default.
 
     Returns:
         The settings, checked.
 
     Raises:
         ConfigError: a parameter is unknown (a misspelling), of another type, or out of range.
+
+    Example:
+        >>> found = settings({"preset": "laptop", "seed": "3"}, "cifar10")
+        >>> found.dataset, found.seed, found.experiment("binarynet/bop").epochs
+        ('fashion_mnist', 3, 10)
     """
-    given = {
-        key: value
-        for key, value in parameters.items()
-        if not key.startswith("_")
-        and key not in _IPYTHON
-        and not isinstance(value, types.ModuleType | types.FunctionType | type)
-    }
-    every = [field.name for field in dataclasses.fields(experiments.Experiment)]
-    hparams = [field for field in every if field not in experiments.FIXED]
-    known = [*COMMON, *hparams, *extra]
-    known += [name for name, of in (("network", networks), ("method", methods)) if len(of) > 1]
-    for key in given:
-        if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            hint = f"; did you mean {near[0]}?" if near else "."
-            raise ConfigError(f"this notebook has no parameter {key!r}{hint}")
-    preset = _choose("preset", given.get("preset", "smoke"), presets.PRESETS)
-    method = _choose("method", given.get("method", methods[0]), methods)
-    _check_types(given)
-    network = experiments.check_network(given.get("network", networks[0]), networks)
-    stands_for = experiments.get(f"{network}/bop").dataset
-    data = presets.PRESETS[preset].get(stands_for, {}).get("data", {})
+    own, added = _names_in_cells() if get_ipython() else (parameters, ())
+    for names, known in ((own, DEFAULTS), (added, own)):
+        for key in names:
+            if key not in known and key not in HPARAMS:
+                raise ConfigError(unknown("parameter", key, dict.fromkeys([*known, *HPARAMS])))
+    given = {key: parameters[key] for key in [*own, *added]}
+    given = {key: value for key, value in given.items() if value is not None}
+    hparams = {key: given.pop(key) for key in HPARAMS if key in given}
+    kinds = typing.get_type_hints(Settings) | {"output_dir": str}
+    read = DEFAULTS | {"network": networks[0], "method": methods[0]}
+    for key, value in given.items():
+        read[key] = coerce(
+            key, os.fspath(value) if isinstance(value, os.PathLike) else value, kinds[key]
+        )
+    for key, known in (("preset", presets.PRESETS), ("method", methods)):
+        if read[key] not in known:
+            raise ConfigError(unknown(key, read[key], known))
+    for key in ("seeds", "jobs"):
+        if read[key] is not None and read[key] < 1:
+            raise ConfigError(f"{key} must be at least 1; got {read[key]}.")
     for key in hparams:
-        if given.get(key) is not None and not has(method, key):
+        if not has(read["method"], key):
             raise ConfigError(
-                f"{key} is a hyperparameter of bop2ndorder, and method is {method}: give both, or "
-                "neither."
+                f"{key} is a hyperparameter of {' and '.join(owners(key))}, and method is "
+                f"{read['method']}: give both, or neither."
             )
-    dataset = given.get("dataset") or data.get("dataset")
+    if read["dataset"] is not None:
+        readers.check_name(read["dataset"])
+    experiments.check_seed(read["seed"])
+    read["network"] = experiments.check_network(read["network"], networks)
+    stands_for = experiments.get(f"{read['network']}/bop").dataset
+    data = presets.PRESETS[read["preset"]].get(stands_for, {}).get("data", {})
     # The preset's numbers of images are for its own data set; of another, all of it.
-    sizes = data if dataset == data.get("dataset") else {}
-    examples = {key: sizes.get(key) if given.get(key) is None else given[key] for key in EXAMPLES}
-    for key, value in examples.items():
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
-            raise ConfigError(f"{key} must be a whole number; got {value!r}.")
-    output_dir = given.get("output_dir")
-    if output_dir is None and preset == "smoke":
+    if read["dataset"] in (None, data.get("dataset")):
+        read |= {key: value for key, value in data.items() if read[key] is None}
+    if read["output_dir"] is None and read["preset"] == "smoke":
         # A fresh folder: a smoke run shows what the code does now, not what it did once. It goes
         # with the kernel, because a network of 60 million weights leaves a gigabyte there.
-        output_dir = tempfile.mkdtemp(prefix=f"bopkit-{name}-")
-        atexit.register(shutil.rmtree, output_dir, ignore_errors=True)
-    return Settings(
-        preset=preset,
-        network=network,
-        method=method,
-        dataset=dataset,
-        data_dir=given.get("data_dir"),
-        output_dir=Path(output_dir or f"runs/{name}-{preset}"),
-        seed=experiments.check_seed(given.get("seed", 0)),
-        **examples,
-        allow_cpu=given.get("allow_cpu") or False,
-        hparams={key: given[key] for key in hparams if given.get(key) is not None},
-    )
+        read["output_dir"] = tempfile.mkdtemp(prefix=f"bopkit-{name}-")
+        atexit.register(shutil.rmtree, read["output_dir"], ignore_errors=True)
+    read["output_dir"] = Path(read["output_dir"] or f"runs/{name}-{read['preset']}")
+    return Settings(**read, hparams=hparams)
 
 
-def _choose(name, value, known):
-    if not isinstance(value, str) or value not in known:
-        near = difflib.get_close_matches(str(value), known, n=1)
-        hint = f"; did you mean {near[0]}?" if near else "."
-        raise ConfigError(f"{name} must be one of: {', '.join(known)}; got {value!r}{hint}")
-    return value
+def _names_in_cells() -> tuple[Iterable[str], Iterable[str]]:
+    """The names that a notebook's cell of parameters sets, and those that papermill's cell sets.
 
-
-def _check_types(given):
-    for key in ("dataset", "data_dir", "output_dir", "network"):
-        if not isinstance(given.get(key), str | os.PathLike | None):
-            raise ConfigError(f"{key} must be text; got {given[key]!r}.")
-    if given.get("dataset") is not None:
-        readers.check_name(given["dataset"])
-    if not isinstance(given.get("allow_cpu"), bool | None):
-        # The text "false" of a YAML file would count as yes.
-        raise ConfigError(f"allow_cpu must be true or false; got {given['allow_cpu']!r}.")
+    A misspelt name is a variable like any other. But papermill sets it in a cell of its own, which
+    begins with "# Parameters"; the cell of parameters is the one that sets `preset`. A cell that
+    was run again counts as it is now.
+    """
+    variables = get_ipython().user_ns
+    own, added = [key for key in [*DEFAULTS, *HPARAMS] if key in variables], []
+    for source in variables["In"]:  # empty where cells are run without a history, as nbval does
+        try:
+            nodes = list(ast.walk(ast.parse(source)))
+        except SyntaxError:  # such a cell was not run either
+            continue
+        stored = (n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store))
+        names = list(dict.fromkeys(stored))
+        if source.startswith("# Parameters\n"):
+            added = names
+        elif "preset" in names:
+            own = names
+    return own, added
 
 
 def _require_gpu():

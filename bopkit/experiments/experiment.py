@@ -69,7 +69,7 @@ class _Settings:
 
     @property
     def kernels(self) -> str:
-        """How `bopkit.models` makes the binary kernels: "bop" for a flip rule, or "latent"."""
+        """How `bopkit.models` makes the binary kernels: the `method` of its functions."""
         return methods.METHODS[self.method].kernels
 
     def _check_rule(self):
@@ -168,7 +168,7 @@ def override(experiment: Experiment, values: Mapping[str, object]) -> Experiment
         if field not in known:
             raise ConfigError(unknown("hyperparameter", field, known))
         if value is not None:
-            changes[field] = _coerce(field, value, hints[field])
+            changes[field] = coerce(field, value, hints[field])
     return dataclasses.replace(experiment, **changes)
 
 
@@ -202,12 +202,32 @@ def parse_hparams(text: str) -> dict[str, str]:
     return pairs
 
 
-def _coerce(field, value, hint):
-    """`value` as the type of its field; 'none' where the field may be empty."""
-    types_ = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
-    if isinstance(value, str) and value == "none" and types.NoneType in types_:
+def coerce(field: str, value: object, hint: object) -> object:
+    """Read a value as the type of its field.
+
+    Args:
+        field: the field's name, for the message.
+        value: a value of that type, or text that spells one; "none" where the field may be empty.
+        hint: the field's type: bool, int, float, str, or one of them or None. A value of any other
+            type is returned as it is.
+
+    Returns:
+        The value.
+
+    Raises:
+        ConfigError: the value is of another type.
+
+    Example:
+        >>> coerce("gamma", "1e-3", float | None), coerce("epochs", 3.0, int)
+        (0.001, 3)
+    """
+    kinds = typing.get_args(hint) or (hint,)
+    if isinstance(value, str) and value == "none" and types.NoneType in kinds:
         return None
-    kind = next(t for t in types_ if t is not types.NoneType)
+    kind = next(kind for kind in kinds if kind is not types.NoneType)
+    nouns = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
+    if kind not in nouns:
+        return value
     try:
         if kind is str:
             if not isinstance(value, str):
@@ -222,5 +242,4 @@ def _coerce(field, value, hint):
             raise ValueError
         return kind(number)
     except (KeyError, TypeError, ValueError, OverflowError):
-        noun = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}[kind]
-        raise ConfigError(f"{field} must be {noun}; got {value!r}.") from None
+        raise ConfigError(f"{field} must be {nouns[kind]}; got {value!r}.") from None

@@ -308,7 +308,7 @@ def test_hparams_text_is_parsed_or_refused(text):
         sweep.parse_lines([text])
 
 
-PARAMETERS = st.sampled_from([*parameters.COMMON, "network", "gamma", "epochs"]) | FIELDS
+PARAMETERS = st.sampled_from([*parameters.DEFAULTS, "gamma", "epochs"]) | FIELDS
 
 
 @fuzz
