@@ -110,18 +110,22 @@ class _Settings:
             )
 
     def _check_schedules(self):
-        """Refuses rates that float32 makes 0 on the way, though it can hold both ends."""
-        if self.gamma_decay_rate is not None:
-            last = self.gamma * self.gamma_decay_rate ** (
-                (self.epochs - 1) // self.gamma_decay_epochs
-            )
-            if last < ranges.SMALLEST:
-                raise ConfigError(
-                    f"gamma decays to {last:.2g} by epoch {self.epochs}, and what is below "
-                    f"{ranges.SMALLEST:.2g} is 0 in float32; give a gamma_decay_rate nearer to 1, "
-                    "or more gamma_decay_epochs."
-                )
-        for name in ("gamma", "sigma", "learning_rate"):
+        """Refuse rates that float32 makes 0 on the way, though it can hold both ends."""
+        positive = ["learning_rate"]
+        for rate in methods.METHODS[self.method].rates:
+            if not rate.may_be_zero:
+                positive.append(rate.name)
+            factor = getattr(self, f"{rate.name}_decay_rate", None)
+            if factor is not None:
+                every = getattr(self, f"{rate.name}_decay_epochs")
+                last = getattr(self, rate.name) * factor ** ((self.epochs - 1) // every)
+                if last < ranges.SMALLEST:
+                    raise ConfigError(
+                        f"{rate.name} decays to {last:.2g} by epoch {self.epochs}, and what is "
+                        f"below {ranges.SMALLEST:.2g} is 0 in float32; give a "
+                        f"{rate.name}_decay_rate nearer to 1, or more {rate.name}_decay_epochs."
+                    )
+        for name in positive:
             start, end = getattr(self, name), getattr(self, f"{name}_end")
             # A schedule takes the difference of the two first.
             if end is not None and np.float32(start) - np.float32(end) + np.float32(end) <= 0:

@@ -32,6 +32,15 @@ class Rate:
     decays: bool = False
 
     @property
+    def may_be_zero(self) -> bool:
+        """Whether 0 is in range."""
+        try:
+            self.check(0.0, self.name)
+        except ValueError:
+            return False
+        return True
+
+    @property
     def fields(self) -> dict[str, type]:
         """The experiment's fields for this rate, with their types."""
         found = {self.name: float, f"{self.name}_end": float}
