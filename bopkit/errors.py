@@ -87,4 +87,5 @@ def as_our_error(kind: type[BopkitError], message: str) -> Iterator[None]:
     except BopkitError:
         raise
     except Exception as error:
-        raise kind(message.format(one_line(error))) from error
+        # Not `format`: a path in the message may hold braces.
+        raise kind(message.replace("{}", one_line(error))) from error
