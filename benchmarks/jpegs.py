@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from benchmarks.timing import in_turn, ratio, summary
 from bopkit import data
-from bopkit.data.imagenet import drawn, pipeline
+from bopkit.data.imagenet import crops, drawn
 
 BATCH = 64
 EPOCHS = 6  # over the images, each time the pipeline is measured
@@ -80,8 +80,8 @@ def plain(sample: data.Data) -> Callable[[], float]:
         image = tf.io.decode_and_crop_jpeg(jpeg, window, channels=3)
         image = tf.compat.v1.image.resize_bicubic([image], (224, 224))[0]
         image = tf.image.random_flip_left_right(image)
-        image = (image - pipeline.MEAN) / pipeline.STANDARD_DEVIATION
-        return image, tf.one_hot(example["label"], pipeline.NUM_CLASSES)
+        image = (image - crops.MEAN) / crops.STANDARD_DEVIATION
+        return image, tf.one_hot(example["label"], sample.num_classes)
 
     batches = (
         tf.data.TFRecordDataset(sample._train_files[0])

@@ -43,7 +43,7 @@ def noise(
     random = np.random.default_rng(0)
     images = random.integers(0, 256, (count, *shape), np.uint8)
     halves = (images, random.integers(0, 10, count)), (images[:256], random.integers(0, 10, 256))
-    return InMemory("noise", *halves, None, None, preprocess)
+    return InMemory("noise", *halves, None, None, preprocess, num_classes=10)
 
 
 def make_loop(

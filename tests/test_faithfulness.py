@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from bopkit import data, experiments, models
 from bopkit.data import memory
-from bopkit.data.imagenet import pipeline
+from bopkit.data.imagenet import crops
 from bopkit.models.initializers import RandomSign
 from bopkit.optimizers import Bop
 from bopkit.training import build
@@ -437,9 +437,8 @@ def numbered(count):
     """A set whose images say which they are."""
     number = np.arange(count)
     images = np.stack([number // 256, number % 256], axis=1).astype(np.uint8).reshape(-1, 1, 1, 2)
-    return memory.InMemory(
-        "digits", (images, number % 10), (images[:1], number[:1]), None, None, "default"
-    )
+    halves = (images, number % 10), (images[:1], number[:1])
+    return memory.InMemory("digits", *halves, None, None, "default", num_classes=10)
 
 
 def test_everyone_is_left_out_equally_often():
@@ -483,9 +482,7 @@ def test_normalization_is_the_released_one_up_to_rounding():
     """x · (1/σ) - μ/σ on whole rows, for their (x - μ) / σ."""
     random = np.random.default_rng(0)
     images = random.uniform(-20, 275, (2, 16, 16, 3)).astype(np.float32)
-    made = object.__new__(pipeline.ImageNet)
-    made.image_shape = (16, 16, 3)
-    found = np.stack([made._normalize(tf.constant(image)) for image in images])
+    found = np.stack([crops.normalize(tf.constant(image)) for image in images])
     mean, deviation = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
     wanted = (images.astype(float) - 255 * np.array(mean)) / (255 * np.array(deviation))
     assert np.abs(found - wanted).max() < 2e-6

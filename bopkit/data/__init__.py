@@ -1,15 +1,18 @@
-"""Image classification sets as `tf.data` pipelines, in a fixed order under a seed.
+"""Load image classification sets as `tf.data` pipelines, in an order that the seed fixes.
 
-    data = load("fashion_mnist", image_size=32, channels=3, preprocess="resize_and_flip")
-    for images, labels in data.train_batches(100, seed=0, epochs=3): ...
+The batch at (epoch, step) depends on (seed, epoch, step) alone. So a run that resumes at any step
+continues the same sequence, and workers that share a batch see what one worker would have seen.
 
-The batch at (epoch, step) depends on (seed, epoch, step) alone. So a run that starts again at any
-step continues the very same sequence, and workers that share a batch see what one would have seen.
+Example:
+    >>> digits = load("digits", image_size=16, channels=3, preprocess="resize_and_flip")
+    >>> digits.image_shape, digits.num_classes, digits.steps_per_epoch(100)
+    ((16, 16, 3), 10, 14)
+    >>> for images, labels in digits.train_batches(100, seed=0, epochs=1):
+    ...     assert images.shape == (100, 16, 16, 3) and labels.shape == (100, 10)
 """
 
 from __future__ import annotations
 
-import difflib
 import os
 from typing import TYPE_CHECKING
 
@@ -17,13 +20,13 @@ import numpy as np
 
 from bopkit.data import readers
 from bopkit.data.checks import check_examples, check_holdout, is_whole
-from bopkit.data.readers import DATASETS
-from bopkit.errors import DataError
+from bopkit.data.readers import DATASETS, DataSet
+from bopkit.errors import DataError, unknown
 
 if TYPE_CHECKING:
     from bopkit.data.base import Data
 
-__all__ = ["DATASETS", "PREPROCESS", "load"]
+__all__ = ["DATASETS", "PREPROCESS", "DataSet", "load"]
 
 PREPROCESS = ("default", "resize_and_flip")
 
@@ -39,70 +42,73 @@ def load(
     validation_examples: int | None = None,
     holdout: int = 0,
 ) -> Data:
-    """Finds a data set and prepares its two halves for batching.
+    """Load a data set and make its training and validation half ready for batching.
 
     - `digits`: 8x8 grayscale, ships with scikit-learn. 1,437 training and 360 validation images,
-      split once and for all: shuffled, stratified by class (scikit-learn, `random_state=0`).
-    - `fashion_mnist`: 28x28 grayscale, 60,000 / 10,000 (Xiao et al. 2017, arXiv:1708.07747).
-      Looked for in `data_dir`; without it in `$BOPKIT_DATA_DIR`, in Debian's folder, and then
-      downloaded by Keras.
-    - `cifar10`: 32x32 RGB, 50,000 / 10,000, through TFDS, from `data_dir`, `$BOPKIT_DATA_DIR` or
-      TFDS's own folder; downloaded if it is not there.
-    - `imagenet2012`: the folder that TFDS prepared, in the same three places (see
+      in a stratified split that never changes (scikit-learn, `random_state=0`).
+    - `fashion_mnist`: 28x28 grayscale, 60,000 / 10,000 (Xiao et al. 2017, arXiv:1708.07747), from
+      its authors' four files in `data_dir`. Without `data_dir`, `load` looks in
+      `$BOPKIT_DATA_DIR` and in Debian's folder, and then has Keras download the files.
+    - `cifar10`: 32x32 RGB, 50,000 / 10,000, from its authors' binary files or as TFDS prepared it,
+      in `data_dir`, `$BOPKIT_DATA_DIR` or TFDS's own folder. TFDS downloads it if it is not there.
+    - `imagenet2012`: as TFDS prepared it, in one of the same three folders (see
       `bopkit.data.imagenet.pipeline`).
 
     Args:
         name: one of `DATASETS`.
-        data_dir: folder to read from (or, for `cifar10`, to download to), and no other.
-        image_size: side in pixels of the images that the network sees; None: as they are, and 224
-            for ImageNet. Resized bilinearly (ImageNet: bicubically), after the augmentation.
-        channels: 3 replicates a grayscale image; None leaves the channels alone.
+        data_dir: the only folder to read from (or, for `cifar10`, to download to).
+        image_size: side in pixels of the images that the network sees; None: the set's own, and
+            224 for ImageNet. Images are resized bilinearly (ImageNet: bicubically), after the
+            augmentation.
+        channels: 3 repeats a grayscale image three times; None keeps the set's own channels.
         preprocess: "default" scales (x / 127.5 - 1; ImageNet: see `bopkit.data.imagenet.pipeline`);
-            "resize_and_flip" adds random crops of the padded image and flips in training.
-        train_examples: take only the first so many; the files' order is fixed and mixes classes.
-        validation_examples: likewise.
-        holdout: if above 0, validate on this many training images (the last of a permutation
-            that never changes), train on the others, and leave the test set unread: for choosing
-            hyperparameters.
+            "resize_and_flip" adds random crops of the padded image and random flips in training.
+        train_examples: number of training images to take, from the first on; the order of the
+            files is fixed and mixes the classes. None: all.
+        validation_examples: number of validation images to take. None: all.
+        holdout: number of training images to validate on (the last of a permutation that never
+            changes). The other images are trained on and the test set is not read: use this to
+            choose hyperparameters. 0: validate on the test set.
 
     Returns:
-        The set, of which `train_batches` and `validation_batches` make pipelines.
+        The set; its `train_batches` and `validation_batches` make pipelines.
 
     Raises:
-        DataError: if the data or an argument is not as it must be.
+        DataError: if an argument is wrong, or the data is missing or damaged.
     """
     readers.check_name(name)
     if preprocess not in PREPROCESS:
-        near = difflib.get_close_matches(str(preprocess), PREPROCESS, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else "."
-        raise DataError(
-            f"preprocess must be one of {', '.join(PREPROCESS)}, not {preprocess!r}{hint}"
-        )
+        raise DataError(unknown("preprocess", preprocess, PREPROCESS))
     if image_size is not None and not (is_whole(image_size) and image_size >= 1):
         raise DataError(f"image_size must be a whole number of at least 1 pixel, not {image_size}.")
     if data_dir is not None and not isinstance(data_dir, str | os.PathLike):
         raise DataError(f"data_dir must name a folder, not {data_dir!r}.")
-    if name == "imagenet2012":
-        from bopkit.data.imagenet import pipeline
-
-        return pipeline.load(
-            data_dir, image_size, channels, preprocess, train_examples, validation_examples, holdout
+    row = DATASETS[name]
+    if row.stream is not None:
+        return row.stream(
+            row.num_classes,
+            data_dir=data_dir,
+            image_size=image_size,
+            channels=channels,
+            preprocess=preprocess,
+            train_examples=train_examples,
+            validation_examples=validation_examples,
+            holdout=holdout,
         )
 
     from bopkit.data.memory import InMemory
 
-    read = readers.READERS[name]
-    train = read("train", data_dir)
+    train = row.read("train", data_dir)
     fingerprint = {"train": readers.fingerprint(*train)}
     check_holdout(name, holdout, len(train[0]))
     if holdout:
-        # RandomState's streams are frozen across NumPy versions: the same images for ever.
+        # RandomState's streams are frozen across NumPy versions: these images never change.
         order = np.random.RandomState(0).permutation(len(train[0]))
         train, validation = (
             tuple(array[part] for array in train) for part in (order[:-holdout], order[-holdout:])
         )
     else:
-        validation = read("test", data_dir)
+        validation = row.read("test", data_dir)
         fingerprint["test"] = readers.fingerprint(*validation)
     train_examples = check_examples("train_examples", train_examples, len(train[0]))
     validation_examples = check_examples(
@@ -115,6 +121,7 @@ def load(
         image_size,
         channels,
         preprocess,
+        num_classes=row.num_classes,
     )
     loaded.fingerprint = fingerprint
     return loaded

@@ -1,4 +1,4 @@
-"""What every set of images can do: batches of a global order, shared between workers."""
+"""Make batches of a global order from a set of images, shared between workers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from bopkit.errors import DataError
 
 
 class Data:
-    """A training and a validation set of images, ready to be batched. Made by `load`.
+    """Hold a training and a validation set of images, ready to be batched. Made by `load`.
 
     Attributes:
         name: one of `DATASETS`.
@@ -16,7 +16,7 @@ class Data:
         image_shape: (height, width, channels) of an image as the network sees it.
         train_examples, validation_examples: how many images each of the two sets holds.
         preprocess: name of the preprocessing.
-        fingerprint: by split that was read, the SHA-256 of its images and labels in full; empty
+        fingerprint: per split that was read, the SHA-256 of its images and labels in full; empty
             for ImageNet.
     """
 
@@ -40,7 +40,7 @@ class Data:
         self.fingerprint = {}
 
     def steps_per_epoch(self, batch_size: int) -> int:
-        """Full batches in one epoch; the examples left over differ from epoch to epoch.
+        """Count the full batches per epoch; the examples left over differ from epoch to epoch.
 
         Raises:
             DataError: if the training set does not fill one batch.
@@ -62,21 +62,21 @@ class Data:
         start_step: int = 0,
         shard: tuple[int, int] = (0, 1),
     ) -> tf.data.Dataset:
-        """Shuffled, augmented batches of all epochs, in one pipeline that is never rebuilt.
+        """Make the shuffled, augmented batches of all epochs, in a single pipeline.
 
         Args:
             batch_size: size of the global batch, over all workers.
-            seed: of the order and of the augmentation; nothing else influences them.
-            epochs: where the sequence ends: epochs `start_epoch` to `epochs - 1` are produced.
+            seed: of the order and of the augmentation, which depend on nothing else.
+            epochs: where the sequence ends; the last epoch is `epochs - 1`.
             start_epoch: where to begin.
-            start_step: where to begin in that epoch. What lies before is skipped undecoded, and
-                what follows equals the uninterrupted sequence bit for bit.
+            start_step: where to begin in that epoch. The batches before it are not decoded, and
+                those that follow equal the uninterrupted sequence bit for bit.
             shard: (index, count): worker `index` of `count` gets every count-th example of each
                 global batch, beginning with the index-th.
 
         Returns:
             A dataset of (images, labels): float32 (batch_size / count, height, width, channels)
-            and one-hot float32 (batch_size / count, num_classes); `steps_per_epoch` an epoch.
+            and one-hot float32 (batch_size / count, num_classes), `steps_per_epoch` per epoch.
 
         Raises:
             DataError: if the batch is larger than the set, or not divisible by the shard count.
@@ -92,15 +92,16 @@ class Data:
     def validation_batches(
         self, batch_size: int, *, shard: tuple[int, int] = (0, 1)
     ) -> tf.data.Dataset:
-        """The whole validation set in its fixed order, the last partial batch included.
+        """Make batches of the whole validation set, in an order that is always the same.
 
         Args:
             batch_size: size of the global batch, over all workers.
-            shard: as in `train_batches`. Every worker gets the same number of batches; where the
-                last holds fewer examples than there are workers, some of them get an empty one.
+            shard: as in `train_batches`. Every worker gets the same number of batches. If the last
+                batch holds fewer examples than there are workers, some workers get an empty one.
 
         Returns:
-            A dataset of (images, labels) as in `train_batches`, to be iterated as often as needed.
+            A dataset of (images, labels) as in `train_batches`, to be iterated as often as needed;
+            its last batch may hold fewer images.
 
         Raises:
             DataError: if `batch_size` is below 1 or not divisible by the shard count.
@@ -109,14 +110,14 @@ class Data:
         return _finish(self._validation(batch_size, index, count))
 
     def find_damaged(self, *where: int) -> str | None:
-        """Which image cannot be decoded, once TensorFlow has said that one cannot.
+        """Name the image that TensorFlow could not use, once it has said that there is one.
 
         Args:
-            *where: batch_size, seed, epoch and step, to look at the training images from there to
-                the end of the epoch; none of them, to look at the validation images.
+            *where: batch_size, seed, epoch and step, to look at the training images from that step
+                to the end of the epoch; nothing, to look at the validation images.
 
         Returns:
-            A sentence with the image's name and what to do; None where none is found.
+            A sentence with the image's name and what to do; None if every image is in order.
         """
         return None  # arrays were decoded when they were read
 
@@ -149,7 +150,7 @@ def _check_shard(shard: tuple[int, int], batch_size: int) -> tuple[int, int]:
 
 
 def _finish(batches: tf.data.Dataset) -> tf.data.Dataset:
-    """Prefetches; and tells a distribution strategy that the batches are a worker's own already."""
+    """Prefetch, and tell a distribution strategy that the batches are already one worker's own."""
     options = tf.data.Options()
     options.deterministic = True
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF

@@ -1,6 +1,9 @@
-"""Check how much of a set is asked for. No TensorFlow here."""
+"""Check what is asked for: how much of a set, and from which folder. No TensorFlow here."""
 
 from __future__ import annotations
+
+import os
+from pathlib import Path
 
 import numpy as np
 
@@ -8,7 +11,16 @@ from bopkit.errors import DataError
 
 
 def check_examples(argument: str, wanted: int | None, available: int) -> int:
-    """How many examples to take: all, or as many as wanted if there are so many."""
+    """Return how many examples to take: `wanted`, or all of them for None.
+
+    Args:
+        argument: name of the argument that holds `wanted`, for the error.
+        wanted: how many examples the caller asked for.
+        available: how many examples the set holds.
+
+    Raises:
+        DataError: if `wanted` is not between 1 and `available`.
+    """
     if wanted is None:
         return available
     if not (is_whole(wanted) and 1 <= wanted <= available):
@@ -19,7 +31,11 @@ def check_examples(argument: str, wanted: int | None, available: int) -> int:
 
 
 def check_holdout(name: str, holdout: int, available: int) -> None:
-    """Refuses to hold out more training examples than leave one to train on."""
+    """Refuse to hold out so many training examples that none is left to train on.
+
+    Raises:
+        DataError: if `holdout` is not between 0 and `available` - 1.
+    """
     if not (is_whole(holdout) and 0 <= holdout < available):
         raise DataError(
             f"holdout must be at least 0 and below the {available} training examples of {name}, "
@@ -27,6 +43,26 @@ def check_holdout(name: str, holdout: int, available: int) -> None:
         )
 
 
-def is_whole(value) -> bool:
-    """Whether a value is a whole number, which true and false are not."""
+def is_whole(value: object) -> bool:
+    """Tell whether a value is a whole number, which true and false are not.
+
+    Example:
+        >>> is_whole(3), is_whole(3.0), is_whole(True)
+        (True, False, False)
+    """
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+def folder(path: str | os.PathLike) -> Path:
+    """Replace ~ and ~NAME at the start of a path by a home folder, as a shell does.
+
+    Raises:
+        DataError: if the home folder is not known.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        home = Path(path).parts[0]
+        raise DataError(
+            f"{path} cannot be found: no home is known of {home}; write it out."
+        ) from error

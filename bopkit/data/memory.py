@@ -1,4 +1,4 @@
-"""Sets that fit into memory: whole batches are gathered, augmented and scaled at once."""
+"""Gather, augment and scale whole batches at once, of a set that fits into memory."""
 
 from __future__ import annotations
 
@@ -12,7 +12,20 @@ from bopkit.errors import DataError
 
 
 class InMemory(Data):
-    """A set held as uint8 arrays; shuffling, augmentation and scaling work on whole batches."""
+    """Hold a set as uint8 arrays; shuffle, augment and scale whole batches.
+
+    Args:
+        name: of the set.
+        train: uint8 images (n, height, width, channels) and integer labels (n,).
+        validation: the same of the validation set.
+        image_size: side in pixels of the images that the network sees; None: the arrays' own.
+        channels: 3 repeats a grayscale image three times; None keeps the arrays' own.
+        preprocess: "default" or "resize_and_flip", as in `load`.
+        num_classes: labels lie from 0 to `num_classes` - 1.
+
+    Raises:
+        DataError: if a label is out of range, or `channels` cannot be had.
+    """
 
     def __init__(
         self,
@@ -22,11 +35,16 @@ class InMemory(Data):
         image_size: int | None,
         channels: int | None,
         preprocess: str,
+        *,
+        num_classes: int,
     ):
         for labels in (train[1], validation[1]):
-            if labels.min(initial=0) < 0 or labels.max(initial=0) > 9:
-                wrong = labels[(labels < 0) | (labels > 9)][0]
-                raise DataError(f"{name} holds the label {wrong}; they must lie from 0 to 9.")
+            wrong = labels[(labels < 0) | (labels >= num_classes)]
+            if len(wrong):
+                raise DataError(
+                    f"{name} holds the label {wrong[0]}; labels must lie from 0 to "
+                    f"{num_classes - 1}."
+                )
         height, width, native_channels = train[0].shape[1:]
         if channels not in (None, native_channels) and (native_channels, channels) != (1, 3):
             raise DataError(
@@ -34,7 +52,9 @@ class InMemory(Data):
                 f"of {name}: only grayscale to 3 is possible."
             )
         image_shape = (image_size or height, image_size or width, channels or native_channels)
-        super().__init__(name, 10, image_shape, len(train[0]), len(validation[0]), preprocess)
+        super().__init__(
+            name, num_classes, image_shape, len(train[0]), len(validation[0]), preprocess
+        )
         # Constants on the host: the pipelines refer to them, and copy neither them nor their bytes
         # into a graph.
         with tf.device("CPU:0"):
@@ -80,7 +100,7 @@ class InMemory(Data):
         return tf.one_hot(labels, self.num_classes)
 
     def _scale(self, images: tf.Tensor) -> tf.Tensor:
-        """uint8 (batch, ...) to float32 in [-1, 1] of the size and channels the network sees."""
+        """Scale uint8 (batch, ...) to float32 in [-1, 1], with the size and channels of the set."""
         images = tf.cast(images, tf.float32)
         if tuple(images.shape[1:3]) != self.image_shape[:2]:
             images = tf.image.resize(images, self.image_shape[:2], method="bilinear")
@@ -91,7 +111,7 @@ class InMemory(Data):
 
 
 def crop_and_flip(images: tf.Tensor, random: tf.Tensor) -> tf.Tensor:
-    """Pads with black, crops back to the old size at a random place, flips half of the images.
+    """Pad with black, crop back to the old size at a random place, and flip half of the images.
 
     The padding is an eighth of the side on every side: 4 pixels at 32x32, as in the released code.
 

@@ -13,10 +13,11 @@ import bopkit  # noqa: F401  # sets TF_USE_LEGACY_KERAS before TensorFlow is imp
 import tensorflow as tf  # isort: skip
 
 from bopkit import data
-from bopkit.data import DataError, readers
-from bopkit.data.imagenet import drawn, pipeline
+from bopkit.data import tfds
+from bopkit.data.imagenet import crops, drawn
+from bopkit.errors import DataError
 
-pytest.importorskip("tensorflow_datasets")
+tensorflow_datasets = pytest.importorskip("tensorflow_datasets")
 TRAIN, VALIDATION = 26, 19
 
 
@@ -53,7 +54,7 @@ def assert_same(left, right):
 
 def records(data_dir, split):
     """(JPEG, label, file name) of every record in the order of the prepared files."""
-    prepared = readers.find_prepared("imagenet2012", [data_dir])
+    prepared = tfds.find_prepared("imagenet2012", [data_dir])
     found = []
     for file in sorted(prepared.glob(f"*-{split}.tfrecord*")):
         for record in tf.data.TFRecordDataset(str(file)).as_numpy_iterator():
@@ -116,7 +117,7 @@ def test_archives_are_like_the_real_ones(folder, data_dir):
 
 
 def test_prepared_records_have_the_right_labels_and_are_jpegs(data_dir):
-    prepared = readers.find_prepared("imagenet2012", [data_dir])
+    prepared = tfds.find_prepared("imagenet2012", [data_dir])
     names = (prepared / "label.labels.txt").read_text().split()
     training = records(data_dir, "train")
     assert len(training) == TRAIN
@@ -187,9 +188,7 @@ def test_other_seed_or_epoch_other_order(small, sequence):
     assert len(set(orders)) == 4
 
 
-@settings(max_examples=6, deadline=None)
-@given(start_epoch=st.integers(0, 2), start_step=st.integers(0, 5))
-@pytest.mark.slow
+@pytest.mark.parametrize(("start_epoch", "start_step"), [(0, 1), (1, 0), (2, 3), (1, 5)])
 def test_resuming_continues_bit_for_bit(small, sequence, start_epoch, start_step):
     resumed = small.train_batches(
         6, seed=3, epochs=3, start_epoch=start_epoch, start_step=start_step
@@ -211,7 +210,7 @@ def test_shards_are_the_global_batch(small, sequence):
 
 def test_every_epoch_sees_every_example_at_most_once_with_its_label(data_dir, monkeypatch):
     # With the centre for a window, a training image is one of the set, flipped or not.
-    monkeypatch.setattr(pipeline, "random_window", lambda size, seed: pipeline.centre_window(size))
+    monkeypatch.setattr(crops, "random_window", lambda size, seed: crops.centre_window(size))
     small = data.load("imagenet2012", data_dir=data_dir, image_size=48)
     known = [(centre_crop(jpeg, 48), label) for jpeg, label, _ in records(data_dir, "train")]
     flips = []
@@ -248,15 +247,15 @@ sizes = st.one_of(
 @given(size=sizes, seed=st.tuples(st.integers(0, 2**62), st.integers(0, 2**62)))
 @pytest.mark.slow
 def test_random_windows(size, seed):
-    window = pipeline.random_window(tf.constant(size), tf.constant(seed, tf.int64)).numpy()
-    again = pipeline.random_window(tf.constant(size), tf.constant(seed, tf.int64)).numpy()
+    window = crops.random_window(tf.constant(size), tf.constant(seed, tf.int64)).numpy()
+    again = crops.random_window(tf.constant(size), tf.constant(seed, tf.int64)).numpy()
     np.testing.assert_array_equal(window, again)
     top, left, height, width = window.tolist()
     assert min(top, left) >= 0
     assert min(height, width) > 0
     assert top + height <= size[0]
     assert left + width <= size[1]
-    if window.tolist() != pipeline.centre_window(tf.constant(size)).numpy().tolist():
+    if window.tolist() != crops.centre_window(tf.constant(size)).numpy().tolist():
         # Up to the rounding of both sides to whole pixels.
         assert (height + 1) * (width + 1) >= 0.1 * size[0] * size[1]
         assert (width + 1) / height >= 3 / 4
@@ -266,7 +265,7 @@ def test_random_windows(size, seed):
 def test_random_windows_vary_over_the_whole_range():
     size = tf.constant((375, 500))
     windows = np.stack(
-        [pipeline.random_window(size, tf.constant((0, n), tf.int64)) for n in range(300)]
+        [crops.random_window(size, tf.constant((0, n), tf.int64)) for n in range(300)]
     )
     areas = windows[:, 2] * windows[:, 3] / (375 * 500)
     assert areas.min() < 0.2
@@ -280,7 +279,7 @@ def test_random_windows_vary_over_the_whole_range():
 def test_centre_is_taken_where_every_attempt_fails():
     # No window of an aspect ratio up to 4/3 covers a tenth of a strip.
     size = tf.constant((20, 1000))
-    window = pipeline.random_window(size, tf.constant((0, 0), tf.int64))
+    window = crops.random_window(size, tf.constant((0, 0), tf.int64))
     assert window.numpy().tolist() == [2, 492, 17, 17]
 
 
@@ -295,13 +294,13 @@ def test_centre_is_taken_where_every_attempt_fails():
     ],
 )
 def test_centre_windows(size, window):
-    assert pipeline.centre_window(tf.constant(size)).numpy().tolist() == window
+    assert crops.centre_window(tf.constant(size)).numpy().tolist() == window
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
-def test_every_colour_space_is_decoded(small, mode):
+def test_every_colour_space_is_decoded(mode):
     jpeg = drawn.draw("n01751748", (0,), mode=mode)
-    image = small._crop(tf.constant(jpeg), tf.constant([3, 5, 100, 120]))
+    image = crops.decode(tf.constant(jpeg), tf.constant([3, 5, 100, 120]), 48)
     assert image.shape == (48, 48, 3)
     wanted = tf.io.decode_jpeg(jpeg, channels=3)[3:103, 5:125]
     assert same_image(image.numpy(), bicubic(wanted[None], 48))
@@ -401,7 +400,7 @@ def test_where_imagenet_is_looked_for(data_dir, tmp_path, monkeypatch):
 
 @pytest.fixture
 def copied(data_dir, tmp_path):
-    prepared = readers.find_prepared("imagenet2012", [data_dir])
+    prepared = tfds.find_prepared("imagenet2012", [data_dir])
     return shutil.copytree(prepared, tmp_path / "imagenet2012" / prepared.name)
 
 
@@ -422,9 +421,9 @@ def test_damaged_description(copied, tmp_path):
 def test_missing_training_archive(tmp_path):
     manual = drawn.make_imagenet_archives(tmp_path / "manual", train=4, validation=2)
     (manual / "ILSVRC2012_img_train.tar").unlink()
-    tfds = pytest.importorskip("tensorflow_datasets")
-    tfds.builder("imagenet2012", data_dir=tmp_path).download_and_prepare(
-        download_config=tfds.download.DownloadConfig(manual_dir=manual)
+    builder = tensorflow_datasets.builder("imagenet2012", data_dir=tmp_path)
+    builder.download_and_prepare(
+        download_config=tensorflow_datasets.download.DownloadConfig(manual_dir=manual)
     )
     with pytest.raises(DataError, match="no train images"):
         data.load("imagenet2012", data_dir=tmp_path)

@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import itertools
 import json
 import os
 import shutil
@@ -12,16 +13,17 @@ import tarfile
 import time
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 import bopkit  # noqa: F401  # sets TF_USE_LEGACY_KERAS before TensorFlow is imported
-from bopkit import data
-from bopkit.data import prepare, readers
+from bopkit import cli, data
+from bopkit._tensorflow import tf
+from bopkit.data import fashion_mnist, prepare, tfds
 from bopkit.data.imagenet import archives, drawn
 from bopkit.errors import BopkitError, ConfigError, DataError
-from bopkit.training import progress
 
-tfds = pytest.importorskip("tensorflow_datasets")
+tensorflow_datasets = pytest.importorskip("tensorflow_datasets")
 TRAIN, VALIDATION = 24, 12
 TRAIN_TAR, VALIDATION_TAR = (archive.name for archive in archives.ARCHIVES)
 
@@ -65,7 +67,7 @@ def no_building(monkeypatch):
     def build(*_):
         raise AssertionError("the work has begun")
 
-    monkeypatch.setattr(prepare, "_build", build)
+    monkeypatch.setattr("bopkit.data.imagenet.build.build", build)
 
 
 def members(path):
@@ -100,6 +102,9 @@ def refused(message, name="imagenet2012", **arguments):
 def test_small_archives_become_what_tfds_makes_of_them(originals, tmp_path, capsys):
     summary = prepare.prepare("imagenet2012", manual_dir=originals, data_dir=tmp_path)
     said = capsys.readouterr().out
+    assert said.count("% (") == 5, "a line at the start, and two per archive"
+    assert "reading ILSVRC2012_img_train.tar: 0% (0.00B of " in said
+    assert "writing the validation split: 100% (" in said
     assert "13 classes, not the full ImageNet" in said
     assert "12 images, not the full ImageNet" in said
     assert summary.examples == {"train": TRAIN, "validation": VALIDATION}
@@ -109,11 +114,11 @@ def test_small_archives_become_what_tfds_makes_of_them(originals, tmp_path, caps
     assert summary.size > 1e6 and str(summary.folder) in str(summary)
 
     by_tfds = tmp_path / "by_tfds"
-    tfds.builder("imagenet2012", data_dir=by_tfds).download_and_prepare(
+    tensorflow_datasets.builder("imagenet2012", data_dir=by_tfds).download_and_prepare(
         download_dir=tmp_path / "downloads",
-        download_config=tfds.download.DownloadConfig(manual_dir=originals),
+        download_config=tensorflow_datasets.download.DownloadConfig(manual_dir=originals),
     )
-    for path in readers.find_prepared("imagenet2012", [by_tfds]).iterdir():
+    for path in tfds.find_prepared("imagenet2012", [by_tfds]).iterdir():
         assert (summary.folder / path.name).read_bytes() == path.read_bytes(), path.name
     assert {path.name for path in (tmp_path / "imagenet2012").iterdir()} == {summary.folder.name}
     assert not (tmp_path / "imagenet2012.incomplete").exists()
@@ -152,8 +157,8 @@ def test_any_part_of_the_validation_images_keeps_its_classes(manual, tmp_path):
     assert summary.examples == {"train": TRAIN, "validation": 3}
     assert not list(tmp_path.rglob("*escaped*")) and not os.path.exists("/escaped.JPEG")
     labels = archives.imagenet_list("validation_labels.txt")
-    builder = tfds.builder_from_directory(summary.folder)
-    for example in tfds.as_numpy(builder.as_dataset(split="validation")):
+    builder = tensorflow_datasets.builder_from_directory(summary.folder)
+    for example in tensorflow_datasets.as_numpy(builder.as_dataset(split="validation")):
         number = int(example["file_name"].decode()[-13:-5])
         assert builder.info.features["label"].int2str(example["label"]) == labels[number - 1]
 
@@ -193,14 +198,6 @@ def wait_for(process, folder, pattern):
     pytest.fail(f"no {pattern}: {process.communicate()}")
 
 
-def stop(process, number, exit_code):
-    process.send_signal(number)
-    _, error = process.communicate(timeout=60)
-    assert process.returncode == exit_code
-    assert error.splitlines()[-1] == "bopkit: interrupted; the same command starts over."
-    assert "Traceback" not in error
-
-
 @pytest.mark.slow
 def test_interrupted_anywhere_then_run_again(originals, tmp_path):
     work = tmp_path / "imagenet2012.incomplete"
@@ -222,16 +219,45 @@ def test_interrupted_anywhere_then_run_again(originals, tmp_path):
         said += line
     assert f"removing {work}, which an interrupted preparation left" in said
     wait_for(process, work, "*.tmp")
-    stop(process, signal.SIGTERM, 143)
-    assert not work.exists()
-
-    process = start(originals, tmp_path)
-    wait_for(process, work, VALIDATION_TAR)  # before TFDS has begun
-    stop(process, signal.SIGINT, 130)
+    process.send_signal(signal.SIGTERM)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 143
+    assert error.splitlines()[-1] == "bopkit: told to stop; to start over, repeat the command."
+    assert "Traceback" not in error
     assert not work.exists()
 
     prepare.prepare("imagenet2012", manual_dir=originals, data_dir=tmp_path, progress=False)
     assert data.load("imagenet2012", data_dir=tmp_path).train_examples == TRAIN
+
+
+def test_ctrl_c_removes_what_is_half_done(originals, tmp_path, monkeypatch, capsys):
+    def interrupt(*_):
+        assert list(tmp_path.glob("*.incomplete"))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tensorflow_datasets.core.shuffle.Shuffler.add", interrupt)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)  # the tests keep their own handlers
+    with pytest.raises(SystemExit) as caught:
+        cli.prepare("imagenet2012", manual_dir=originals, data_dir=tmp_path)
+    assert caught.value.code == 130
+    assert capsys.readouterr().err == "bopkit: interrupted; to start over, repeat the command.\n"
+    assert {path.name for path in tmp_path.iterdir()} == {".imagenet2012.lock"}
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_progress_is_a_bar_in_a_terminal_and_a_line_per_minute_elsewhere(
+    originals, tmp_path, monkeypatch, capsys, terminal
+):
+    seconds = itertools.count(0, 10)  # at each look at the clock, ten seconds have passed
+    monkeypatch.setattr("tqdm.std.time", lambda: float(next(seconds)))
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
+    prepare.prepare("imagenet2012", manual_dir=originals, data_dir=tmp_path)
+    out, err = capsys.readouterr()
+    assert ("|" in err and "\r" in err) is terminal
+    lines = [line for line in out.splitlines() if "% (" in line]
+    assert "\r" not in out
+    # Five lines say what begins, and the others come once per minute: not per image.
+    assert not lines if terminal else 5 < len(lines) < 5 + (TRAIN + VALIDATION) / 2
 
 
 def test_what_tfds_left_by_itself_is_named_and_kept(originals, tmp_path, capsys):
@@ -256,7 +282,7 @@ def test_a_gap_in_archives_of_the_full_size_is_noticed_in_the_end(originals, tmp
     full = archives.Archive("train", path.name, path.stat().st_size, TRAIN + 1)
     monkeypatch.setattr(archives, "ARCHIVES", (full, archives.ARCHIVES[1]))
     refused(f"only {TRAIN} of its {TRAIN + 1} images", manual_dir=originals, data_dir=tmp_path)
-    assert readers.find_prepared("imagenet2012", [tmp_path]) is None
+    assert tfds.find_prepared("imagenet2012", [tmp_path]) is None
 
 
 # Refused before the work begins.
@@ -340,7 +366,7 @@ def test_too_little_space(manual, tmp_path, no_building, monkeypatch):
     size = sum(path.stat().st_size for path in manual.iterdir())
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=size))
     line = refused("make room, or name another folder", manual_dir=manual, data_dir=tmp_path)
-    assert f"has {progress.in_bytes(size)} of free space" in line
+    assert f"has {size / 1e6:.2f}MB of free space and imagenet2012 takes" in line
     refused("make room", name="cifar10", data_dir=tmp_path / "not" / "there")
 
 
@@ -352,7 +378,7 @@ def test_a_file_in_the_place_of_the_folder(manual, tmp_path, no_building):
 
 
 def test_a_set_that_is_not_whole_is_not_taken_for_prepared(originals, tmp_path, no_building):
-    prepared = readers.find_prepared("imagenet2012", [originals.parent / "tfds"])
+    prepared = tfds.find_prepared("imagenet2012", [originals.parent / "tfds"])
     copied = shutil.copytree(prepared, tmp_path / "imagenet2012" / prepared.name)
     lost = next(copied.glob("*-train.tfrecord-00001-*"))
     lost.unlink()
@@ -366,9 +392,9 @@ def test_a_set_that_is_not_whole_is_not_taken_for_prepared(originals, tmp_path, 
 
 def test_a_set_prepared_without_one_of_the_archives(manual, tmp_path):
     (manual / TRAIN_TAR).unlink()
-    tfds.builder("imagenet2012", data_dir=tmp_path).download_and_prepare(
+    tensorflow_datasets.builder("imagenet2012", data_dir=tmp_path).download_and_prepare(
         download_dir=tmp_path / "downloads",
-        download_config=tfds.download.DownloadConfig(manual_dir=manual),
+        download_config=tensorflow_datasets.download.DownloadConfig(manual_dir=manual),
     )
     refused(f"has no train images: .* with {TRAIN_TAR}", data_dir=tmp_path)
 
@@ -376,16 +402,15 @@ def test_a_set_prepared_without_one_of_the_archives(manual, tmp_path):
 # The other sets, and the command line.
 
 
-def test_the_names_are_those_of_the_data():
-    assert prepare.DATASETS == data.DATASETS
-    with pytest.raises(ConfigError, match="did you mean fashion_mnist"):
+def test_names_and_arguments_that_do_not_fit():
+    with pytest.raises(DataError, match="did you mean fashion_mnist"):
         prepare.prepare("fashion-mnist")
     with pytest.raises(ConfigError, match="digits takes no --manual-dir"):
         prepare.prepare("digits", manual_dir=".")
 
 
 def test_fashion_mnist_is_where_it_was_found(tmp_path, require):
-    folder = readers.DEBIAN_FASHION_MNIST
+    folder = fashion_mnist.DEBIAN_FOLDER
     require(folder.is_dir(), "dataset-fashion-mnist is not installed")
     summary = prepare.prepare("fashion_mnist", data_dir=folder)
     assert summary.folder == folder
@@ -398,16 +423,18 @@ def test_fashion_mnist_is_where_it_was_found(tmp_path, require):
 
 
 def test_fashion_mnist_from_keras(tmp_path, monkeypatch):
-    monkeypatch.setattr(readers, "DEBIAN_FASHION_MNIST", tmp_path)
+    monkeypatch.setattr(fashion_mnist, "DEBIAN_FOLDER", tmp_path)
     monkeypatch.delenv("BOPKIT_DATA_DIR", raising=False)
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
-    monkeypatch.setattr(readers, "fashion_mnist", lambda split, _: (None, [0] * len(split)))
+    halves = [(np.zeros((n, 28, 28), np.uint8), np.zeros(n, np.uint8)) for n in (5, 4)]
+    monkeypatch.setattr(tf.keras.datasets.fashion_mnist, "load_data", lambda: halves)
     summary = prepare.prepare("fashion_mnist")
+    assert summary.examples == {"train": 5, "test": 4}
     assert summary.folder == tmp_path / "keras" / "datasets" / "fashion-mnist"
 
 
 def test_cifar10_without_a_network(tmp_path, monkeypatch):
-    monkeypatch.setattr(readers, "CIFAR10_URL", "http://127.0.0.1:9/cifar-10-binary.tar.gz")
+    monkeypatch.setattr(tfds, "CIFAR10_URL", "http://127.0.0.1:9/cifar-10-binary.tar.gz")
     refused("CIFAR-10 is not there: looked for .* could not download", "cifar10", data_dir=tmp_path)
 
 
@@ -423,11 +450,26 @@ def test_cifar10_that_is_there(tmp_path):
     assert prepare.prepare("cifar10", data_dir=tmp_path).examples == {"train": 5, "test": 2}
 
 
+@pytest.mark.parametrize("inside", ["", "cifar-10-batches-bin"])
+def test_cifar10_in_its_authors_files_is_not_downloaded(tmp_path, monkeypatch, inside):
+    monkeypatch.setattr(tfds, "CIFAR10_URL", "http://127.0.0.1:9/cifar-10-binary.tar.gz")
+    folder = tmp_path / inside
+    folder.mkdir(exist_ok=True)
+    for number in range(1, 6):
+        (folder / f"data_batch_{number}.bin").write_bytes(bytes(2 * 3073))
+    # Without the test images the set is not there.
+    refused("CIFAR-10 is not there", "cifar10", data_dir=tmp_path)
+    (folder / "test_batch.bin").write_bytes(bytes(3073))
+    summary = prepare.prepare("cifar10", data_dir=tmp_path)
+    assert (summary.folder, summary.examples) == (folder, {"train": 10, "test": 1})
+    (folder / "test_batch.bin").write_bytes(bytes(3072))
+    refused("test_batch.bin must hold .* get it again", "cifar10", data_dir=tmp_path)
+
+
 @pytest.mark.parametrize(
     ("arguments", "exit_code", "message"),
     [
         (["digits"], 0, "nothing to prepare"),
-        (["digits", "--manual-dir", "."], 2, "takes no --manual-dir"),
         (["imagenet2012"], 2, "register at image-net.org"),
     ],
 )
@@ -443,12 +485,3 @@ def test_the_command_line(arguments, exit_code, message, tmp_path):
     assert message in (done.stderr if exit_code else done.stdout)
     if exit_code:
         assert done.stderr.startswith("bopkit: ") and done.stderr.count("\n") == 1
-
-
-@pytest.mark.parametrize(
-    ("number", "text"),
-    [(0, "0 bytes"), (999, "999 bytes"), (1000, "1.0 kB"), (147_897_477_120, "147.9 GB")],
-)
-def test_bytes_as_people_read_them(number, text):
-    assert progress.in_bytes(number) == text
-    assert progress.in_bytes(3e15) == "3000.0 TB"

@@ -1,7 +1,6 @@
 import gzip
 import struct
 import urllib.error
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,10 +10,9 @@ import bopkit  # noqa: F401  # sets TF_USE_LEGACY_KERAS before TensorFlow is imp
 import tensorflow as tf  # isort: skip
 
 from bopkit import data
-from bopkit.data import readers
+from bopkit.data import fashion_mnist, readers, tfds
 from bopkit.errors import DataError
 
-FASHION_MNIST = readers.DEBIAN_FASHION_MNIST
 FASHION_FILES = (
     "train-images-idx3-ubyte.gz",
     "train-labels-idx1-ubyte.gz",
@@ -26,12 +24,6 @@ FASHION_FILES = (
 def raw(images):
     """Undoes the scaling."""
     return np.rint((images + 1) * 127.5).astype(np.uint8)
-
-
-@pytest.fixture
-def fashion_mnist(require):
-    require(FASHION_MNIST.is_dir(), "Debian's package dataset-fashion-mnist is not installed")
-    return data.load("fashion_mnist", preprocess="resize_and_flip")
 
 
 # Fashion-MNIST's files.
@@ -51,14 +43,17 @@ def write_fashion_mnist(folder, train=30, test=12):
         (folder / labels).write_bytes(gzip.compress(header + classes.tobytes()))
 
 
-def test_real_fashion_mnist(fashion_mnist):
-    assert (fashion_mnist.train_examples, fashion_mnist.validation_examples) == (60_000, 10_000)
-    assert fashion_mnist.image_shape == (28, 28, 1)
-    np.testing.assert_array_equal(np.bincount(fashion_mnist.train_labels), 6000)
-    np.testing.assert_array_equal(np.bincount(fashion_mnist.validation_labels), 1000)
+def test_real_fashion_mnist(require):
+    folder = fashion_mnist.DEBIAN_FOLDER
+    require(folder.is_dir(), "Debian's package dataset-fashion-mnist is not installed")
+    real = data.load("fashion_mnist", data_dir=folder)
+    assert (real.train_examples, real.validation_examples) == (60_000, 10_000)
+    assert real.image_shape == (28, 28, 1)
+    np.testing.assert_array_equal(np.bincount(real.train_labels), 6000)
+    np.testing.assert_array_equal(np.bincount(real.validation_labels), 1000)
     # The order of the files mixes the classes, so that the first examples are a fair part.
-    assert np.bincount(fashion_mnist.train_labels[:1000]).min() > 80
-    assert fashion_mnist.train_labels[0] == 9, "the first image is an ankle boot"
+    assert np.bincount(real.train_labels[:1000]).min() > 80
+    assert real.train_labels[0] == 9, "the first image is an ankle boot"
 
 
 @pytest.mark.parametrize("folder", ["", "fashion-mnist", "fashion_mnist"])
@@ -89,7 +84,7 @@ def test_missing_fashion_mnist(tmp_path):
 
 def test_fashion_mnist_falls_back_to_keras(tmp_path, monkeypatch):
     monkeypatch.delenv("BOPKIT_DATA_DIR", raising=False)
-    monkeypatch.setattr(readers, "DEBIAN_FASHION_MNIST", tmp_path)
+    monkeypatch.setattr(fashion_mnist, "DEBIAN_FOLDER", tmp_path)
     images, labels = np.zeros((5, 28, 28), np.uint8), np.arange(5, dtype=np.uint8)
     monkeypatch.setattr(
         tf.keras.datasets.fashion_mnist, "load_data", lambda: ((images, labels), (images, labels))
@@ -155,7 +150,7 @@ def test_fashion_mnist_files_that_do_not_fit_each_other(tmp_path):
 
 @pytest.fixture(scope="module")
 def cifar10_folder(tmp_path_factory):
-    tfds = pytest.importorskip("tensorflow_datasets")
+    tensorflow_datasets = pytest.importorskip("tensorflow_datasets")
     folder = tmp_path_factory.mktemp("cifar10")
     files = folder / "archive" / "cifar-10-batches-bin"
     files.mkdir(parents=True)
@@ -171,11 +166,11 @@ def cifar10_folder(tmp_path_factory):
         (files / f"{name}.bin").write_bytes(records.tobytes())
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            tfds.download.DownloadManager,
+            tensorflow_datasets.download.DownloadManager,
             "download_and_extract",
             lambda self, url: folder / "archive",
         )
-        patch.setattr(readers.urllib.request, "urlopen", lambda request, timeout: None)
+        patch.setattr(tfds.urllib.request, "urlopen", lambda request, timeout: None)
         prepared = data.load("cifar10", data_dir=folder)
         assert (prepared.train_examples, prepared.validation_examples) == (100, 20)
     return folder
@@ -210,12 +205,13 @@ def test_cifar10_without_internet(tmp_path, monkeypatch):
     def fail(request, timeout):
         raise urllib.error.URLError("Name or service not known")
 
-    monkeypatch.setattr(readers.urllib.request, "urlopen", fail)
+    monkeypatch.setattr(tfds.urllib.request, "urlopen", fail)
+    folder = tmp_path / "of {0} and {name}"  # a message is no format string
     with pytest.raises(DataError, match="Name or service not known") as caught:
-        data.load("cifar10", data_dir=tmp_path)
-    assert str(tmp_path) in str(caught.value)
+        data.load("cifar10", data_dir=folder)
+    assert str(folder) in str(caught.value)
     assert "\n" not in str(caught.value)
-    assert not list(Path(tmp_path).iterdir())
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_digits_are_those_of_scikit_learn_without_its_import(run_python):

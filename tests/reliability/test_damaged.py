@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import json
 import random
 import shutil
 import struct
@@ -18,8 +19,8 @@ import bopkit  # noqa: F401  # sets TF_USE_LEGACY_KERAS before TensorFlow is imp
 import tensorflow as tf  # isort: skip
 
 from bopkit import data
-from bopkit.data import prepare, readers, tfrecords
-from bopkit.data.imagenet import drawn, jpegs, pipeline
+from bopkit.data import fashion_mnist, prepare
+from bopkit.data.imagenet import crops, drawn, jpegs
 from bopkit.errors import BopkitError, DataError
 
 pytest.importorskip("tensorflow_datasets")
@@ -56,7 +57,7 @@ def test_gz_files_with_a_flipped_bit_or_cut_short(tmp_path):
     """200 flips and 100 cuts: named, or (in what gzip says of the file's name) without effect."""
     folder = write_fashion_mnist(tmp_path)
     whole = {name: (folder / name).read_bytes() for name in FILES}
-    expected = {split: readers.fashion_mnist(split, folder) for split in ("train", "test")}
+    expected = {split: fashion_mnist.read(split, folder) for split in ("train", "test")}
     moments, noticed = random.Random(0), 0
     for number in range(300):
         name = FILES[number % 4]
@@ -64,7 +65,7 @@ def test_gz_files_with_a_flipped_bit_or_cut_short(tmp_path):
         cut = content[: moments.randrange(len(content))]
         (folder / name).write_bytes(cut if number % 3 == 0 else flip(content, moments))
         split = "train" if name.startswith("train") else "test"
-        found, error = attempt(lambda s=split: readers.fashion_mnist(s, folder))
+        found, error = attempt(lambda s=split: fashion_mnist.read(s, folder))
         if error:
             assert str(folder / name) in error and "\n" not in error
             noticed += 1
@@ -90,7 +91,7 @@ def test_gz_bombs_are_not_inflated(tmp_path, shape, inflated, message):
         for _ in range(inflated // 2**20):
             file.write(bytes(2**20))
     tracemalloc.start()
-    refused(lambda: readers.fashion_mnist("train", folder), folder / FILES[0], message)
+    refused(lambda: fashion_mnist.read("train", folder), folder / FILES[0], message)
     assert tracemalloc.get_traced_memory()[1] < 2**22  # 4 MB of 256
     tracemalloc.stop()
 
@@ -122,7 +123,7 @@ def test_jpegs_with_a_flipped_bit_or_cut_short():
             named += 1
         else:
             shape = tf.io.extract_jpeg_shape(content)
-            window = pipeline.centre_window(shape[:2])
+            window = crops.centre_window(shape[:2])
             pixels = tf.io.decode_and_crop_jpeg(content, window, channels=3)
             assert pixels.shape == (window[2], window[3], 3)
         assert problem or number % 4  # no cut is taken for an image
@@ -153,7 +154,7 @@ def test_damaged_images_are_left_out_if_asked_and_the_rest_trains(tmp_path, caps
     )
     assert summary.examples == {"train": len(GOOD) + len(ODD), "validation": 3}
     assert f"damaged and left out: {len(BAD)}, named in" in str(summary)
-    listed = (summary.folder / prepare.LEFT_OUT).read_text().splitlines()
+    listed = (summary.folder / "left_out.txt").read_text().splitlines()
     said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("left out")]
     assert said == [f"left out: {line}" for line in listed]
     for name, (_, reason) in BAD.items():
@@ -195,7 +196,7 @@ def test_members_that_lead_elsewhere_are_named_and_written_nowhere(tmp_path):
         "imagenet2012", manual_dir=manual, data_dir=target, skip_damaged=True, progress=False
     )
     assert summary.examples["train"] == len(GOOD)
-    assert len((summary.folder / prepare.LEFT_OUT).read_text().splitlines()) == len(escaping)
+    assert len((summary.folder / "left_out.txt").read_text().splitlines()) == len(escaping)
     after = {path for path in tmp_path.rglob("*") if target not in (path, *path.parents)}
     assert after == before and not list(tmp_path.rglob("*out.JPEG"))
 
@@ -266,7 +267,7 @@ def test_record_files_cut_short_are_noticed_before_training(copied):
         refused(lambda a=where: data.load("imagenet2012", **a), file, said, "9 records")
         refused(lambda a=where: prepare.prepare("imagenet2012", **a), file, said)
     file.write_bytes(content)
-    tfrecords.check(file.parent)
+    assert data.load("imagenet2012", data_dir=folder).train_examples == 9
 
 
 def test_a_description_with_a_flipped_bit(copied):
@@ -299,20 +300,41 @@ def test_a_flipped_bit_in_a_record_file_is_named(copied, tmp_path, split):
     )
 
 
-@pytest.mark.parametrize("split", ["train", "validation"])
-def test_an_image_that_tfds_took_undecoded_is_named_in_training(copied, tmp_path, split):
-    folder, _ = copied
+def change(folder, split, alter):
+    """Write a split's records again, with the second one altered; return that image's name."""
     file = next(folder.rglob(f"*-{split}.tfrecord-*"))
     records = list(tf.data.TFRecordDataset(str(file)).as_numpy_iterator())
     example = tf.train.Example.FromString(records[1])
-    feature = example.features.feature
-    name = feature["file_name"].bytes_list.value[0].decode()
-    feature["image"].bytes_list.value[0] = BAD["png16"][0][:-9]
+    alter(example.features.feature)
     with tf.io.TFRecordWriter(str(file)) as writer:
         for record in (records[0], example.SerializeToString(), *records[2:]):
             writer.write(record)
+    # A label may take more bytes than the one before it did.
+    description = file.parent / "dataset_info.json"
+    info = json.loads(description.read_text())
+    for entry in info["splits"]:
+        if entry["name"] == split:
+            entry["numBytes"] = str(file.stat().st_size - 16 * len(records))
+    description.write_text(json.dumps(info))
+    return example.features.feature["file_name"].bytes_list.value[0].decode()
+
+
+def undecodable(feature):
+    feature["image"].bytes_list.value[0] = BAD["png16"][0]
+
+
+@pytest.mark.parametrize(
+    ("split", "alter", "said"),
+    [
+        ("train", undecodable, "is a PNG file, and not a JPEG: prepare imagenet2012 again"),
+        ("validation", undecodable, "--skip-damaged"),
+    ],
+)
+def test_what_tfds_took_without_a_look_is_named_in_training(copied, tmp_path, split, alter, said):
+    folder, _ = copied
+    name = change(folder, split, alter)
     refused(
         lambda: run(tmp_path / "run", dataset="imagenet2012", data_dir=folder, hparams=TINY),
-        f"the image {name} is a PNG file, and not a JPEG",
-        "--skip-damaged",
+        f"the image {name} ",
+        said,
     )

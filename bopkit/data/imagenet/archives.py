@@ -1,7 +1,7 @@
-"""ImageNet's archives: whether they are there, whole, and of the form that TFDS reads.
+"""Check that ImageNet's archives are there, whole, and of the form that TFDS reads.
 
-Looked at are the headers of their members, not the images: seconds for the full archives on a
-local disk. TFDS itself finds fault with an archive only where it has got to, after hours.
+The checks read the headers of the members, not the images, which takes seconds for the full
+archives on a local disk. TFDS itself notices a fault only when it comes to it, after hours.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from bopkit.data import readers
+from bopkit.data import checks
 from bopkit.errors import DataError, one_line
 
 HOW_TO_GET = (
@@ -26,7 +26,7 @@ LONGEST_PADDING = 1 << 16
 
 @dataclass(frozen=True)
 class Archive:
-    """One of ImageNet's archives: its name, and the full one's size in bytes and images."""
+    """Name one of ImageNet's archives, and the full one's size in bytes and images."""
 
     split: str
     name: str
@@ -41,7 +41,7 @@ ARCHIVES = (
 
 
 def find(manual_dir: str | os.PathLike | None) -> dict[Archive, Path]:
-    """Finds ImageNet's two archives.
+    """Find ImageNet's two archives.
 
     Args:
         manual_dir: the folder that must hold them.
@@ -50,11 +50,11 @@ def find(manual_dir: str | os.PathLike | None) -> dict[Archive, Path]:
         The path of each of `ARCHIVES`.
 
     Raises:
-        DataError: if one is not there; says how to get them.
+        DataError: if one is not there; the error says how to get them.
     """
     if manual_dir is None:
         raise DataError(f"imagenet2012 is made from its archives; {HOW_TO_GET}.")
-    folder = readers.folder(manual_dir)
+    folder = checks.folder(manual_dir)
     if not folder.is_dir():
         raise DataError(f"there is no folder {folder}; {HOW_TO_GET}.")
     found = {archive: folder / archive.name for archive in ARCHIVES}
@@ -67,20 +67,20 @@ def find(manual_dir: str | os.PathLike | None) -> dict[Archive, Path]:
 
 
 def check(archive: Archive, path: Path) -> str:
-    """Looks at the headers of all members of an archive.
+    """Check the headers of all members of an archive.
 
-    Nothing is ever unpacked, here or by TFDS, which reads the members in memory: a member whose
-    name leads out of the folder (`/NAME`, `../NAME`) writes nothing there.
+    Neither this function nor TFDS unpacks the archive to disk, so a member whose name leads out of
+    the folder (`/NAME`, `../NAME`) writes nothing there.
 
     Args:
         archive: which of `ARCHIVES` it must be, or a smaller one of its form.
         path: the file.
 
     Returns:
-        What it holds, in words.
+        Words that say what the archive holds.
 
     Raises:
-        DataError: if it is cut short or damaged, or TFDS could not read it or not label it.
+        DataError: if the archive is cut short or damaged, or TFDS could not read or label it.
     """
     size = path.stat().st_size
     of_full = f" of the full archive's {archive.full_size:,}" if size < archive.full_size else ""
@@ -118,7 +118,7 @@ def check(archive: Archive, path: Path) -> str:
 
 
 def passed_over(member: tarfile.TarInfo) -> bool:
-    """Whether a member is no image, and none was meant: a folder, or what macOS adds (._NAME)."""
+    """Tell whether a member is not meant to be an image: a folder, or what macOS adds (._NAME)."""
     return member.isdir() or os.path.basename(os.path.normpath(member.name)).startswith(".")
 
 
@@ -147,7 +147,7 @@ def _check_validation_image(path, file, member, name, known):
 
 
 def imagenet_list(name: str) -> list[str]:
-    """One of the lists that TFDS keeps of ImageNet, read without importing TFDS.
+    """Read one of the lists that TFDS keeps of ImageNet, without importing TFDS.
 
     Args:
         name: "labels.txt", the classes by number, or "validation_labels.txt", the classes of the

@@ -1,8 +1,8 @@
-"""Small archives of the form of ImageNet's, so that its real loading code runs without ImageNet.
+"""Draw small archives of ImageNet's form, so that its loading code runs without ImageNet.
 
 The pictures are drawn, not photographed: colour gradients, stripes and blobs whose colours,
 direction and spacing belong to the class, with JPEG sizes and aspect ratios like the real ones.
-A network can learn to tell the classes apart; nothing it reaches here says anything of ImageNet.
+A network can learn to tell the classes apart, but its accuracy says nothing about ImageNet.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bopkit.data import readers
+from bopkit.data import tfds
+from bopkit.data.imagenet import archives
 
 SIZES = ((500, 375), (500, 333), (375, 500), (400, 300), (500, 500), (640, 480), (331, 500))
 # TFDS mends these two by name, because the real ones are not RGB JPEGs.
@@ -27,12 +28,12 @@ PNG_NAME = "n02105855_2933.JPEG"
 def make_imagenet_archives(
     folder: str | os.PathLike, *, train: int = 32, validation: int = 16, seed: int = 0
 ) -> Path:
-    """Writes `ILSVRC2012_img_train.tar` and `ILSVRC2012_img_val.tar`, as the real ones are built.
+    """Write `ILSVRC2012_img_train.tar` and `ILSVRC2012_img_val.tar`, as the real ones are built.
 
-    The training archive holds an archive for each class. Its first four images are oddities: a
+    The training archive holds an archive per class. Its first four images are oddities: a
     CMYK JPEG, a PNG by the name of a JPEG (one each in the real set), a grayscale and a tiny JPEG.
-    ImageNet's list fixes the validation images' classes by their place; the training images (but
-    the CMYK one) go through the same classes in turn.
+    ImageNet's list fixes the classes of the validation images; the training images (except the
+    CMYK one) go through the same classes in turn.
 
     Args:
         folder: where to write; made if it is not there.
@@ -50,7 +51,8 @@ def make_imagenet_archives(
         raise ValueError("train must be at least 4, and validation between 1 and 50,000.")
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    synsets = _validation_synsets()[:validation]
+    # The classes of ImageNet's validation images, in the order of their file names.
+    synsets = archives.imagenet_list("validation_labels.txt")[:validation]
     classes = list(dict.fromkeys(synsets))
 
     members = defaultdict(list)
@@ -83,13 +85,13 @@ def make_imagenet_archives(
 def prepare_imagenet_sample(
     folder: str | os.PathLike, *, train: int = 32, validation: int = 16, seed: int = 0
 ) -> Path:
-    """Makes the archives and has TFDS's own `imagenet2012` builder prepare them, offline.
+    """Draw the archives, and have TFDS's own `imagenet2012` builder prepare them, offline.
 
     Args:
-        folder: where archives and prepared data go. Prepared data found there is left as it is.
+        folder: where archives and prepared data go; what is prepared there already stays.
         train: as in `make_imagenet_archives`.
-        validation: likewise.
-        seed: likewise.
+        validation: as in `make_imagenet_archives`.
+        seed: as in `make_imagenet_archives`.
 
     Returns:
         The folder to pass to `bopkit.data.load("imagenet2012", data_dir=...)`.
@@ -98,20 +100,22 @@ def prepare_imagenet_sample(
         ValueError: as `make_imagenet_archives`.
     """
     data_dir = Path(folder) / "tfds"
-    if readers.find_prepared("imagenet2012", [data_dir]) is None:
+    if tfds.find_prepared("imagenet2012", [data_dir]) is None:
         manual_dir = make_imagenet_archives(
             Path(folder) / "manual", train=train, validation=validation, seed=seed
         )
-        import tensorflow_datasets as tfds
+        import tensorflow_datasets
 
-        # TFDS tells of every step, which would drown a notebook's own output; errors are raised.
-        # Its bars are widgets there, which no redirection catches.
-        tfds.disable_progress_bar()
+        # TFDS reports every step, which would drown a notebook's own output; errors are raised.
+        # Its bars are widgets in a notebook, which no redirection catches.
+        tensorflow_datasets.disable_progress_bar()
         silence = io.StringIO()
         with contextlib.redirect_stdout(silence), contextlib.redirect_stderr(silence):
-            tfds.builder("imagenet2012", data_dir=data_dir).download_and_prepare(
+            tensorflow_datasets.builder("imagenet2012", data_dir=data_dir).download_and_prepare(
                 download_dir=Path(folder) / "downloads",
-                download_config=tfds.download.DownloadConfig(manual_dir=manual_dir, num_shards=4),
+                download_config=tensorflow_datasets.download.DownloadConfig(
+                    manual_dir=manual_dir, num_shards=4
+                ),
             )
     return data_dir
 
@@ -124,7 +128,7 @@ def draw(
     mode: str = "RGB",
     image_format: str = "JPEG",
 ) -> bytes:
-    """One encoded picture: its colours and stripes by the class, everything else by the seed.
+    """Draw one encoded picture: the class sets its colours and stripes, the seed all else.
 
     Args:
         synset: WordNet id of the class, such as "n01751748".
@@ -162,14 +166,6 @@ def draw(
     buffer = io.BytesIO()
     picture.save(buffer, image_format, **({"quality": 92} if image_format == "JPEG" else {}))
     return buffer.getvalue()
-
-
-def _validation_synsets() -> list[str]:
-    """The classes of ImageNet's 50,000 validation images, in the order of their file names."""
-    import tensorflow_datasets as tfds
-
-    path = tfds.core.tfds_path("datasets/imagenet2012/validation_labels.txt")
-    return path.read_text().split()
 
 
 def _tar(members: list[tuple[str, bytes]]) -> bytes:

@@ -1,10 +1,10 @@
-"""Whether a file is an image that training can decode, and if not, why: in a few words."""
+"""Say why training cannot decode a file, in a few words."""
 
 from __future__ import annotations
 
 from bopkit._tensorflow import tf
 
-# Decoded they take three bytes a pixel. ImageNet's largest images have about 60 million.
+# Decoded they take three bytes per pixel. ImageNet's largest images have about 60 million.
 MOST_PIXELS = 100_000_000
 
 _OTHERS = {
@@ -20,7 +20,7 @@ _OTHERS = {
 
 
 def problem(content: bytes) -> str | None:
-    """Why training could not use an image. Decodes all of it, at an eighth of its size.
+    """Decode all of an image, at an eighth of its size, and say why training could not use it.
 
     A flipped bit within an image often gives another image that is as good: only a checksum could
     tell, and JPEG has none.
@@ -29,7 +29,7 @@ def problem(content: bytes) -> str | None:
         content: the whole file.
 
     Returns:
-        Words that follow the file's name, such as "is a PNG file, and not a JPEG"; None where
+        Words that follow the file's name, such as "is a PNG file, and not a JPEG"; None if
         nothing is wrong.
     """
     if not content.startswith(b"\xff\xd8"):

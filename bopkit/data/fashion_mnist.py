@@ -1,0 +1,135 @@
+"""Find and read Fashion-MNIST, as its authors' four gzipped IDX files or from Keras' download."""
+
+from __future__ import annotations
+
+import gzip
+import math
+import os
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from bopkit.data.checks import folder
+from bopkit.data.summary import Summary, count_examples
+from bopkit.errors import DataError, as_our_error, one_line
+
+DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")
+MOST_BYTES = 2**30  # that a file may inflate to; the largest holds 47 million
+
+
+def read(split: str, data_dir: str | os.PathLike | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Read Fashion-MNIST from the four files of its authors, or from Keras' download.
+
+    Raises:
+        DataError: if the files are damaged, or there are none and the download fails.
+    """
+    place = find(split, data_dir)
+    files = _files(split)
+    if place is not None:
+        return _read_idx_pair(place / files[0], place / files[1])
+
+    places = _folders(data_dir)
+    missing = (
+        f"Fashion-MNIST is not there: looked for {files[0]} and {files[1]} in "
+        f"{', '.join(map(str, places))}"
+    )
+    advice = (
+        "put its four .gz files (github.com/zalandoresearch/fashion-mnist) into a folder named by "
+        "data_dir or BOPKIT_DATA_DIR, or install Debian's package dataset-fashion-mnist."
+    )
+    if data_dir is not None:
+        raise DataError(f"{missing}; {advice}")
+    from bopkit._tensorflow import tf
+
+    # Keras raises a bare Exception when a download fails.
+    with as_our_error(DataError, f"{missing}, and Keras could not download it ({{}}); {advice}"):
+        images, labels = tf.keras.datasets.fashion_mnist.load_data()[split == "test"]
+    return images[..., None], labels.astype(np.int64)
+
+
+def find(split: str, data_dir: str | os.PathLike | None = None) -> Path | None:
+    """Find the first folder with the authors' files of a split; None if Keras must get them."""
+    for place in _folders(data_dir):
+        if all((place / file).is_file() for file in _files(split)):
+            return place
+    return None
+
+
+def prepare(data_dir: str | os.PathLike | None) -> Summary:
+    """Check the authors' files, or have Keras download the set; say what is there then.
+
+    Raises:
+        DataError: if the files are damaged, or there are none and the download fails.
+    """
+    place = find("train", data_dir)
+    # Reading the files checks them, and Keras downloads them where there are none.
+    examples = count_examples(read, data_dir)
+    if place is None:
+        place = Path(os.environ.get("KERAS_HOME", "~/.keras")) / "datasets" / "fashion-mnist"
+    return Summary("fashion_mnist", place.expanduser(), examples)
+
+
+def _folders(data_dir):
+    root = data_dir if data_dir is not None else os.environ.get("BOPKIT_DATA_DIR")
+    folders = []
+    if root:
+        root = folder(root)
+        folders += [root, root / "fashion-mnist", root / "fashion_mnist"]
+    if data_dir is None:
+        folders.append(DEBIAN_FOLDER)
+    return folders
+
+
+def _files(split):
+    prefix = {"train": "train", "test": "t10k"}[split]
+    return f"{prefix}-images-idx3-ubyte.gz", f"{prefix}-labels-idx1-ubyte.gz"
+
+
+def _read_idx_pair(images_path: Path, labels_path: Path) -> tuple[np.ndarray, np.ndarray]:
+    images = _read_idx(images_path, dimensions=3)
+    labels = _read_idx(labels_path, dimensions=1)
+    if images.shape[1:] != (28, 28):
+        raise DataError(f"{images_path} holds images of {images.shape[1:]}, not (28, 28).")
+    if len(images) != len(labels):
+        raise DataError(
+            f"{images_path} holds {len(images)} images, but {labels_path} {len(labels)} labels."
+        )
+    if labels.max(initial=0) > 9:
+        raise DataError(f"{labels_path} holds the label {labels.max()}; 9 is the highest there is.")
+    return images[..., None], labels.astype(np.int64)
+
+
+def _read_idx(path: Path, dimensions: int) -> np.ndarray:
+    """Read and check a gzipped IDX file of unsigned bytes (yann.lecun.com/exdb/mnist)."""
+    # Two zero bytes, the type (8: unsigned byte), the number of dimensions; then their lengths.
+    size = 4 + 4 * dimensions
+    try:
+        with gzip.open(path) as file:
+            header = file.read(size)
+            if header[:4] != bytes((0, 0, 8, dimensions)) or len(header) < size:
+                raise DataError(
+                    f"{path} is not the IDX file it should be: it begins with "
+                    f"{header[:4].hex() or 'nothing'}, not with 000008{dimensions:02x}."
+                )
+            shape = struct.unpack(f">{dimensions}I", header[4:])
+            announced = math.prod(shape)
+            if not 0 < announced <= MOST_BYTES:
+                raise DataError(
+                    f"{path} announces {announced:,} bytes, and not 1 to {MOST_BYTES:,}: it is "
+                    "damaged, get it again."
+                )
+            # A file may be made to inflate without end: no more is read than it announced.
+            content = file.read(announced + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(
+            f"{path} cannot be read ({one_line(error)}): it is damaged or cut short, get it again."
+        ) from error
+    if len(content) != announced:
+        held = "more" if len(content) > announced else f"{len(content):,}"
+        raise DataError(
+            f"{path} announces {announced:,} bytes but holds {held}: "
+            "it is damaged or cut short, get it again."
+        )
+    return np.frombuffer(content, np.uint8).reshape(shape)

@@ -1,0 +1,217 @@
+"""Find, check and open the folders that TensorFlow Datasets (TFDS) prepared.
+
+TFDS is slow to import, and asks the network about sets that are not there. So the folders are found
+and their files are counted without it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import struct
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+
+from bopkit._files import objects
+from bopkit.data.checks import folder
+from bopkit.data.summary import Summary
+from bopkit.errors import DataError, as_our_error
+
+CIFAR10_URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
+# In a TFRecord file the length of each record (8 bytes) and its checksum (4) stand before the
+# record, and the checksum of the record's bytes (4) stands after it.
+_BEFORE, _AFTER = 12, 4
+
+
+def folders(data_dir: str | os.PathLike | None) -> list[Path]:
+    """List the folders that may hold prepared sets: `data_dir` alone, or the two usual ones.
+
+    Args:
+        data_dir: the folder to look in; None: `$BOPKIT_DATA_DIR` and TFDS's own folder.
+
+    Raises:
+        DataError: if `data_dir` is a file.
+    """
+    if data_dir is not None:
+        only = folder(data_dir)
+        if only.exists() and not only.is_dir():
+            raise DataError(f"{only} is a file; data_dir must name a folder.")
+        return [only]
+    usual = os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")
+    return [folder(p) for p in (os.environ.get("BOPKIT_DATA_DIR"), usual) if p]
+
+
+def find_prepared(name: str, places: list[Path]) -> Path | None:
+    """Find the newest complete version of a set in the first folder that has one.
+
+    A version is complete when `PLACE/NAME/VERSION` holds a `dataset_info.json`.
+
+    Args:
+        name: of the set.
+        places: what `folders` returned.
+
+    Returns:
+        The folder of the version; None if no place has one.
+    """
+    for place in places:
+        versions = [
+            info.parent
+            for info in (place / name).glob("*/dataset_info.json")
+            if re.fullmatch(r"\d+\.\d+\.\d+", info.parent.name)
+        ]
+        if versions:
+            return max(versions, key=lambda path: tuple(map(int, path.name.split("."))))
+    return None
+
+
+@dataclass(frozen=True)
+class _Split:
+    name: str
+    lengths: list[int]  # records per file
+    files: list[Path]  # the files that are there
+    size: int | None  # bytes of all records; None if the description does not say
+
+
+def _read_description(prepared: Path) -> tuple[str, list[_Split]]:
+    """Read a set's name and its splits from `dataset_info.json`."""
+    info = json.loads((prepared / "dataset_info.json").read_text(encoding="utf8"))
+    name, splits = info["name"], []
+    for split in info["splits"]:
+        lengths = [int(length) for length in split["shardLengths"]]
+        files = sorted(prepared.glob(f"{name}-{split['name']}.*-of-*"))
+        size = int(split["numBytes"]) if "numBytes" in split else None
+        splits.append(_Split(split["name"], lengths, files, size))
+    return name, splits
+
+
+def summarize(prepared: Path) -> Summary:
+    """Count what a prepared folder holds, without TFDS or TensorFlow.
+
+    Args:
+        prepared: a folder `NAME/VERSION` with a `dataset_info.json`.
+
+    Returns:
+        The numbers of examples and files.
+
+    Raises:
+        DataError: if files are missing or cut short, or the description cannot be read.
+    """
+    advice = "remove it, and run the same command again."
+    with as_our_error(DataError, f"{prepared} cannot be read ({{}}): {advice}"):
+        name, splits = _read_description(prepared)
+    for split in splits:
+        if len(split.files) != len(split.lengths):
+            raise DataError(
+                f"{prepared} has {len(split.files):,} of the {len(split.lengths):,} files of its "
+                f"{split.name} split: {advice}"
+            )
+    check_lengths(prepared)
+    return Summary(
+        name,
+        prepared,
+        examples={split.name: sum(split.lengths) for split in splits},
+        shards={split.name: len(split.lengths) for split in splits},
+        size=sum(file.stat().st_size for split in splits for file in split.files),
+    )
+
+
+def check_lengths(prepared: Path) -> None:
+    """Compare the lengths of the files with their description: quick, even for all of ImageNet.
+
+    TensorFlow reads a TFRecord file that ends between two records without an error, so a copy that
+    stopped early would only make the set smaller.
+
+    Args:
+        prepared: a folder `NAME/VERSION` with a `dataset_info.json`, which must be readable.
+
+    Raises:
+        DataError: if a file is cut short, or longer than it was; the error names it.
+    """
+    name, splits = _read_description(prepared)
+    for split in splits:
+        files = [file for file in split.files if ".tfrecord-" in file.name]
+        if split.size is None or len(files) != len(split.lengths):
+            continue  # the size is not known; or files are missing, which others report
+        expected = split.size + sum(split.lengths) * (_BEFORE + _AFTER)
+        if sum(file.stat().st_size for file in files) == expected:
+            continue
+        for file, length in zip(files, split.lengths, strict=True):
+            found = _count(file)
+            if found != length:
+                held = "is cut short or damaged" if found is None else f"holds {found:,}"
+                raise DataError(
+                    f"{file} {held}, where it should hold {length:,} records: copy it again, or "
+                    f"remove {prepared} and prepare {name} again."
+                )
+
+
+def _count(file: Path) -> int | None:
+    """Count the records of a TFRecord file without reading them; None if it ends within one."""
+    size, offset, number = file.stat().st_size, 0, 0
+    with file.open("rb") as content:
+        while offset < size:
+            content.seek(offset)
+            header = content.read(_BEFORE)
+            if len(header) < _BEFORE:
+                return None
+            offset += _BEFORE + struct.unpack("<Q", header[:8])[0] + _AFTER
+            number += 1
+    return number if offset == size else None
+
+
+def open_prepared(prepared: Path):
+    """Make TFDS's builder for a prepared folder, wherever the folder is from.
+
+    `features.json` names classes that TFDS would import; refuse any class that is not TFDS's own.
+
+    Args:
+        prepared: a folder `NAME/VERSION` with a `features.json`.
+
+    Raises:
+        DataError: if `features.json` names a class that is not TFDS's.
+        Exception: what TFDS raises where the folder is damaged.
+    """
+    features = json.loads((prepared / "features.json").read_text(encoding="utf8"))
+    for value in objects(features):
+        for key in ("pythonClassName", "python_class_name", "type"):  # "type" of older versions
+            name = value.get(key)
+            if isinstance(name, str) and not name.startswith("tensorflow_datasets.core.features."):
+                raise DataError(
+                    f"{prepared / 'features.json'} asks for {name[:80]!r}, which is not TFDS's own "
+                    "and could run code: prepare the set again."
+                )
+    import tensorflow_datasets
+
+    return tensorflow_datasets.builder_from_directory(prepared)
+
+
+def prepare_cifar10(places: list[Path]) -> Path:
+    """Download CIFAR-10 and prepare it with TFDS in the first of the folders.
+
+    Args:
+        places: what `folders` returned.
+
+    Returns:
+        The prepared folder.
+
+    Raises:
+        DataError: if the download or the preparation fails.
+    """
+    failed = (
+        f"CIFAR-10 is not there: looked for cifar10 prepared by TFDS in "
+        f"{', '.join(map(str, places))}, and could not download {CIFAR10_URL} ({{}}); run once "
+        "with internet, or name the folder that holds it with data_dir or BOPKIT_DATA_DIR."
+    )
+    with as_our_error(DataError, failed):
+        # Without internet TFDS would try again for minutes.
+        with contextlib.suppress(urllib.error.HTTPError):
+            urllib.request.urlopen(urllib.request.Request(CIFAR10_URL, method="HEAD"), timeout=20)
+        import tensorflow_datasets
+
+        builder = tensorflow_datasets.builder("cifar10", data_dir=places[0])
+        builder.download_and_prepare()
+    return Path(builder.data_dir)
