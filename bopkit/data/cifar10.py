@@ -35,7 +35,14 @@ def read(split: str, data_dir: str | os.PathLike | None = None) -> tuple[np.ndar
         import tensorflow_datasets
 
         arrays = tensorflow_datasets.as_numpy(builder.as_dataset(split=split, batch_size=-1))
-    return arrays["image"], arrays["label"]
+    images, labels = arrays["image"], arrays["label"]
+    # `features.json` says how the images are decoded, and one channel would make them grey.
+    if images.shape[1:] != (32, 32, 3) or images.dtype != np.uint8:
+        raise DataError(
+            f"{prepared} holds {images.dtype} images of {images.shape[1:]}, not uint8 images of "
+            f"(32, 32, 3): {advice}"
+        )
+    return images, labels
 
 
 def find_binary(split: str, places: list[Path]) -> Path | None:

@@ -1,4 +1,5 @@
 import gzip
+import shutil
 import struct
 import urllib.error
 
@@ -199,6 +200,19 @@ def test_damaged_cifar10(cifar10_folder, tmp_path):
         data.load("cifar10", data_dir=tmp_path)
     assert str(copy) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_grey_cifar10_is_refused(cifar10_folder, tmp_path):
+    copy = shutil.copytree(cifar10_folder / "cifar10", tmp_path / "cifar10")
+    features = next(copy.rglob("features.json"))
+    text = features.read_text()
+    assert '"3"' in text
+    features.write_text(text.replace('"3"', '"1"'))
+    with pytest.raises(
+        DataError, match=r"uint8 images of \(32, 32, 1\), not .*\(32, 32, 3\)"
+    ) as caught:
+        data.load("cifar10", data_dir=tmp_path)
+    assert str(features.parent) in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_cifar10_without_internet(tmp_path, monkeypatch):

@@ -323,11 +323,20 @@ def undecodable(feature):
     feature["image"].bytes_list.value[0] = BAD["png16"][0]
 
 
+def labelled(label):
+    def alter(feature):
+        feature["label"].int64_list.value[0] = label
+
+    return alter
+
+
 @pytest.mark.parametrize(
     ("split", "alter", "said"),
     [
         ("train", undecodable, "is a PNG file, and not a JPEG: prepare imagenet2012 again"),
         ("validation", undecodable, "--skip-damaged"),
+        ("train", labelled(5000), "has the label 5000; labels must lie from 0 to 999: prepare"),
+        ("validation", labelled(-1), "has the label -1; labels must lie from 0 to 999: prepare"),
     ],
 )
 def test_what_tfds_took_without_a_look_is_named_in_training(copied, tmp_path, split, alter, said):
@@ -338,3 +347,13 @@ def test_what_tfds_took_without_a_look_is_named_in_training(copied, tmp_path, sp
         f"the image {name} ",
         said,
     )
+
+
+@pytest.mark.parametrize("label", [-1, 1000, 5000])
+def test_no_batch_holds_an_example_without_a_class(copied, label):
+    folder, _ = copied
+    name = change(folder, "validation", labelled(label))
+    damaged = data.load("imagenet2012", data_dir=folder, image_size=32)
+    with pytest.raises(tf.errors.InvalidArgumentError, match=rf"{name}.*label.*{label}"):
+        list(damaged.validation_batches(3))
+    assert damaged.find_damaged().startswith(f"the image {name} has the label {label};")

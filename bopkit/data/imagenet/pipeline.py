@@ -165,7 +165,12 @@ class ImageNet(Data):
         try:
             for record in found:
                 example = _parse(record)
-                name = example["file_name"].numpy().decode()
+                name, label = example["file_name"].numpy().decode(), int(example["label"])
+                if not 0 <= label < self.num_classes:
+                    return (
+                        f"the image {name} has the label {label}; labels must lie from 0 to "
+                        f"{self.num_classes - 1}: {again}."
+                    )
                 if what := jpegs.problem(example["image"].numpy()):
                     return f"the image {name} {what}: {again}, with --skip-damaged to leave it out."
         except tf.errors.OpError:
@@ -245,6 +250,9 @@ class ImageNet(Data):
         """Parse a record to a JPEG and a one-hot label."""
         example = _parse(record)
         label = example["label"]
+        # `one_hot` makes a row of zeros of a label out of range, and training would go on.
+        in_range = tf.logical_and(label >= 0, label < self.num_classes)
+        tf.debugging.Assert(in_range, [example["file_name"], "has the label", label])
         return example["image"], tf.one_hot(label, self.num_classes)
 
 
