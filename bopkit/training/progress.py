@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import sys
-import threading
-import time
-from collections.abc import Iterator
-from pathlib import Path
 
 from tqdm import tqdm
 
@@ -71,69 +65,3 @@ class Progress:
         if self.bar is not None:
             self.bar.close()
             self.bar = None
-
-
-@contextlib.contextmanager
-def watch_folder(folder: Path, total: int) -> Iterator[None]:
-    """Show how much is written below a folder: a bar in a terminal, a line a minute elsewhere.
-
-    For TFDS, whose own bars do not know how much there is to come, and fill a log file. It writes
-    everything twice: into .tmp files, which it removes, and from them into .tfrecord files.
-
-    Args:
-        folder: where TFDS writes; need not be there yet.
-        total: how many bytes there will have been, twice the data.
-    """
-    # Looked at now: both may be redirected meanwhile.
-    out, err, terminal = sys.stdout, sys.stderr, sys.stderr.isatty()
-    stop = threading.Event()
-
-    def watch():
-        written, next_line = {}, time.monotonic()
-        with tqdm(
-            desc="preparing",
-            total=total,
-            unit="B",
-            unit_scale=True,
-            leave=False,
-            dynamic_ncols=True,
-            file=err,
-            disable=not terminal,
-        ) as bar:
-            while not stop.wait(2):
-                for place, _, names in os.walk(folder):
-                    for name in names:
-                        if name.endswith(".tmp") or ".tfrecord" in name:
-                            with contextlib.suppress(OSError):  # removed since
-                                size = os.path.getsize(os.path.join(place, name))
-                                written[name] = max(size, written.get(name, 0))
-                done = min(sum(written.values()), total)
-                bar.update(done - bar.n)
-                if not terminal and time.monotonic() > next_line:
-                    next_line += 60
-                    print(
-                        f"preparing: {done / total:.0%} "
-                        f"({in_bytes(done)} of {in_bytes(total)} written)",
-                        file=out,
-                        flush=True,
-                    )
-
-    watcher = threading.Thread(target=watch, daemon=True)
-    watcher.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        watcher.join()
-
-
-def in_bytes(number: float) -> str:
-    """A number of bytes as a person reads it: 147.9 GB."""
-    if number < 1000:
-        return f"{number:.0f} bytes"
-    units = ["TB", "GB", "MB", "kB"]
-    number /= 1000
-    while number >= 1000 and len(units) > 1:
-        number /= 1000
-        units.pop()
-    return f"{number:.1f} {units[-1]}"
