@@ -6,6 +6,7 @@ the copy first on its path does with the rule what a user would.
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,8 @@ from pathlib import Path
 import pytest
 
 import bopkit
+
+CONTRIBUTING = Path(__file__).resolve().parents[2] / "CONTRIBUTING.md"
 
 RULE = '''
 """Votes in NumPy: Bop whose gradients count as votes."""
@@ -63,16 +66,6 @@ class Votes(FlipOptimizer):
         return averages["m"]
 '''
 
-ROW = """
-        Method(
-            "votes",
-            "Votes",
-            "#56B4E9",
-            optimizer="votes:Votes",
-            rates=(GAMMA, THRESHOLD, Rate("scale", "s", votes.check_scale)),
-        ),
-"""
-
 USE = """
 import json, sys
 import numpy as np
@@ -118,6 +111,15 @@ print(json.dumps(found, default=np.ndarray.tolist))
 """
 
 
+def row():
+    """The row that CONTRIBUTING.md prints, with the rate of the rule's own that it names."""
+    text = CONTRIBUTING.read_text(encoding="utf8")
+    method = re.search(r'^ +(Method\("votes".*\),\n)', text, re.MULTILINE)[1]
+    rate = re.search(r'`(Rate\("scale".*?\))`', text)[1]
+    assert method.count("THRESHOLD)") == 1
+    return " " * 8 + method.replace("THRESHOLD)", f"THRESHOLD, {rate})")
+
+
 def insert(path, before, text):
     source = path.read_text(encoding="utf8")
     assert source.count(before) == 1
@@ -134,7 +136,7 @@ def found(tmp_path_factory):
     (package / "optimizers" / "votes.py").write_text(OPTIMIZER.lstrip(), encoding="utf8")
     methods = package / "experiments" / "methods.py"
     insert(methods, "from bopkit.rules import ranges\n", "from bopkit.rules import votes\n")
-    insert(methods, '        Method("latent", ', ROW.lstrip("\n"))
+    insert(methods, '        Method("latent", ', row())
     done = subprocess.run(
         [sys.executable, "-c", USE, folder / "run"],
         env=os.environ | {"PYTHONPATH": str(folder)},
