@@ -1,8 +1,8 @@
-r"""The update rules in NumPy: pure functions, the reference for everything else.
+r"""Update binary weights in NumPy, by pure functions that are the reference for everything else.
 
-Each function takes arrays and returns new ones; none keeps state and none changes its
-arguments. The Keras optimizers in `bopkit.optimizers` are held to them by the tests, and
-the figures and widgets of the book are drawn from them alone.
+Each function takes arrays and returns new ones. No function keeps state or changes its arguments.
+The tests hold the Keras optimizers in `bopkit.optimizers` to these functions, and the book draws
+its figures and widgets from them.
 
 Notation, here and through the book: :math:`w \in \{-1, +1\}` is a binary weight,
 :math:`g` the gradient of the loss with respect to it, :math:`m` its exponential moving

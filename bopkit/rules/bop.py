@@ -1,4 +1,4 @@
-"""Bop in NumPy: what every other implementation of the rule is held to."""
+"""Update weights by Bop in NumPy; the tests hold every other implementation to this one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,13 @@ from bopkit.rules.ranges import check_arrays, check_gamma, check_threshold
 
 
 class BopUpdate(NamedTuple):
-    """What one update of Bop gives back."""
+    """Hold what one update of Bop returns.
+
+    Attributes:
+        weights: the new weights, each -1 or +1.
+        momentum: the new moving average of the gradient.
+        flips: true where a weight flipped.
+    """
 
     weights: np.ndarray
     momentum: np.ndarray
@@ -25,7 +31,7 @@ def bop_step(
     threshold: float,
     gamma: float,
 ) -> BopUpdate:
-    r"""One update of Bop: average the gradient, flip where the average insists.
+    r"""Update once by Bop: average the gradient, and flip where the average exceeds the threshold.
 
     .. math::
 
@@ -33,10 +39,10 @@ def bop_step(
         w_t &= \begin{cases} -w_{t-1} & \text{if } w_{t-1}\, m_t > \tau \\
                               \phantom{-}w_{t-1} & \text{otherwise} \end{cases}
 
-    A weight whose sign agrees with the averaged gradient makes the loss grow; it flips once
-    the average is larger than :math:`\tau`. For :math:`\tau \ge 0` the condition is the same
-    as :math:`|m_t| > \tau` and :math:`\operatorname{sign}(m_t) = \operatorname{sign}(w_{t-1})`.
-    The momentum is not reset by a flip.
+    If a weight has the sign of the averaged gradient, flipping it lowers the loss to first order.
+    The weight flips when the average is also larger than :math:`\tau`: the condition is the same as
+    :math:`|m_t| > \tau` and :math:`\operatorname{sign}(m_t) = \operatorname{sign}(w_{t-1})`. A flip
+    does not reset the momentum.
 
     Args:
         weights: binary weights, each -1 or +1; any shape.
@@ -46,8 +52,7 @@ def bop_step(
         gamma: :math:`\gamma \in (0, 1]`, without unit; 1 forgets all but the last gradient.
 
     Returns:
-        `BopUpdate(weights, momentum, flips)`: the new weights and momentum, and a boolean
-        array that is true where a weight flipped.
+        `BopUpdate(weights, momentum, flips)`.
 
     Raises:
         ValueError: a weight is not -1 or +1, the shapes differ, the gradient holds NaN or
@@ -55,7 +60,17 @@ def bop_step(
 
     Source:
         Algorithm 2 of arXiv:1906.02107. The paper's equation (6) flips on
-        :math:`w\,m \ge \tau`, its algorithm on :math:`>`; this is the algorithm.
+        :math:`w\,m \ge \tau` and its algorithm on :math:`>`; this function follows the algorithm.
+
+    Example:
+        >>> weights, momentum = np.array([1.0, 1.0, -1.0]), np.zeros(3)
+        >>> update = bop_step(
+        ...     weights, momentum, np.array([2.0, -2.0, 0.5]), threshold=0.1, gamma=0.1
+        ... )
+        >>> update.momentum.tolist()
+        [0.2, -0.2, 0.05]
+        >>> update.weights.tolist()
+        [-1.0, 1.0, -1.0]
     """
     check_gamma(gamma)
     check_threshold(threshold)

@@ -1,4 +1,4 @@
-"""Bop2ndOrder in NumPy: Bop whose average is measured against the gradient's own size."""
+"""Update weights by Bop2ndOrder in NumPy: Bop that divides its average by the gradient's size."""
 
 from __future__ import annotations
 
@@ -8,12 +8,19 @@ import numpy as np
 
 from bopkit.rules.ranges import check_arrays, check_gamma, check_sigma, check_threshold
 
-# Keeps the quotient finite where no gradient was ever seen; of the rule, and no hyperparameter.
+# Keeps the quotient finite where every gradient was zero; a constant of the rule.
 EPSILON = 1e-10
 
 
 class Bop2ndOrderUpdate(NamedTuple):
-    """What one update of Bop with a second moment gives back."""
+    """Hold what one update of Bop2ndOrder returns.
+
+    Attributes:
+        weights: the new weights, each -1 or +1.
+        momentum: the new moving average of the gradient.
+        square: the new moving average of the squared gradient.
+        flips: true where a weight flipped.
+    """
 
     weights: np.ndarray
     momentum: np.ndarray
@@ -32,7 +39,7 @@ def bop2ndorder_step(
     sigma: float,
     step: int | None = None,
 ) -> Bop2ndOrderUpdate:
-    r"""One update of Bop2ndOrder: the average, measured against the gradient's own size.
+    r"""Update once by Bop2ndOrder: Bop, with the average divided by the gradient's usual size.
 
     .. math::
 
@@ -56,8 +63,7 @@ def bop2ndorder_step(
             zero; `None` for no correction.
 
     Returns:
-        `Bop2ndOrderUpdate(weights, momentum, square, flips)`: the new weights and averages (never
-        corrected), and a boolean array that is true where a weight flipped.
+        `Bop2ndOrderUpdate(weights, momentum, square, flips)`, whose averages are not corrected.
 
     Raises:
         ValueError: a weight is not -1 or +1, the shapes differ, an array holds NaN or infinity, or
@@ -65,6 +71,14 @@ def bop2ndorder_step(
 
     Source:
         Suarez-Ramirez et al. 2021, arXiv:2104.05124.
+
+    Example:
+        >>> zeros, gradient = np.zeros(2), np.array([1e-6, -3.0])
+        >>> update = bop2ndorder_step(
+        ...     np.ones(2), zeros, zeros, gradient, threshold=0.5, gamma=0.1, sigma=0.1, step=1
+        ... )
+        >>> update.weights.tolist()  # the size of a gradient does not matter
+        [-1.0, 1.0]
     """
     check_gamma(gamma)
     check_sigma(sigma)
@@ -86,6 +100,6 @@ def bop2ndorder_step(
 
 
 def _grown(rate, step):
-    """How much of a constant an average that began at zero holds after so many updates."""
-    with np.errstate(divide="ignore"):  # a rate of 1 has grown at once
+    """The share of a constant that an average started at zero holds after `step` updates."""
+    with np.errstate(divide="ignore"):  # at a rate of 1 the share is 1 at once
         return -np.expm1(step * np.log1p(-rate))

@@ -1,4 +1,4 @@
-"""Latent weights in NumPy: the sign, its surrogate gradient, and what trains latent weights."""
+"""Train latent weights in NumPy: the sign, its surrogate gradient, and three optimizers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,13 @@ import numpy as np
 
 
 class AdamMoments(NamedTuple):
-    """Adam's two moving averages and the number of updates they have seen."""
+    """Hold Adam's two moving averages and the number of updates.
+
+    Attributes:
+        mean: the moving average of the gradient.
+        square: the moving average of the squared gradient.
+        step: how many updates the averages have seen.
+    """
 
     mean: np.ndarray
     square: np.ndarray
@@ -16,13 +22,17 @@ class AdamMoments(NamedTuple):
 
 
 def sign(values: np.ndarray) -> np.ndarray:
-    """The binarization of the field: -1 below zero, +1 at zero and above.
+    """Binarize: -1 below zero, +1 at zero and above.
 
     Args:
         values: real numbers; any shape.
 
     Returns:
         An array of -1.0 and +1.0 of the same shape and floating type.
+
+    Example:
+        >>> sign([-0.5, 0.0, 2.0]).tolist()
+        [-1.0, 1.0, 1.0]
     """
     values = np.asarray(values)
     kind = np.result_type(values, np.float32).type
@@ -30,21 +40,25 @@ def sign(values: np.ndarray) -> np.ndarray:
 
 
 def ste_sign_gradient(values: np.ndarray, gradient: np.ndarray, *, clip: float = 1.0) -> np.ndarray:
-    r"""The straight-through estimator: what stands in for the derivative of `sign`.
+    r"""Pass a gradient through `sign` by the straight-through estimator.
 
     .. math:: \frac{\partial L}{\partial x} := \frac{\partial L}{\partial \operatorname{sign}(x)}
               \cdot 1_{|x| \le c}
 
     Args:
-        values: :math:`x`, what was binarized in the forward pass; any shape.
+        values: :math:`x`, the argument of `sign` in the forward pass; any shape.
         gradient: the gradient with respect to :math:`\operatorname{sign}(x)`, the same shape.
         clip: :math:`c > 0`; the gradient passes unchanged where :math:`|x| \le c`.
 
     Returns:
-        The gradient that the estimator hands to :math:`x`, the same shape.
+        The surrogate gradient with respect to :math:`x`, the same shape.
 
     Source:
         Bengio et al. 2013, arXiv:1308.3432; the clipped form of Hubara et al. 2016.
+
+    Example:
+        >>> ste_sign_gradient(np.array([-2.0, 0.3]), np.array([7.0, 7.0])).tolist()
+        [0.0, 7.0]
     """
     return np.where(np.abs(values) <= clip, gradient, 0.0)
 
@@ -52,7 +66,7 @@ def ste_sign_gradient(values: np.ndarray, gradient: np.ndarray, *, clip: float =
 def latent_sgd_step(
     latent: np.ndarray, gradient: np.ndarray, *, learning_rate: float, clip: float | None = None
 ) -> np.ndarray:
-    r"""One step of SGD on latent weights; the binary weights are ``sign(latent)``.
+    r"""Take one step of SGD on latent weights; the binary weights are ``sign(latent)``.
 
     .. math:: \tilde w_t = \operatorname{clip}(\tilde w_{t-1} - \eta\, g_t,\ -c,\ c)
 
@@ -67,6 +81,11 @@ def latent_sgd_step(
 
     Source:
         Algorithm 1 of arXiv:1906.02107.
+
+    Example:
+        >>> latent = latent_sgd_step(np.array([0.25, -0.75]), np.ones(2), learning_rate=0.5, clip=1)
+        >>> latent.tolist()
+        [-0.25, -1.0]
     """
     # w̃_t = w̃_{t-1} - η g_t
     latent = np.asarray(latent) - learning_rate * np.asarray(gradient)
@@ -82,7 +101,7 @@ def latent_momentum_step(
     momentum: float = 0.9,
     clip: float | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    r"""One step of SGD with momentum on latent weights.
+    r"""Take one step of SGD with momentum on latent weights.
 
     .. math::
 
@@ -102,6 +121,13 @@ def latent_momentum_step(
 
     Source:
         Section 3.2 of arXiv:1906.02107, where momentum is the same average as Bop's.
+
+    Example:
+        >>> latent, velocity = latent_momentum_step(
+        ...     np.zeros(1), np.zeros(1), np.ones(1), learning_rate=1.0, momentum=0.75
+        ... )
+        >>> latent.tolist(), velocity.tolist()
+        ([-0.25], [0.25])
     """
     # v_t = μ v_{t-1} + (1 - μ) g_t
     velocity = momentum * np.asarray(velocity) + (1 - momentum) * np.asarray(gradient)
@@ -119,7 +145,7 @@ def latent_adam_step(
     epsilon: float = 1e-7,
     clip: float | None = None,
 ) -> tuple[np.ndarray, AdamMoments]:
-    r"""One step of Adam on latent weights: the usual way to train a binary network.
+    r"""Take one step of Adam on latent weights, the usual way to train a binary network.
 
     .. math::
 
@@ -130,7 +156,7 @@ def latent_adam_step(
 
     Args:
         latent: latent weights; any shape.
-        moments: what the last call returned; `None` at the start.
+        moments: as the last call returned them; `None` at the start.
         gradient: the gradient with respect to the binary weights.
         learning_rate: :math:`\eta > 0`.
         beta_1: decay of the mean.
@@ -143,6 +169,13 @@ def latent_adam_step(
 
     Source:
         Kingma and Ba 2015, arXiv:1412.6980.
+
+    Example:
+        >>> latent, moments = latent_adam_step(
+        ...     np.zeros(2), None, np.array([3.0, -0.1]), learning_rate=0.01
+        ... )
+        >>> latent.round(6).tolist(), moments.step  # the first step has the length of the rate
+        ([-0.01, 0.01], 1)
     """
     gradient = np.asarray(gradient)
     if moments is None:
@@ -150,14 +183,14 @@ def latent_adam_step(
     step = moments.step + 1
     mean = beta_1 * moments.mean + (1 - beta_1) * gradient
     square = beta_2 * moments.square + (1 - beta_2) * gradient**2
-    # a_t and v_t without the bias of their start at zero
+    # a_t / (1 - β₁^t) and v_t / (1 - β₂^t) have no bias from the start at zero
     direction = (mean / (1 - beta_1**step)) / (np.sqrt(square / (1 - beta_2**step)) + epsilon)
     latent = latent_sgd_step(latent, direction, learning_rate=learning_rate, clip=clip)
     return latent, AdamMoments(mean, square, step)
 
 
 def log_flip_ratio(flip_ratio: np.ndarray) -> np.ndarray:
-    r"""The quantity that section 5.1 plots, the log of the share of weights that flipped.
+    r"""Compute what section 5.1 of the paper plots, the log of the share of weights that flipped.
 
     .. math:: \pi_t = \log\!\left(\frac{\text{flipped weights}}{\text{binary weights}}
               + e^{-9}\right)
@@ -166,9 +199,13 @@ def log_flip_ratio(flip_ratio: np.ndarray) -> np.ndarray:
         flip_ratio: flipped weights over all binary weights, in [0, 1]; any shape.
 
     Returns:
-        :math:`\pi_t`; at least -9, which says that nothing flipped.
+        :math:`\pi_t`; -9 where nothing flipped.
 
     Source:
         Section 5.1 of arXiv:1906.02107.
+
+    Example:
+        >>> float(log_flip_ratio(0.0)), round(float(log_flip_ratio(1e-3)), 2)
+        (-9.0, -6.79)
     """
     return np.log(np.asarray(flip_ratio) + np.exp(-9.0))

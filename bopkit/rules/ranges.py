@@ -1,10 +1,10 @@
-"""Check what the rules take: hyperparameters in range, arrays that fit each other."""
+"""Check what the rules take: hyperparameters in range, arrays of one shape."""
 
 from __future__ import annotations
 
 import numpy as np
 
-# Networks compute in float32, which holds nothing between 0 and the one, or above the other.
+# Networks compute in float32, which holds nothing between 0 and SMALLEST and nothing above LARGEST.
 SMALLEST = float(np.finfo(np.float32).tiny)
 LARGEST = float(np.finfo(np.float32).max)
 
@@ -14,6 +14,11 @@ def check_gamma(gamma: float, name: str = "gamma") -> None:
 
     Raises:
         ValueError: `gamma` is not a number in (0, 1]; NaN included.
+
+    Example:
+        >>> check_gamma(1.5)
+        Traceback (most recent call last):
+        ValueError: gamma, the adaptivity rate, must be a number in (0, 1], such as 1e-4; got 1.5.
     """
     _check_rate(gamma, f"{name}, the adaptivity rate,")
 
@@ -23,6 +28,9 @@ def check_sigma(sigma: float, name: str = "sigma") -> None:
 
     Raises:
         ValueError: `sigma` is not a number in (0, 1]; NaN included.
+
+    Example:
+        >>> check_sigma(1e-2)
     """
     _check_rate(sigma, f"{name}, the rate of the second moment,")
 
@@ -32,6 +40,11 @@ def check_threshold(threshold: float, name: str = "threshold") -> None:
 
     Raises:
         ValueError: `threshold` is not a finite number of at least 0.
+
+    Example:
+        >>> check_threshold(-1.0)
+        Traceback (most recent call last):
+        ValueError: threshold must be a finite number of at least 0, such as 1e-8; got -1.0.
     """
     possible = _is_number(threshold) and (threshold == 0 or SMALLEST <= threshold < LARGEST)
     if not possible:
@@ -59,7 +72,23 @@ def _is_number(value) -> bool:
 
 
 def check_arrays(weights, gradient, **averages):
-    """Weights, gradient and averages as arrays, if they can be those of one update."""
+    """Make arrays of the weights, the gradient and the averages of one update, and check them.
+
+    Args:
+        weights: each -1 or +1; any shape.
+        gradient: finite numbers, the same shape.
+        **averages: the averages of the rule by name, finite numbers of the same shape.
+
+    Returns:
+        The weights, the gradient and the averages as arrays, in this order.
+
+    Raises:
+        ValueError: the shapes differ, a weight is not -1 or +1, or a number is not finite.
+
+    Example:
+        >>> [array.shape for array in check_arrays([1, -1], [0.5, 0.5], momentum=[0.0, 0.0])]
+        [(2,), (2,), (2,)]
+    """
     arrays = {"weights": weights, "gradient": gradient, **averages}
     arrays = {name: np.asarray(array) for name, array in arrays.items()}
     shapes = {name: array.shape for name, array in arrays.items()}
