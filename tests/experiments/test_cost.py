@@ -93,7 +93,9 @@ def test_other_data_has_no_cost():
 
 def test_table():
     lines = cost.cost_table(["birealnet/bop"], "A100", [0.3]).splitlines()
-    assert lines[0] == "| experiment | GMAC per image | epochs | EFLOP | A100 hours at 30% of peak |"
+    assert (
+        lines[0] == "| experiment | GMAC per image | epochs | EFLOP | A100 hours at 30% of peak |"
+    )
     assert lines[2] == "| `birealnet/bop` | 1.81 | 300 | 4.2 | 25 |"
 
 
