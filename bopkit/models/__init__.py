@@ -1,4 +1,4 @@
-"""The paper's four networks, and the layers, quantizers and initializers they are built from."""
+"""Build the paper's four networks; their layers, quantizers and initializers are here too."""
 
 from bopkit.models.building import build_network
 from bopkit.models.initializers import RandomSign

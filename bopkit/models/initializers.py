@@ -1,4 +1,4 @@
-"""Where binary weights start."""
+"""Initialize binary weights."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from bopkit._tensorflow import tf
 class RandomSign(tf.keras.initializers.Initializer):
     """Draw each weight from {-1, +1} with equal odds: the start that Bop needs.
 
-    The sign of a Glorot draw has this distribution, uniform or normal, so that this is
-    where the latent weights of the paper's baseline start too, once binarized.
+    The sign of a Glorot draw, uniform or normal, has the same distribution, so the binarized latent
+    weights of the paper's baseline start here too.
 
     Args:
         seed: an integer for the same draw at every call; `None` draws anew at each call,
@@ -35,5 +35,5 @@ class RandomSign(tf.keras.initializers.Initializer):
         return tf.where(draw < 0.5, -size, size)
 
     def get_config(self):
-        """What `from_config` needs."""
+        """Return what `from_config` needs."""
         return {"seed": self.seed, "size": self.size}

@@ -1,9 +1,9 @@
-r"""larq's binary convolution, with a backward pass that costs what the forward pass does.
+r"""Convolve as larq does, with a backward pass that costs no more than the forward pass.
 
-On a processor, TensorFlow's own gradients of a convolution are slower than the convolution, in
-bfloat16 many times slower (`python -m benchmarks gradients` measures how much). Both are
-convolutions themselves, and here they are computed as such. For strides of 1, with :math:`x` the
-input, :math:`w` the kernel and :math:`\delta` the gradient that comes back:
+On a processor, TensorFlow's own gradients of a convolution are slower than the convolution, and in
+bfloat16 many times slower (`python -m benchmarks gradients` measures how much). Both gradients are
+convolutions themselves, and this module computes them as convolutions. For strides of 1, with
+:math:`x` the input, :math:`w` the kernel and :math:`\delta` the gradient that comes back:
 
 .. math::
 
@@ -11,8 +11,8 @@ input, :math:`w` the kernel and :math:`\delta` the gradient that comes back:
     \frac{\partial L}{\partial w} = x^\top * \delta^\top
 
 where :math:`\operatorname{turn}` rotates each window by half a turn and swaps its channels in and
-out, and in the second the images of the batch stand for channels. The sums are the same, and so are
-the gradients but for rounding.
+out. In the second equation the images of the batch take the place of the channels. The sums are the
+same as TensorFlow's, so the gradients differ only by rounding.
 """
 
 from __future__ import annotations
@@ -27,22 +27,25 @@ try:  # No public function says whether oneDNN is on.
 except (ImportError, AttributeError):
 
     def _has_onednn():
-        return True  # nothing is known: TensorFlow's own gradients are never wrong
+        return True  # unknown, so TensorFlow's own gradients are used, which are never wrong
 
 
-# The images of a batch as channels pay for windows of this size, and for images not below this one.
+# Taking the images of a batch as channels is faster for this window and for images of at least this
+# size.
 _WINDOW = (3, 3)
 _SMALLEST_IMAGE = 7
-# Each side of the input against the output's: more, and there is too much to add around it.
+# The largest ratio of a side of the input to the output's; above it, the padding costs too much.
 _MOST_EXTRA = 1.12
 
 
 def forward_is_fastest() -> bool:
-    """Whether gradients are computed as forward convolutions: where TensorFlow's own are slow.
+    """Decide whether gradients are computed as forward convolutions.
 
-    Not on GPUs, where none of this was tried. Nor with oneDNN's convolutions, which TensorFlow
-    takes on processors with AVX-512 VNNI or newer (and where `TF_ENABLE_ONEDNN_OPTS` asks for
-    them): its gradient for the input takes no longer than its forward pass.
+    Returns:
+        True on processors where TensorFlow's own gradients are slow. False on GPUs, where none of
+        this was tried. False with oneDNN's convolutions too, because oneDNN's gradient for the
+        input takes no longer than its forward pass. TensorFlow uses oneDNN on processors with
+        AVX-512 VNNI or newer, and where `TF_ENABLE_ONEDNN_OPTS` is set to 1.
     """
     devices = {device.device_type for device in tf.config.list_logical_devices()}
     return devices <= {"CPU"} and not _has_onednn()
@@ -51,7 +54,7 @@ def forward_is_fastest() -> bool:
 def conv2d(
     x: tf.Tensor, kernel: tf.Tensor, padding: str, strides: tuple[int, int] = (1, 1)
 ) -> tf.Tensor:
-    """A convolution whose gradients are computed in the faster of two ways.
+    """Convolve, and compute the gradients in the faster of two ways.
 
     Args:
         x: the input, (images, height, width, channels in); float32 or bfloat16.
@@ -60,7 +63,7 @@ def conv2d(
         strides: of the window, along height and width.
 
     Returns:
-        What `tf.nn.conv2d` does.
+        The output of `tf.nn.conv2d`.
     """
     if not forward_is_fastest():
         return tf.nn.conv2d(x, kernel, strides, padding)
@@ -77,12 +80,12 @@ def conv2d(
 
 
 def _around(kernel, padding):
-    """How far a window hangs out before and after each side; the odd place of "SAME" is after."""
+    """The padding before and after each side; the odd pixel of "SAME" comes after."""
     return [((k - 1) // 2, k // 2) if padding == "SAME" else (0, 0) for k in kernel.shape[:2]]
 
 
 def _input_gradient(x, kernel, back, padding, strides):
-    # known sizes only: "VALID" with a window as large as the image would be that much more work
+    # Known sizes only: "VALID" with a window as large as the image would multiply the work.
     sizes = zip(x.shape[1:3], back.shape[1:3], strict=True)
     little = padding == "SAME" or all(a and b and a <= _MOST_EXTRA * b for a, b in sizes)
     if strides != (1, 1) or not little:
@@ -114,7 +117,7 @@ def _kernel_gradient(x, kernel, back, padding, strides):
 
 
 def _in_float32(gradient, operands, **rest):
-    """TensorFlow's gradient, which in bfloat16 takes ten times as long as in float32."""
+    """Compute TensorFlow's gradient in float32, because in bfloat16 it takes ten times as long."""
     dtype = operands["out_backprop"].dtype
     operands = {name: tf.cast(value, tf.float32) for name, value in operands.items()}
     return tf.cast(gradient(**operands, **rest), dtype)
@@ -122,19 +125,19 @@ def _in_float32(gradient, operands, **rest):
 
 @tf.keras.utils.register_keras_serializable("bopkit")
 class QuantConv2D(lq.layers.QuantConv2D):
-    """larq's `QuantConv2D`, faster to train on processors.
+    """Convolve with quantized kernels, as larq's `QuantConv2D`, but faster to train on processors.
 
-    It takes the same arguments and saves the same weights, and its outputs are the same. Layers
-    with a dilation or groups, and layers on GPUs, are larq's in all; those with a stride are, but
-    for bfloat16's gradients on processors.
+    The layer takes larq's arguments, saves the same weights and gives the same outputs. With a
+    dilation, with groups or on a GPU it computes exactly what larq's layer does. With a stride the
+    only difference is how bfloat16's gradients are computed on processors.
 
     Args:
-        *args: as larq's `QuantConv2D`.
-        **kwargs: likewise.
+        *args: as for larq's `QuantConv2D`.
+        **kwargs: as for larq's `QuantConv2D`.
     """
 
     def convolution_op(self, inputs, kernel):
-        """The convolution itself, which Keras calls between the quantizers and the bias."""
+        """Convolve; Keras calls this method between the quantizers and the bias."""
         plain = (
             self.dilation_rate == (1, 1)
             and self.groups == 1

@@ -1,9 +1,9 @@
-"""The paper's four networks, layer by layer as in its released code.
+"""Build the paper's four networks, layer by layer as in its released code.
 
-Each function returns an uncompiled Keras model. ``method="bop"`` keeps binary kernels at
--1 and +1 themselves; ``method="latent"`` is the usual baseline, where the kernel is the
-sign of a real-valued latent weight that is clipped to [-1, 1]; ``method="leaking"`` is for latent
-weights that start near zero and are not clipped. Everything else, layer for layer, is the same.
+Each function returns an uncompiled Keras model. With ``method="bop"`` the binary kernels hold -1
+and +1. ``method="latent"`` is the usual baseline: a kernel is the sign of real-valued latent
+weights that are clipped to [-1, 1]. With ``method="leaking"`` the latent weights start near zero
+and are not clipped. All other layers are the same for the three methods.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 from bopkit._tensorflow import tf  # isort: skip  (before larq, which fails under Keras 3 at length)
 import larq as lq
 
-from bopkit.errors import ConfigError
+from bopkit.errors import ConfigError, unknown
 from bopkit.models.initializers import RandomSign
 from bopkit.models.layers import QuantConv2D
 from bopkit.models.quantizers import ApproxSign, SteSign
@@ -22,7 +22,7 @@ METHODS = ("bop", "latent", "leaking")
 
 
 def binarynet(input_shape, num_classes, *, method="bop", filters=128, dense_units=1024):
-    """BinaryNet: six binary convolutions and three binary dense layers (CIFAR-10).
+    """Build BinaryNet: six binary convolutions and three binary dense layers (CIFAR-10).
 
     Args:
         input_shape: (height, width, channels); the paper's is (32, 32, 3), and height and
@@ -38,10 +38,14 @@ def binarynet(input_shape, num_classes, *, method="bop", filters=128, dense_unit
         them binary.
 
     Raises:
-        ConfigError: the method is unknown, a number wrong, or the input too small for the pools.
+        ConfigError: the method is unknown, a number is out of range, or the images are too small.
 
     Source:
         Hubara et al. 2016; section 5.2 of arXiv:1906.02107.
+
+    Example:
+        >>> count_weights(binarynet((32, 32, 3), 10))
+        (10363550, 10352000)
     """
     check_input("binarynet", input_shape, num_classes)
     _require_sizes(filters=(filters, 1), dense_units=(dense_units, 1))
@@ -69,7 +73,7 @@ def binarynet(input_shape, num_classes, *, method="bop", filters=128, dense_unit
 
 
 def binary_alexnet(input_shape, num_classes, *, method="bop"):
-    """Binary AlexNet: every convolution and dense layer binary, the first one included.
+    """Build Binary AlexNet, in which every convolution and dense layer is binary.
 
     Args:
         input_shape: (height, width, channels); the paper's is (224, 224, 3).
@@ -81,7 +85,7 @@ def binary_alexnet(input_shape, num_classes, *, method="bop"):
         them binary.
 
     Raises:
-        ConfigError: the method is unknown, a number wrong, or the input too small for the pools.
+        ConfigError: the method is unknown, a number is out of range, or the images are too small.
 
     Source:
         Hubara et al. 2016; section 5.3 of arXiv:1906.02107.
@@ -111,7 +115,7 @@ def binary_alexnet(input_shape, num_classes, *, method="bop"):
 
 
 def xnornet(input_shape, num_classes, *, method="bop"):
-    """XNOR-Net: AlexNet with real-valued first and last layers.
+    """Build XNOR-Net: a binary AlexNet whose first and last layers are real-valued.
 
     Args:
         input_shape: (height, width, channels); the paper's is (224, 224, 3).
@@ -123,7 +127,7 @@ def xnornet(input_shape, num_classes, *, method="bop"):
         them binary. The first and last kernels carry an L2 penalty of 5e-7.
 
     Raises:
-        ConfigError: the method is unknown, a number wrong, or the input too small for the layers.
+        ConfigError: the method is unknown, a number is out of range, or the images are too small.
 
     Source:
         Rastegari et al. 2016; section 5.3 of arXiv:1906.02107.
@@ -162,7 +166,7 @@ def xnornet(input_shape, num_classes, *, method="bop"):
 
 
 def birealnet(input_shape, num_classes, *, method="bop"):
-    """Bi-Real Net with 18 layers: a binary ResNet with a shortcut around every convolution.
+    """Build Bi-Real Net: a binary ResNet of 18 layers with a shortcut around every convolution.
 
     Args:
         input_shape: (height, width, channels); the paper's is (224, 224, 3).
@@ -174,7 +178,7 @@ def birealnet(input_shape, num_classes, *, method="bop"):
         binary.
 
     Raises:
-        ConfigError: the method is unknown, a number out of range, or the input too small.
+        ConfigError: the method is unknown, a number is out of range, or the images are too small.
 
     Source:
         Liu et al. 2018; section 5.3 of arXiv:1906.02107.
@@ -220,7 +224,7 @@ MINIMUM_SIZE = {"binarynet": 10, "binary_alexnet": 57, "xnornet": 217, "birealne
 
 
 def count_weights(model: tf.keras.Model) -> tuple[int, int]:
-    """How many parameters a model has, and how many of them are binary.
+    """Count the parameters of a model, and how many of them are binary.
 
     Args:
         model: a built Keras model.
@@ -258,12 +262,12 @@ def _binary_kernel(method, latent_initializer="glorot_uniform"):
             "kernel_initializer": RandomSign(size=1e-20),
             "use_bias": False,
         }
-    raise ConfigError(f"unknown method {method!r}; choose one of: {', '.join(METHODS)}.")
+    raise ConfigError(unknown("method", method, METHODS))
 
 
 def _batch_norm(**kwargs):
-    # Over the global batch, so that the number of replicas changes nothing but rounding; on one
-    # device Keras' fused kernel is the same and faster.
+    # Over the global batch, so that the number of replicas changes only the rounding. On one device
+    # Keras' fused kernel computes the same and is faster.
     several = tf.distribute.get_strategy().num_replicas_in_sync > 1
     return layers.BatchNormalization(synchronized=several, **kwargs)
 
@@ -280,7 +284,7 @@ def _require_sizes(**sizes):
 
 
 def check_input(network, input_shape, num_classes):
-    """Refuse images that a network's pools would leave nothing of.
+    """Refuse images that are too small for the pools of a network.
 
     Args:
         network: a name of `NETWORKS`.

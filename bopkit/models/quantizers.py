@@ -1,9 +1,10 @@
-"""larq's quantizers of activations in fewer passes over the numbers, which are the same.
+"""Binarize activations as larq does, with the same numbers in fewer passes over memory.
 
 larq's `sign(sign(x) + 0.1)` and its gradient read and write all activations of a layer seven
-times. Here a sign is one comparison and one choice. In bfloat16 each direction is compiled into
-one pass besides: that took 7 % off BinaryNet's step on a processor with AVX512-BF16. In float32 it
-is not: on one with AVX2 alone, the compiled pass made the step 5 to 8 % longer.
+times. Here a sign is one comparison and one choice. In bfloat16 each direction is also compiled
+into one pass, because that took 7 % off BinaryNet's step on a processor with AVX512-BF16. In
+float32 nothing is compiled, because on a processor with AVX2 the compiled pass made the step 5 to
+8 % longer.
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ import larq as lq
 
 
 def _one_pass(function):
-    """The function, compiled with XLA where it is a part of a graph in bfloat16."""
+    """Compile a function with XLA where it is a part of a graph in bfloat16."""
     compiled = tf.function(function, jit_compile=True, autograph=False)
 
     @functools.wraps(function)
     def run(x, *arguments):
-        # Eagerly, each new shape would be compiled for a single use.
+        # Outside a graph, each new shape would be compiled for a single use.
         worth = x.dtype == tf.bfloat16 and can_compile() and not tf.executing_eagerly()
         return (compiled if worth else function)(x, *arguments)
 
@@ -29,10 +30,13 @@ def _one_pass(function):
 
 @_one_pass
 def sign(x: tf.Tensor) -> tf.Tensor:
-    """+1 where x ≥ 0, else -1; of x's shape and type.
+    """Binarize: +1 where x ≥ 0, else -1.
 
     Args:
         x: real numbers; -0 counts as 0.
+
+    Returns:
+        A tensor of x's shape and type.
     """
     one = tf.ones((), x.dtype)
     return tf.where(x >= 0, one, -one)
@@ -56,7 +60,7 @@ def _approx_sign(x):
 
 @tf.keras.utils.register_keras_serializable("bopkit")
 class SteSign(lq.quantizers.SteSign):
-    r"""The sign, with the straight-through estimator's gradient.
+    r"""Binarize by the sign, with the gradient of the straight-through estimator.
 
     .. math::
 
@@ -65,14 +69,14 @@ class SteSign(lq.quantizers.SteSign):
 
     Args:
         clip_value: :math:`c`; `None` lets every gradient through.
-        **kwargs: as larq's `SteSign`, whose every number this one gives.
+        **kwargs: as for larq's `SteSign`, which gives the same numbers.
 
     Source:
         Hubara et al. 2016, equation (4).
     """
 
     def call(self, inputs):
-        """The signs of `inputs`."""
+        """Return the signs of `inputs`."""
 
         @tf.custom_gradient
         def quantize(x):
@@ -81,13 +85,13 @@ class SteSign(lq.quantizers.SteSign):
 
             return sign(x), gradient
 
-        # Past larq's own, to what adds its metrics.
+        # Skips larq's own `call`; the class above it adds larq's metrics.
         return super(lq.quantizers.SteSign, self).call(quantize(inputs))
 
 
 @tf.keras.utils.register_keras_serializable("bopkit")
 class ApproxSign(lq.quantizers.ApproxSign):
-    r"""The sign, with the gradient of a piecewise polynomial that is nearer to it.
+    r"""Binarize by the sign, with the gradient of a piecewise polynomial that is closer to it.
 
     .. math::
 
@@ -95,12 +99,12 @@ class ApproxSign(lq.quantizers.ApproxSign):
             2 - 2|x| & |x| \le 1 \\ 0 & |x| > 1 \end{cases}
 
     Args:
-        **kwargs: as larq's `ApproxSign`, whose every number this one gives.
+        **kwargs: as for larq's `ApproxSign`, which gives the same numbers.
 
     Source:
         Liu et al. 2018, section 3.2.
     """
 
     def call(self, inputs):
-        """The signs of `inputs`."""
+        """Return the signs of `inputs`."""
         return super(lq.quantizers.ApproxSign, self).call(_approx_sign(inputs))

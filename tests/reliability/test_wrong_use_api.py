@@ -115,7 +115,7 @@ CASES = {
     "model: no filters": (lambda: models.binarynet((32, 32, 3), 10, filters=0), "filters must be"),
     "model: no such method": (
         lambda: models.xnornet((224, 224, 3), 10, method="bopp"),
-        "choose one of: bop, latent",
+        "there are: bop, latent",
     ),
     "experiments: a set without a network": (lambda: experiments.get("bop"), "unknown network"),
     "records: a folder without a record": (lambda: records.read("."), "cannot read run.json"),
