@@ -139,8 +139,10 @@ def test_a_schedule_goes_from_one_end_to_the_other(name, form, start, other, siz
         return
     total = epochs * images // batch_size
     steps = np.array(sorted({0, trained - 1, *(int(m * (trained - 1)) for m in moments)}))
-    hyper = build.build_optimizer(experiment, images)._hypers[name]
-    found = [float(hyper(n)) if callable(hyper) else float(hyper) for n in (*steps, total)]
+    optimizer, found = build.build_optimizer(experiment, images), []
+    for number in (*steps, total):
+        optimizer.iterations.assign(number)
+        found.append(float(getattr(optimizer, name)))
     if form == "staircase":
         stairs = steps // (every * images // batch_size)
         assert np.allclose(found[:-1], start * other**stairs, rtol=1e-4, atol=ranges.SMALLEST)
