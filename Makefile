@@ -57,7 +57,7 @@ notebooks: $(VENV)/.stamp  ## Run the reproduction's notebooks, and compare what
 	    --nbval-lax --nbval-current-env --nbval-cell-timeout=$(CELL_TIMEOUT) $(NOTEBOOKS)
 
 site: $(VENV)/.stamp  ## Look at the book that was built, in a browser
-	$(PYTEST) -n 2 --dist loadgroup tests/site
+	$(PYTEST) -n 2 --dist loadscope tests/site
 
 # On the loopback interface alone. In a container one is often root, which Jupyter refuses unasked.
 lab: $(VENV)/.stamp  ## Open the notebooks in JupyterLab, at the chapter on γ and τ

@@ -1,7 +1,7 @@
 """The built book on a loopback port, and a headless Chromium that can reach nothing else.
 
 Each page is opened twice: from the server at a desk, and from a copied folder on a dark phone. All
-tests of a page look at these two, one test after the other and in one process (`xdist_group`).
+tests of a page look at these two, one test after the other and in one process.
 """
 
 from __future__ import annotations
@@ -104,51 +104,7 @@ UNFOLD = """() => {
 # Resolves when the page has been laid out and painted anew.
 FRAMES = "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
 
-# Run in the page once it has settled, with nothing folded away.
-LOOK = r"""() => ({
-    theme: document.documentElement.dataset.theme,
-    colours: Object.fromEntries(
-        ['body', '.bd-article p', '.bd-article h1', '.bd-article p a', '.bd-article p code',
-            '.bop-picture text']
-            .map(selector => [selector, document.querySelector(selector)])
-            .filter(([, node]) => node)
-            .map(([selector, node]) => [selector, getComputedStyle(node)])
-            .map(([selector, { color, backgroundColor, fill }]) =>
-                [selector, { color, backgroundColor, fill }])),
-    sentences: [...document.querySelectorAll('table.bop-sentences td')]
-        .filter(cell => cell.textContent.trim() && cell.offsetParent)
-        .map(cell => cell.clientWidth),
-    folded: ['details:not([open])', '.toggle-hidden']
-        .map(what => document.querySelectorAll('.bd-article ' + what).length)
-        .reduce((sum, count) => sum + count),
-    unlabelledFigures: document.querySelectorAll('.bop-figure svg[aria-hidden]').length,
-    maths: document.querySelectorAll('.math').length,
-    rawMaths: [...document.querySelectorAll('.math')]
-        .filter(node => !node.querySelector('.katex-html'))
-        .map(node => node.textContent),
-    cutMaths: [...document.querySelectorAll('.katex-display .base:first-child')]
-        .filter(node => node.getBoundingClientRect().left < 0)
-        .map(node => node.parentNode.textContent),
-    mathErrors: [...document.querySelectorAll('.katex-error')].map(node => node.title),
-    cutExplorers: [...document.querySelectorAll('.bop-explorer')].filter(picture => {
-        const box = picture.getBoundingClientRect();
-        for (let node = picture.parentElement; node !== document.body; node = node.parentElement)
-            if (getComputedStyle(node).overflowX !== 'visible')
-                if (node.getBoundingClientRect().left > box.left) return true;
-        return box.left < 0;
-    }).length,
-    explorers: document.querySelectorAll('.bop-explorer').length,
-    aliveExplorers: document.querySelectorAll('.bop-explorer form:not([hidden])').length,
-    stderr: [...document.querySelectorAll('.output.stderr, .output.traceback')]
-        .map(node => node.innerText.slice(0, 200)),
-    brokenImages: [...document.images].filter(image => image.complete && !image.naturalWidth)
-        .map(image => image.src),
-    screen: innerWidth,
-    width: document.documentElement.scrollWidth,
-    tooWide: [...document.querySelectorAll('.bd-article *')]
-        .filter(node => node.getBoundingClientRect().right > innerWidth + 1)
-        .slice(0, 5).map(node => node.outerHTML.slice(0, 120)),
-})"""
+LOOK = (Path(__file__).parent / "look.js").read_text(encoding="utf8")
 
 # Each interactive picture has unpacked what its sliders show.
 SETTLED = "() => document.querySelectorAll('.bop-explorer form[hidden]').length === 0"
@@ -164,8 +120,7 @@ def pytest_generate_tests(metafunc):
         metafunc.parametrize("notebook", [name for name in files if (ROOT / name).is_file()])
     if "page_name" in metafunc.fixturenames:
         names = [n for n in pages() if scenes_on(n) or "scenes" not in metafunc.fixturenames]
-        values = [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in names]
-        metafunc.parametrize("page_name", values, ids=names, scope="session")
+        metafunc.parametrize("page_name", names, ids=names, scope="session")
 
 
 @pytest.hookimpl(trylast=True)
@@ -178,6 +133,22 @@ def pytest_collection_modifyitems(items):
         return places.get(values.get("page_name"), -1)
 
     items.sort(key=place)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """With `--dist loadscope`, a worker takes all tests of a page, or what else a file holds.
+
+    xdist's own groups (`--dist loadgroup`) have no effect under pytest 9.2.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByPage(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            page = re.search(r"\[([^]]+)\]$", nodeid)
+            return page[1] if page and page[1] in pages() else nodeid.split("::")[0]
+
+    return ByPage(config, log) if config.getvalue("dist") == "loadscope" else None
 
 
 @pytest.fixture(scope="session")

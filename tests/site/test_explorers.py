@@ -83,7 +83,6 @@ def test_the_built_book_has_every_picture_once(html):
     assert set(found) == set(pictures.NAMES)
 
 
-@pytest.mark.xdist_group("first page")
 def test_the_first_picture_stands_above_any_maths(first_page):
     page = first_page.page
     tops = [
@@ -93,7 +92,6 @@ def test_the_first_picture_stands_above_any_maths(first_page):
     assert page.locator(".bop-slider input").first.bounding_box()["y"] < 900  # without scrolling
 
 
-@pytest.mark.xdist_group("first page")
 def test_a_keyboard_moves_it(first_page):
     page = first_page.page
     explorer = page.locator(".bop-explorer").first
