@@ -1,4 +1,7 @@
-"""Every chapter has the same skeleton, short cells, and exercises whose solutions are checked."""
+"""Every chapter has the same skeleton, short cells, and exercises whose solutions are checked.
+
+What a chapter says and how long it is, is its author's matter: nothing here holds a sentence.
+"""
 
 import ast
 import json
@@ -15,13 +18,7 @@ PAGES = [path for part in ("intuition", "practice") for path in (BOOK / part).it
 CHAPTERS = sorted(
     path for path in PAGES if path.suffix in (".ipynb", ".md") and path.stem not in NOT_CHAPTERS
 )
-# Words of the glossary that a reader may not know; what `flip` and `sign` say needs no link.
-TERMS = (
-    "adaptivity rate", "binarized network", "binary weight", "clipping", "consistency", "contract",
-    "flip ratio", "flip rule", "inertia", "latent weight", "mixed precision", "moving average",
-    "packed file", "record", "straight-through estimator", "strength", "threshold",
-    "XNOR-popcount",
-)  # fmt: skip
+EVERYDAY = {"flip", "sign"}  # linked only where a chapter explains them
 FIRST, LAST = ["Play"], ["Summary", "Exercises", "Further reading"]
 
 
@@ -60,7 +57,7 @@ def test_the_book_has_its_chapters():
 def test_sections_come_in_order(chapter):
     titles = re.findall(r"^## (.+)$", text(chapter), flags=re.MULTILINE)
     assert titles[:1] == FIRST and titles[-3:] == LAST
-    assert 1 <= len(titles) - 4 <= 5, titles
+    assert len(titles) > 4, titles
     assert len(re.findall(r"^# .+$", text(chapter), flags=re.MULTILINE)) == 1
 
 
@@ -69,21 +66,21 @@ def test_says_at_a_glance_what_it_takes(chapter):
     assert re.findall(r"^What .*$", glance, flags=re.MULTILINE) == [
         "What you'll do", "What you'll learn", "What you'll need",
     ]  # fmt: skip
-    need = re.sub(r"\s+", " ", glance.split("What you'll need")[1])
-    assert re.search(r"\d+ minutes", need), need
-    assert re.search(r"\d+ seconds?", need) and re.search(r"\d+ [MG]B", need) and "GPU" in need
+    need = glance.split("What you'll need")[1]
+    for what in (r"\d+\s+minutes", r"\d+\s+seconds?", r"\d+\s+[MG]B", "GPU"):
+        assert re.search(what, need), need
 
 
 def test_begins_with_something_to_play(chapter):
     name = re.search(r"widgets\.explore\(\"(\w+)\"\)", code(chapter)[0])[1]
     assert name in pictures.NAMES
-    assert len(re.findall(r"^- ", section(chapter, "Play"), flags=re.MULTILINE)) >= 2
+    assert section(chapter, "Play").strip()  # what to try
 
 
 def test_has_exercises_and_hides_their_solutions(chapter):
     body = section(chapter, "Exercises")
     exercises = re.findall(r"\{exercise\}[^\n]*\n:label: (\S+)", body)
-    assert 3 <= len(exercises) <= 6
+    assert len(exercises) >= 2
     solutions = re.findall(r"\{solution(?:-start)?\} (\S+)\n:class: dropdown", body)
     assert solutions == exercises
     assert body.count("{solution-start}") == body.count("{solution-end}")
@@ -105,35 +102,33 @@ def test_claims_are_checked_by_code(chapter):
         for node in ast.walk(ast.parse(re.sub(r"^[!%].*$", "pass", source, flags=re.MULTILINE)))
         if isinstance(node, ast.Assert)
     ]
-    assert len(asserts) >= 4
+    assert asserts
 
 
-def test_cells_and_chapters_are_short(chapter):
-    assert max(len(source.splitlines()) for source in code(chapter)) <= 32
-    prose = re.sub(r"```.*?```|\$\$.*?\$\$|:::.*?:::", "", text(chapter), flags=re.DOTALL)
-    words = len(prose.split("## Exercises")[0].split())
-    assert 350 <= words <= 1500, words
+def test_cells_are_short(chapter):
+    """A page shows about 40 lines at once."""
+    assert max(len(source.splitlines()) for source in code(chapter)) <= 40
 
 
 def test_links_its_terms_and_its_sources(chapter):
     terms = re.findall(r"\{term\}`(?:[^`<]*<)?([^`>]+)>?`", text(chapter))
-    assert len(terms) >= 2 and len(terms) == len(set(terms)), "the first use of each, once"
+    assert terms and len(terms) == len(set(terms)), "the first use of each, once"
     reading = section(chapter, "Further reading")
-    assert "{cite" in reading and 2 <= len(re.findall(r"^- ", reading, flags=re.MULTILINE)) <= 5
+    assert "{cite" in reading and re.search(r"^- ", reading, flags=re.MULTILINE)
 
 
-def test_the_first_use_of_a_term_is_linked(chapter):
+def test_a_term_is_linked_where_it_is_first_used(chapter):
     """From Play on, in sentences and tables: titles, code and formulas have no links."""
     prose = text(chapter).partition("## Play\n")[2]
     prose = re.sub(r"\{term\}`(?:[^`<]*<)?([^`>]+)>?`", r"⟦\1⟧", prose)  # to tell them from others
     prose = re.sub(r"^```\w+\n.*?^```$|\$\$.*?\$\$", "", prose, flags=re.MULTILINE | re.DOTALL)
     prose = re.sub(r"^(#|```|:::).*$|(\{[\w:]+\})?`[^`]*`|\]\(.*?\)", "", prose, flags=re.MULTILINE)
     prose = " ".join(prose.split())
-    for term in TERMS:
+    for term in set(re.findall(r"⟦([^⟧]+)⟧", prose)) - EVERYDAY:
         use = re.search(rf"(?<!\w){term}s?(?!\w)", prose, flags=re.IGNORECASE)
-        if use and prose[use.start() - 1] != "⟦":
+        if prose[use.start() - 1] != "⟦":
             around = prose[max(0, use.start() - 60) : use.end() + 40]
-            pytest.fail(f"link the first use of {{term}}`{term}`, here: ...{around}...")
+            pytest.fail(f"{{term}}`{term}` is used before it is linked, here: ...{around}...")
 
 
 def test_intuition_needs_no_tensorflow():
