@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
+import dataclasses
 from collections.abc import Callable
 from unittest import mock
 
@@ -12,12 +12,52 @@ import numpy as np
 
 from bopkit import experiments, models, records
 from bopkit.data.memory import InMemory
-from bopkit.training.devices import find_cluster
-from bopkit.training.loop import Loop
+from bopkit.experiments import Experiment
+from bopkit.models import networks
+from bopkit.training.devices import Cluster, find_cluster
+from bopkit.training.state import State
+from bopkit.training.step import compile_training
 
 # More epochs than any measurement takes: one pipeline serves it all. With still more the experiment
 # would be refused: gamma, a tenth every 100 epochs, would end below what float32 holds.
 EPOCHS = 3_000
+
+
+class Uncounted(State):
+    """A state whose flips nobody counts, of latent weights or of larq's Bop."""
+
+    latent = ()
+
+
+@dataclasses.dataclass
+class Loop:
+    """What one contestant trains with; the attributes are those of `bopkit.training.loop.fit`."""
+
+    state: State
+    experiment: Experiment
+    data: InMemory
+    cluster: Cluster
+    jit_compile: bool | None
+
+    @property
+    def model(self) -> tf.keras.Model:
+        """The network."""
+        return self.state.model
+
+    @property
+    def optimizer(self) -> tf.keras.optimizers.Optimizer:
+        """The network's optimizer."""
+        return self.state.optimizer
+
+    @property
+    def binary_weights(self) -> int:
+        """How many binary weights the network has."""
+        return models.count_weights(self.model)[1]
+
+    @property
+    def steps(self) -> int:
+        """Steps per epoch."""
+        return self.data.steps_per_epoch(self.experiment.batch_size)
 
 
 def precisions() -> list[str]:
@@ -65,26 +105,28 @@ def make_loop(
     name = "binarynet/default" if method == "latent" else "binarynet/bop_sec52"
     experiment = experiments.override(experiments.get(name), {"epochs": EPOCHS, **hparams})
     cluster = find_cluster(experiment.batch_size)
-    # The folder would hold checkpoints; none is written.
     larqs = {"SteSign": lq.quantizers.SteSign, "QuantConv2D": lq.layers.QuantConv2D}
-    with mock.patch.dict(vars(models), larqs if method == "larq" else {}):
-        loop = Loop(experiment, data, 0, cluster, tempfile.gettempdir(), jit_compile=jit_compile)
-    loop.latent = []
+    with mock.patch.dict(vars(networks), larqs if method == "larq" else {}):
+        kind = State if method == "bop" else Uncounted
+        state = kind.begin(experiment, data, cluster.strategy)
     if method == "larq":
         adam = tf.keras.optimizers.legacy.Adam(experiment.learning_rate)
         bop = lq.optimizers.Bop(threshold=experiment.threshold, gamma=experiment.gamma)
         pair = (lq.optimizers.Bop.is_binary_variable, bop)
-        loop.optimizer = lq.optimizers.CaseOptimizer(pair, default_optimizer=adam)
-    return loop
+        state.optimizer = lq.optimizers.CaseOptimizer(pair, default_optimizer=adam)
+    return Loop(state, experiment, data, cluster, jit_compile)
 
 
 def stepper(loop: Loop, steps: int = 1) -> Callable[[], None]:
     """A function that trains for so many steps, with data and metrics, and waits for the end."""
-    iterator, count = loop.batches(), tf.constant(steps, tf.int64)
+    batch_size, count = loop.experiment.batch_size, tf.constant(steps, tf.int64)
+    batches = loop.data.train_batches(batch_size, seed=0, epochs=EPOCHS)
+    batches = iter(loop.cluster.batches(batches, batch_size))
+    train_steps = compile_training(loop.state, loop.cluster, batch_size, loop.jit_compile)
 
     def run():
-        loop._train_chunk(iterator, count)
-        float(loop.train_metrics["loss"].result())
+        train_steps(batches, count)
+        float(loop.state.metrics[0].result())
 
     return run
 

@@ -28,18 +28,19 @@ class Cluster:
         """Whether this process writes what the run leaves."""
         return self.worker == 0
 
-    def batches(self, dataset: tf.data.Dataset, per_replica: int):
+    def batches(self, dataset: tf.data.Dataset, batch_size: int):
         """Hand a worker's batches to its replicas.
 
         Args:
             dataset: this worker's part of each global batch.
-            per_replica: images that one replica takes in one step.
+            batch_size: images per global batch.
 
         Returns:
             A distributed dataset.
         """
-        if self.strategy.num_replicas_in_sync > self.workers:
-            dataset = dataset.rebatch(per_replica)
+        replicas = self.strategy.num_replicas_in_sync
+        if replicas > self.workers:
+            dataset = dataset.rebatch(batch_size // replicas)
         return self.strategy.distribute_datasets_from_function(lambda _: dataset)
 
     def agree(self, value: int) -> int:

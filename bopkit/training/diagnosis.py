@@ -1,23 +1,253 @@
-"""What settings and flips say of a run that cannot work, or not well. No TensorFlow here.
+"""What a run's curves say of its settings: one diagnosis, after each epoch and of whole runs.
 
-A network whose binary weights never flip still learns a little, with its batch normalization alone,
-and one whose weights flip at random does too: neither shows in the loss as an error would.
+A network whose binary weights never flip still learns a little, through its batch normalization,
+and so does one whose weights flip at random: the loss shows neither as an error. This module does
+not load TensorFlow.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
-# Of all binary weights, in a step, on average over an epoch. In the runs of this book it is 4.5 %
-# at the most, with the highest gamma; a half is what random gradients flip at gamma 1, threshold 0.
-TOO_MANY = 0.1
-# Of all binary weights, in the one step of an epoch that flipped most. In the first step of all,
-# about a half do where the threshold is low: signs drawn at random disagree with it by chance.
-TOO_MANY_AT_ONCE = 0.75
+import numpy as np
+
+# Where one symptom ends and the next begins. Flip ratios are shares of all binary weights in one
+# step, averaged over an epoch. They were measured on the small network of `bopkit.book.toy` and are
+# held to it by tests/book/pictures/test_diagnosis.py. The runs in results/ flip 4.5 % at the most,
+# with the highest γ; random gradients flip a half at γ = 1, τ = 0.
+CHURNING = 0.1
+NOISY = 0.01
+QUIET = 2e-4  # one of the small network's 4,736 weights per step
+# A single step. In the first one about a half of the weights flip where τ is low, because signs
+# drawn at random disagree with it by chance.
+TURNED = 0.75
+FITTED = 0.92  # training top-1 that runs with the right flips go beyond
+POOR = 0.84  # training top-1 below which even lively flips have led nowhere
+LOST = 0.04  # of validation top-1, from the best epochs to the last
+SUDDEN = 10.0  # γ and the flip ratio divided by so much from one epoch to the next
 
 
-def before(precision: str, hardware: Mapping[str, object]) -> str | None:
-    """Looks at the machine before a run; says what it is not made for.
+class Diagnosis(NamedTuple):
+    """What a run's curves say.
+
+    Attributes:
+        name: the symptom: "everything flips", "one step turned most weights", "getting worse",
+            "noise floor", "γ dropped too early", "too few flips", "γ and τ too high" or "healthy".
+        evidence: the numbers that say so, as a clause.
+        change: what to try next, as a clause; empty for a healthy run.
+        alarm: whether a single epoch is enough to say so.
+    """
+
+    name: str
+    evidence: str
+    change: str
+    alarm: bool = False
+
+
+def diagnose(
+    train_accuracy: Sequence[float],
+    accuracy: Sequence[float],
+    flip_ratio: Sequence[float],
+    gamma: Sequence[float],
+) -> Diagnosis:
+    """Name what a run of Bop suffers from, by rules on four curves.
+
+    The rules are tried in this order, "late" being the last quarter of the epochs and at least
+    two of them:
+
+    1. everything flips: late flip ratio of at least 10 %;
+    2. getting worse: validation ends 4 points or more below its best stretch of that length;
+    3. noise floor: late flip ratio of at least 1 %;
+    4. γ dropped too early: from one epoch to the next γ and the flip ratio were divided by 10 or
+       more, from at least 1 %;
+    5. too few flips: late flip ratio below 0.02 %, and training accuracy below 92 % or no flip at
+       all;
+    6. γ and τ too high: training accuracy below 84 %, however many weights flip;
+    7. healthy: none of these.
+
+    They were set on `bopkit.book.toy`'s network: for another one they are where to begin.
+
+    Args:
+        train_accuracy: top-1 on the training batches of each epoch, in [0, 1]; (epochs,).
+        accuracy: top-1 on held-out images after each epoch, in [0, 1]; (epochs,).
+        flip_ratio: mean share of binary weights that flipped in a step of each epoch; (epochs,).
+        gamma: γ of each epoch; (epochs,).
+
+    Returns:
+        A `Diagnosis`.
+
+    Raises:
+        ValueError: there are fewer than two epochs, or the lengths differ.
+
+    Example:
+        >>> diagnose([0.6, 0.9], [0.6, 0.9], [0.3, 0.2], [1.0, 1.0]).name
+        'everything flips'
+    """
+    curves = (train_accuracy, accuracy, flip_ratio, gamma)
+    if len(train_accuracy) < 2 or len({len(c) for c in curves}) > 1:
+        raise ValueError(
+            "a diagnosis needs four curves of one length, two epochs or more; got "
+            f"{', '.join(str(len(c)) for c in curves)}."
+        )
+    return _first_symptom(*curves)
+
+
+def diagnose_record(record: Mapping[str, object]) -> Diagnosis:
+    """Apply `diagnose` to a run of `bopkit.train`.
+
+    Args:
+        record: a run's record, as `bopkit.records.read` gives it; of Bop, two epochs or more.
+
+    Returns:
+        A `Diagnosis`.
+
+    Raises:
+        ValueError: as `diagnose`.
+    """
+    return diagnose(*([row[key] for row in record["epochs"]] for key in _CURVES))
+
+
+_CURVES = ("accuracy", "val_accuracy", "flip_ratio", "gamma")
+
+
+def _first_symptom(fit, accuracy, flips, gamma, most=0.0) -> Diagnosis:
+    fit, accuracy, flips, gamma = (np.asarray(c, float) for c in (fit, accuracy, flips, gamma))
+    window = min(len(fit), max(2, len(fit) // 4))
+    late = flips[-window:].mean()
+    stretches = np.convolve(accuracy, np.ones(window) / window, "valid")
+    lost = stretches.max() - stretches[-1]
+    share = f"{percent(late)} of the weights flip in a late step"
+    if late >= CHURNING:
+        change = "let γ fall over the run, or start it lower"
+        return Diagnosis("everything flips", share, change, alarm=True)
+    if most > TURNED:
+        evidence = f"{percent(most)} of the weights flipped in a single step"
+        return Diagnosis("one step turned most weights", evidence, "lower γ, or raise τ", True)
+    if lost >= LOST:
+        evidence = f"validation is {100 * lost:.0f} points below its best, and {share}"
+        return Diagnosis("getting worse", evidence, "let γ fall over the run, or raise τ")
+    if late >= NOISY:
+        return Diagnosis("noise floor", share, "let γ fall over the run, or raise τ")
+    before, after = flips[:-1], flips[1:]
+    sudden = gamma[:-1] >= SUDDEN * gamma[1:]
+    cut = np.flatnonzero(sudden & (before >= NOISY) & (before >= SUDDEN * after))
+    if len(cut):
+        epoch = int(cut[0])
+        evidence = (
+            f"flips went from {percent(before[epoch])} to {percent(after[epoch])} of the weights "
+            f"a step when γ dropped after epoch {epoch + 1}"
+        )
+        return Diagnosis("γ dropped too early", evidence, "let γ fall over the whole run")
+    moved = np.flatnonzero(flips > 0)
+    if late < QUIET and (fit[-window:].mean() < FITTED or not len(moved)):
+        if not len(moved):
+            since = "nothing ever flipped"
+        elif moved[-1] + 1 < len(flips):
+            since = f"nothing has flipped since epoch {moved[-1] + 1}"
+        else:
+            since = f"only {share}"
+        evidence = f"{since}, with training at {100 * fit[-window:].mean():.0f} %"
+        change = "lower τ, or raise γ"
+        return Diagnosis("too few flips", evidence, change, alarm=not len(moved))
+    if fit[-window:].mean() < POOR:
+        evidence = f"{share}, and training stays at {100 * fit[-window:].mean():.0f} %"
+        return Diagnosis("γ and τ too high", evidence, "lower both")
+    return Diagnosis("healthy", f"{share}, and nothing else stands out", "")
+
+
+def percent(share: float) -> str:
+    """Write a share in percent, to two digits.
+
+    Example:
+        >>> percent(0.042), percent(0.000061), percent(0.0)
+        ('4.2 %', '0.0061 %', '0 %')
+    """
+    return f"{100 * share:.2g} %".replace("1e+02", "100") if share >= 1e-6 else "0 %"
+
+
+def warn(rows: Sequence[Mapping[str, float]], optimizer) -> str | None:
+    """Say what is wrong with the last epoch when that begins, and not again in every epoch.
+
+    It is the diagnosis of the epoch as if it were a run, where one epoch is enough for one.
+
+    Args:
+        rows: the epochs' rows of a run's record so far, at least one.
+        optimizer: the run's. A `bopkit.FlipOptimizer` says how large its signal is; the method is
+            called only if there is something to say, and never for latent weights.
+
+    Returns:
+        One line with the numbers and the likely cause, or None.
+    """
+    row, found = rows[-1], _of_epoch(rows[-1])
+    if not found.alarm or (len(rows) > 1 and _is_same(found, _of_epoch(rows[-2]))):
+        return None
+    if row["threshold"] is None:
+        return _warn_of_latent_weights(row, found.name)
+    epoch, gamma, threshold = row["epoch"], f"{row['gamma']:.2g}", f"{row['threshold']:.2g}"
+    signal = optimizer.signal_name
+    if found.name == "one step turned most weights":
+        return _turned(row, f"a gamma below {gamma} or a threshold above {threshold}")
+    largest = max(optimizer.largest_signals().values())
+    if found.name == "everything flips":
+        return _many(
+            row,
+            f"gamma {gamma} is too high, or the threshold {threshold} too low for {signal} up to "
+            f"{largest:.1e}",
+        )
+    nothing = f"no binary weight flipped in epoch {epoch}"
+    if largest == 0:
+        return f"{nothing}: all their gradients are zero, so nothing of the loss reaches them."
+    if largest <= row["threshold"]:
+        return (
+            f"{nothing}: the threshold {threshold} is above the largest {signal} "
+            f"({largest:.1e}); try one well below that, such as {largest / 10:.0e}."
+        )
+    return (
+        f"{nothing}, though the largest {signal} ({largest:.1e}) is above the threshold "
+        f"{threshold}: one very large gradient holds them as they are, or they have settled; "
+        f"if that is too early, keep gamma, now {gamma}, higher for longer."
+    )
+
+
+def _of_epoch(row) -> Diagnosis:
+    return _first_symptom(*([row[key]] for key in _CURVES), most=row["max_flip_ratio"])
+
+
+def _is_same(one, other):
+    return (one.name, one.alarm) == (other.name, other.alarm)
+
+
+def _warn_of_latent_weights(row, symptom):
+    rate = f"the learning rate {row['learning_rate']:.2g} is too"
+    if symptom == "everything flips":
+        return _many(row, f"{rate} high")
+    if symptom == "one step turned most weights":
+        return _turned(row, "a lower learning rate")
+    return (
+        f"no latent weight changed its sign in epoch {row['epoch']}: {rate} low, or the weights "
+        "have settled."
+    )
+
+
+def _many(row, cause):
+    return (
+        f"{row['flip_ratio']:.0%} of the binary weights flipped in a step of epoch {row['epoch']}, "
+        f"on average: that is noise, not learning; {cause}."
+    )
+
+
+def _turned(row, cure):
+    return (
+        f"{row['max_flip_ratio']:.0%} of the binary weights flipped in a single step of epoch "
+        f"{row['epoch']}: chance flips about a half of them, so one gradient was far larger than "
+        "the others, or all of it has the wrong sign; look at the loss and at its gradient, and "
+        f"then try {cure}."
+    )
+
+
+def warn_before(precision: str, hardware: Mapping[str, object]) -> str | None:
+    """Say what the machine is not made for, before a run.
 
     Args:
         precision: the run's.
@@ -34,78 +264,3 @@ def before(precision: str, hardware: Mapping[str, object]) -> str | None:
             "can take longer than float32: precision=float32 is for it."
         )
     return None
-
-
-def find(
-    rows: Sequence[Mapping[str, float]],
-    *,
-    threshold: float | None,
-    largest_signal: Callable[[], float],
-    signal: str = "|m|",
-) -> str | None:
-    """Looks at the last epoch; says what is wrong when it begins, not again in every epoch.
-
-    Args:
-        rows: the epochs' rows of a run's record so far, at least one.
-        threshold: τ at the end of the epoch; None for a run with latent weights.
-        largest_signal: returns the size of the largest signal (Bop's m) of all binary weights;
-            called only if there is something to say, and never for latent weights.
-        signal: what that size is called.
-
-    Returns:
-        One line with the numbers and the likely cause, or None.
-    """
-    row = rows[-1]
-    found = _kind(row)
-    if found is None or (len(rows) > 1 and _kind(rows[-2]) == found):
-        return None
-    epoch, latent = row["epoch"], threshold is None
-    if found == "many":
-        share = f"{row['flip_ratio']:.0%} of the binary weights flipped in a step of epoch {epoch}"
-        cause = (
-            f"the learning rate {row['learning_rate']:.2g} is too high"
-            if latent
-            else f"gamma {row['gamma']:.2g} is too high, or the threshold {threshold:.2g} too low "
-            f"for {signal} up to {largest_signal():.1e}"
-        )
-        return f"{share}, on average: that is noise, not learning; {cause}."
-    if found == "at once":
-        share = (
-            f"{row['max_flip_ratio']:.0%} of the binary weights flipped in a single step of epoch "
-            f"{epoch}: chance flips about a half of them, so one gradient was far larger than "
-            "the others, or all of it has the wrong sign"
-        )
-        cure = (
-            "a lower learning rate"
-            if latent
-            else f"a gamma below {row['gamma']:.2g} or a threshold above {threshold:.2g}"
-        )
-        return f"{share}; look at the loss and at its gradient, and then try {cure}."
-    if latent:
-        return (
-            f"no latent weight changed its sign in epoch {epoch}: the learning rate "
-            f"{row['learning_rate']:.2g} is too low, or the weights have settled."
-        )
-    nothing = f"no binary weight flipped in epoch {epoch}"
-    largest = largest_signal()
-    if largest == 0:
-        return f"{nothing}: all their gradients are zero, so nothing of the loss reaches them."
-    if largest <= threshold:
-        return (
-            f"{nothing}: the threshold {threshold:.2g} is above the largest {signal} "
-            f"({largest:.1e}); try one well below that, such as {largest / 10:.0e}."
-        )
-    return (
-        f"{nothing}, though the largest {signal} ({largest:.1e}) is above the threshold "
-        f"{threshold:.2g}: one very large gradient holds them as they are, or they have settled; "
-        f"if that is too early, keep gamma, now {row['gamma']:.2g}, higher for longer."
-    )
-
-
-def _kind(row):
-    if row["flip_ratio"] == 0:
-        return "none"
-    if row["flip_ratio"] > TOO_MANY:
-        return "many"
-    # Not in the rows of the first versions.
-    return "at once" if (row.get("max_flip_ratio") or 0) > TOO_MANY_AT_ONCE else None

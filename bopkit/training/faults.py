@@ -7,15 +7,15 @@ import errno
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
-from bopkit import records
 from bopkit._tensorflow import tf
 from bopkit.errors import BopkitError, RecordError, TrainingError
 
 REMOVED = "{} was removed or replaced while the run went on: nothing more is written there."
 GOES_ON = "the same command goes on from the last checkpoint"
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 # Of an operation over several machines whose other end has gone.
 _LOST = (
     tf.errors.UnavailableError,
@@ -57,9 +57,9 @@ def explain(error: Exception, folder: Path, workers: int = 1) -> BopkitError | N
     if isinstance(error, BopkitError):
         return None
     reason = in_short(error)
-    number = error.errno if isinstance(error, OSError) else None
-    # TensorFlow says ResourceExhausted of a disk and of the memory alike.
-    if number in (errno.ENOSPC, errno.EDQUOT) or "No space left" in reason or "quota" in reason:
+    # TensorFlow says ResourceExhausted of a disk and of the memory alike, and HDF5 raises a bare
+    # OSError, but both quote the system.
+    if getattr(error, "errno", None) in _FULL or any(os.strerror(n) in reason for n in _FULL):
         return RecordError(f"the disk of {folder} is full: make room, and {GOES_ON}.")
     if isinstance(error, MemoryError | tf.errors.ResourceExhaustedError):
         return TrainingError(
@@ -89,25 +89,6 @@ def in_short(error: BaseException) -> str:
 
 
 @contextlib.contextmanager
-def recorded(record, write) -> Iterator[None]:
-    """Keep the record's status true: running, then completed, or failed with the reason."""
-    record["status"] = "running"
-    record.pop("error", None)
-    try:
-        yield
-    except BaseException as error:
-        interrupted = isinstance(error, KeyboardInterrupt | SystemExit)
-        record["status"] = "failed"
-        what = " ".join(f"{type(error).__name__}: {error}".split())
-        record["error"] = "interrupted" if interrupted else what[:2000]
-        with contextlib.suppress(RecordError):  # the first error is the one to show
-            write(record)
-        raise
-    record["status"] = "completed"
-    write(record)
-
-
-@contextlib.contextmanager
 def terminable() -> Iterator[None]:
     """Let a scheduler's polite stop, or a terminal that closes, end the run as Ctrl-C does."""
     if threading.current_thread() is not threading.main_thread():
@@ -130,33 +111,3 @@ def terminable() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-@contextlib.contextmanager
-def kept(folder: Path) -> Iterator[Callable[[], None]]:
-    """Gives a check that the folder is still the one it is now: another run may have its place.
-
-    To be called before anything is written there. It raises RecordError.
-    """
-    with contextlib.ExitStack() as stack:
-        if os.name == "posix":
-            # As long as it is open, the system gives its number to no other folder.
-            handle = os.open(folder, getattr(os, "O_PATH", os.O_RDONLY))
-            stack.callback(os.close, handle)
-        begun_in = os.stat(folder)
-
-        def check():
-            if not (folder.is_dir() and os.path.samestat(begun_in, os.stat(folder))):
-                raise RecordError(REMOVED.format(folder))
-
-        yield check
-
-
-def writer(folder: Path, check: Callable[[], None]) -> Callable[[dict], None]:
-    """Writes the record there, after the check that `kept` gave."""
-
-    def write(record):
-        check()
-        records.write(folder, record)
-
-    return write

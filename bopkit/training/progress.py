@@ -50,8 +50,8 @@ class Progress:
             except OSError:  # the terminal is gone, or its log's disk is full: the run goes on
                 self.silent = True
 
-    def finish(self, row: dict) -> None:
-        """Print the line of a finished epoch."""
+    def finish(self, row: dict, warning: str | None = None) -> None:
+        """Print the line of a finished epoch, and another for what is wrong with it."""
         width = len(str(self.epochs))
         self.note(
             f"epoch {row['epoch']:{width}d}/{self.epochs}"
@@ -59,6 +59,8 @@ class Progress:
             f"  validation {row['val_accuracy']:6.1%}"
             f"  flip ratio {row['flip_ratio']:.1e}  {row['seconds']:.0f} s"
         )
+        if warning:
+            self.note(f"warning: {warning}")
 
     def close(self) -> None:
         """Take the bar away."""

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import os
 import shlex
-import tempfile
 from collections.abc import Mapping
-from pathlib import Path
-
-import numpy as np
 
 from bopkit import data as bopdata
-from bopkit import experiments, models, records, rules
-from bopkit._files import only_one
+from bopkit import experiments, models, records
 from bopkit._tensorflow import list_devices, tf
-from bopkit.errors import ConfigError, RecordError
+from bopkit.errors import ConfigError
 from bopkit.experiments import Experiment
-from bopkit.training import checkpoints, diagnosis, faults
+from bopkit.training import diagnosis, faults
 from bopkit.training.build import compiles
 from bopkit.training.devices import find_cluster
-from bopkit.training.loop import Loop
+from bopkit.training.folder import RunFolder
+from bopkit.training.loop import fit
 from bopkit.training.progress import Progress
+from bopkit.training.state import State
 
 
 def train(
@@ -108,98 +104,51 @@ def train(
         "data_fingerprint": data.fingerprint,  # so that a run does not resume on other images
         "seed": seed,
     }
-    folder = _make_folder(output_dir)
-    busy = ConfigError(
-        f"another process is running in {folder}; wait for it, or choose another folder."
-    )
-    with contextlib.ExitStack() as held:
-        check = lambda: None  # noqa: E731 (only the chief writes)
-        if cluster.chief:
-            held.enter_context(only_one(folder / ".lock", busy))
-            check = held.enter_context(faults.kept(folder))
-        record = _open(folder, experiment, config)
+    with RunFolder.hold(output_dir, writes=cluster.chief) as folder:
+        folder.open_record(_new_record(experiment, config))
+        record = folder.record
         record["hardware"] |= {
             "replicas": cluster.strategy.num_replicas_in_sync,
             "jit_compile": compiles(cluster, jit_compile),
         }
         show = Progress(experiment.epochs, steps, silent=not (progress and cluster.chief))
         if record["status"] == "completed":
-            show.note(f"{folder} holds this run, complete: nothing to do.")
+            show.note(f"{folder.path} holds this run, complete: nothing to do.")
             return record
-        if warning := diagnosis.before(experiment.precision, record["hardware"]):
+        if warning := diagnosis.warn_before(experiment.precision, record["hardware"]):
             show.note(f"warning: {warning}")
         show.note(_announcement(experiment, config, cluster.strategy.num_replicas_in_sync))
         record["command"] = _command(experiment, config, train_examples, validation_examples)
-        # One worker writes; the others keep the same record in memory.
-        write = faults.writer(folder, check) if cluster.chief else _discard
         tf.keras.utils.set_random_seed(seed)
         # From the outside in: a signal must not cut short the writing of why the run stopped.
-        with (
-            faults.terminable(),
-            faults.recorded(record, write),
-            faults.explained(folder, cluster.workers),
-        ):
-            where = folder / "checkpoints"
-            loop = Loop(
-                experiment, data, seed, cluster, where, jit_compile=jit_compile, check=check
+        with faults.terminable(), folder.running(), faults.explained(folder.path, cluster.workers):
+            state = State.begin(experiment, data, cluster.strategy)
+            parameters, binary_weights = models.count_weights(state.model)
+            record["config"] |= {"parameters": parameters, "binary_weights": binary_weights}
+            folder.restore(state, show.note)
+            folder.write()
+            rows = fit(
+                state,
+                experiment,
+                data,
+                seed=seed,
+                cluster=cluster,
+                show=show,
+                save=folder.save,
+                save_seconds=60 * checkpoint_minutes,
+                jit_compile=jit_compile,
             )
-            logs = folder / "tensorboard" if tensorboard and cluster.chief else None
-            _run(loop, record, write, show, logs, 60 * checkpoint_minutes)
-            check()
-            _save_model(loop.model, folder / "model.keras", cluster.chief)
+            for row in rows:
+                warning = diagnosis.warn([*record["epochs"], row], state.optimizer)
+                folder.add(row, warning)  # before the checkpoint, so that no epoch is left out
+                folder.save()
+                if tensorboard:
+                    folder.log(row)
+                show.finish(row, warning)
+            last = record["epochs"][-1]
+            record["final"] = {k: v for k, v in last.items() if k != "seconds"}
+            folder.save_model(state.model)
         return record
-
-
-def _run(loop, record, write, show, logs, checkpoint_seconds):
-    parameters, binary = models.count_weights(loop.model)
-    record["config"] |= {"parameters": parameters, "binary_weights": binary}
-    if loop.restore(show):
-        show.note(f"resuming after epoch {int(loop.epoch)}, step {int(loop.step)}.")
-    done = int(loop.epoch)
-    if done > len(record["epochs"]):
-        raise RecordError(
-            f"the checkpoints are {done} epochs far and the record beside them only "
-            f"{len(record['epochs'])}: they are not of the same run; choose another folder."
-        )
-    # Rows are written before the checkpoint of their epoch: what is newer is done again.
-    record["epochs"] = record["epochs"][:done]
-    record["warnings"] = [w for w in record.get("warnings", ()) if w["epoch"] <= done]
-    write(record)
-    iterator = loop.batches()
-    for _ in range(int(loop.epoch), loop.experiment.epochs):
-        row = loop.train_epoch(iterator, show, checkpoint_seconds)
-        record["epochs"].append(row)
-        warning = diagnosis.find(
-            record["epochs"],
-            threshold=row["threshold"],
-            largest_signal=loop.largest_signal,
-            signal=getattr(loop.optimizer, "signal_name", ""),
-        )
-        if warning:
-            record["warnings"].append({"epoch": row["epoch"], "message": warning})
-        write(record)
-        loop.save()
-        if logs:
-            loop.check()
-            _log(logs, row)
-        show.finish(row)
-        if warning:
-            show.note(f"warning: {warning}")
-    record["final"] = {k: v for k, v in record["epochs"][-1].items() if k != "seconds"}
-
-
-def _save_model(model, path, chief):
-    # Every worker saves, because some variables are averaged over the workers as they are read;
-    # only the chief's file is kept. It gets its name when it is complete.
-    with tempfile.TemporaryDirectory() as elsewhere:
-        unfinished = path.with_name(f".{path.name}") if chief else Path(elsewhere) / path.name
-        model.save(unfinished)
-        if chief:
-            os.replace(unfinished, path)
-
-
-def _discard(record):
-    pass
 
 
 def _resolve(experiment, dataset, preprocess, hparams) -> Experiment:
@@ -242,36 +191,8 @@ def _image_format(experiment):
     return size, None
 
 
-def _make_folder(output_dir) -> Path:
-    folder = Path(output_dir)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"cannot make the folder {folder}: {error.strerror}.") from error
-    return folder
-
-
-def _open(folder, experiment, config) -> dict:
-    """The folder's record if it is of this very run, a new one if it has none."""
-    if (folder / records.FILE_NAME).exists():
-        record = records.read(folder)
-        there = {key: record["config"].get(key) for key in config}
-        if there != config:
-            what = "; ".join(
-                f"{key} {there.get(key)} there, {value} here"
-                for key, value in config.items()
-                if there.get(key) != value
-            )
-            raise ConfigError(
-                f"{folder} holds a run with another configuration ({what}); choose another "
-                "output folder, or remove this one."
-            )
-        return record
-    if checkpoints.find(folder / "checkpoints"):
-        raise ConfigError(
-            f"{folder} holds the checkpoints of a run whose {records.FILE_NAME} is gone; put it "
-            "back, or choose another output folder."
-        )
+def _new_record(experiment, config) -> dict:
+    """The record of a run of which nothing is done."""
     return {
         "experiment": experiment.name,
         "config": config,
@@ -320,17 +241,3 @@ def _command(experiment, config, train_examples, validation_examples) -> str:
     ):
         words += [flag, str(value)] if value is not None else []
     return shlex.join(words)
-
-
-def _log(folder, row):
-    """One epoch's scalars for TensorBoard, training and validation as two curves."""
-    train = {k: v for k, v in row.items() if not k.startswith("val_") and v is not None}
-    train["log_flip_ratio"] = float(rules.log_flip_ratio(np.float64(row["flip_ratio"])))
-    validation = {k[4:]: v for k, v in row.items() if k.startswith("val_")}
-    for name, scalars in (("train", train), ("validation", validation)):
-        writer = tf.summary.create_file_writer(str(folder / name))
-        with writer.as_default(step=row["epoch"]):
-            for key, value in scalars.items():
-                if key != "epoch":
-                    tf.summary.scalar(key, value)
-        writer.close()

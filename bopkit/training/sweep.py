@@ -10,7 +10,7 @@ from pathlib import Path
 import joblib
 
 from bopkit import experiments, records
-from bopkit.errors import BopkitError, ConfigError, TrainingError
+from bopkit.errors import BopkitError, ConfigError, SetupError, TrainingError, as_our_error
 from bopkit.experiments import Experiment
 
 # Section 5.1: γ at τ = 1e-6, and τ at γ = 1e-3, which are the settings of binarynet/bop.
@@ -37,7 +37,7 @@ def vary(
     settings = {}
     for field, values in lines.items():
         if isinstance(values, str):  # papermill's -p hands a list over as it was typed
-            values = [part.strip() for part in values.strip("[]() ").split(",") if part.strip()]
+            values = _split(values)
         if not isinstance(values, list | tuple | set | range) or not values:
             raise ConfigError(
                 f"the values of {field} must be a list, such as [0.01, 0.001]; got "
@@ -50,8 +50,18 @@ def vary(
 
 
 def _text(value):
-    """A value as a part of a folder's name."""
-    return f"{value:g}" if isinstance(value, int | float) else str(value).lower()
+    """A value as a part of a folder's name: short, and different for different values."""
+    if not isinstance(value, int | float):
+        return str(value).lower()
+    if value == 0:
+        return "0"  # -0.0 too
+    short = f"{value:g}"
+    return short if float(short) == value else repr(value)
+
+
+def _split(text: str) -> list[str]:
+    """A list that was typed, with brackets or without, as its parts."""
+    return [part.strip() for part in text.strip("[]() ").split(",") if part.strip()]
 
 
 def parse_lines(texts: Iterable[str] | None) -> dict[str, list[str]]:
@@ -66,7 +76,7 @@ def parse_lines(texts: Iterable[str] | None) -> dict[str, list[str]]:
         key = key.strip()
         if key in lines:
             raise ConfigError(f"--vary names {key} twice; give its values in one, as K=V,V,V.")
-        lines[key] = [value.strip() for value in values.split(",") if value.strip()]
+        lines[key] = _split(values)
         if not (key and lines[key]):
             raise ConfigError(f"--vary takes K=V,V,V, such as gamma=1e-2,1e-3; got {text!r}.")
     return lines
@@ -104,6 +114,7 @@ def sweep(
 
     Raises:
         ConfigError: a Dask scheduler is named and cannot be reached.
+        SetupError: a Dask scheduler is named and Dask is not installed.
         TrainingError: some runs failed at every try; the others are kept.
     """
     cores = joblib.cpu_count()  # those that this process may use: a container may have fewer
@@ -185,7 +196,9 @@ def _backend(scheduler, jobs):
     if scheduler is None:
         yield joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")
         return
-    from dask.distributed import Client
+    missing = "a sweep on a cluster needs Dask: pip install 'bopkit[dask]' ({})."
+    with as_our_error(SetupError, missing):
+        from dask.distributed import Client
 
     try:
         client = Client(scheduler, timeout="20s")

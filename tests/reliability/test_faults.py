@@ -2,7 +2,6 @@
 
 import contextlib
 import errno
-import itertools
 import os
 import shutil
 import subprocess
@@ -12,21 +11,26 @@ from pathlib import Path
 
 import pytest
 import tensorflow as tf
-from small_runs import HPARAMS, assert_same_end, assert_true_so_far, run
+from small_runs import (
+    assert_same_end,
+    assert_true_so_far,
+    checkpoints,
+    run,
+    stopped_at_row,
+)
 
 from bopkit import _files, records
 from bopkit.errors import BopkitError, ConfigError, RecordError, TrainingError
-from bopkit.training import faults, loop, progress
-from bopkit.training import run as training
-
-TWO = HPARAMS | {"epochs": 2}
+from bopkit.training import faults
+from bopkit.training.folder import RunFolder
+from bopkit.training.progress import Progress
 
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
     """The run that nothing happened to."""
     folder = tmp_path_factory.mktemp("undisturbed")
-    run(folder, hparams=TWO)
+    run(folder)
     return folder
 
 
@@ -58,37 +62,37 @@ def small_disk(tmp_path, require):
 
 
 # Room for nothing; for the record and TensorBoard, and not for a checkpoint.
-@pytest.mark.parametrize("rest", [0, pytest.param(2**16, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("rest", [0, 2**16])
 def test_a_disk_that_is_full(small_disk, undisturbed, monkeypatch, rest):
     """While the record, a checkpoint, TensorBoard's file and the model are written, in turn."""
     disk, fill = small_disk
     folder = disk / "run"
     targets = {
         "record": (records, "write"),
-        "checkpoint": (loop.Loop, "save"),
-        "TensorBoard": (training, "_log"),
-        "model": (training, "_save_model"),
+        "checkpoint": (tf.train.CheckpointManager, "save"),
+        "TensorBoard": (tf.summary, "create_file_writer"),
+        "model": (tf.keras.Model, "save"),
     }
     expected = records.read(undisturbed)
     for what, (owner, name) in targets.items():
         written = getattr(owner, name)
 
-        def full(*arguments, written=written, what=what):
+        def full(*arguments, written=written, what=what, **kwargs):
             # The record is first written before there is anything to lose.
             if what != "record" or (len(arguments) > 1 and arguments[1]["epochs"]):
                 fill(rest)
-            return written(*arguments)
+            return written(*arguments, **kwargs)
 
         with monkeypatch.context() as patch:
             patch.setattr(owner, name, full)
             with pytest.raises(RecordError) as caught:
-                run(folder, hparams=TWO, tensorboard=True)
+                run(folder, tensorboard=True)
         assert "No space left" in str(caught.value) or "is full: make room" in str(caught.value)
         assert "\n" not in str(caught.value) and str(folder) in str(caught.value)
         assert_true_so_far(folder, expected)
         assert not (folder / "model.keras").exists()
         (disk / "filler").unlink()
-    run(folder, hparams=TWO, tensorboard=True)
+    run(folder, tensorboard=True)
     assert_same_end(folder, undisturbed)
     # An epoch that is saved is not logged anew: what TensorBoard had no room for is lost to it.
     assert logged(folder) == ({1, 2} if rest else {2})
@@ -107,33 +111,33 @@ def logged(folder):
 @pytest.mark.parametrize(
     ("owner", "moment", "replaced"),
     [
-        (loop.Loop, "validate", False),
-        (loop.Loop, "validate", True),
-        (loop.Loop, "_train_chunk", True),  # a checkpoint within the epoch comes next
-        (loop.Loop, "save", True),
-        (training, "_run", True),  # the model comes next
+        (Progress, "advance", False),  # a checkpoint within the epoch comes next
+        (Progress, "advance", True),
+        (records, "write", True),  # the checkpoint at the epoch's end comes next
+        (tf.train.CheckpointManager, "save", True),  # the record comes next
+        (Progress, "finish", True),  # the model comes next
     ],
 )
 def test_the_folder_is_deleted_under_the_run(tmp_path, monkeypatch, owner, moment, replaced):
     """And where another run has begun in its place, that one is left alone."""
     folder = tmp_path / "run"
-    monkeypatch.setattr(loop.Loop, "_train_chunk", lambda *_: None)
     action, times = getattr(owner, moment), [1]
 
-    def and_then_deleted(*arguments):
-        done = action(*arguments)
-        if not times:  # once: what is written there afterwards is to be seen
-            return done
-        times.clear()
-        shutil.rmtree(folder)
-        if replaced:
-            (folder / "checkpoints").mkdir(parents=True)
-            (folder / "run.json").write_text("of another run")
+    def and_then_deleted(*arguments, **kwargs):
+        done = action(*arguments, **kwargs)
+        begun = owner is not records or arguments[1]["epochs"]
+        if begun and times:  # once: what is written there afterwards is to be seen
+            times.clear()
+            shutil.rmtree(folder)
+            if replaced:
+                (folder / "checkpoints").mkdir(parents=True)
+                (folder / "run.json").write_text("of another run")
         return done
 
     monkeypatch.setattr(owner, moment, and_then_deleted)
+    hparams = {"epochs": 1, "dense_units": 8, "batch_size": 20}
     with pytest.raises(RecordError, match="was removed or replaced while the run") as caught:
-        run(folder, hparams=TWO, checkpoint_minutes=0, tensorboard=True)
+        run(folder, hparams=hparams, checkpoint_minutes=0, tensorboard=True)
     assert "\n" not in str(caught.value) and str(folder) in str(caught.value)
     if replaced:
         assert (folder / "run.json").read_text() == "of another run"
@@ -144,46 +148,35 @@ def test_the_folder_is_deleted_under_the_run(tmp_path, monkeypatch, owner, momen
 
 def test_a_folder_in_the_place_of_another_is_not_taken_for_it(tmp_path):
     """Though the system may give it the number of the one that is gone."""
-    folder = tmp_path / "run"
-    folder.mkdir()
-    with faults.kept(folder) as check:
-        check()
+    path = tmp_path / "run"
+    with RunFolder.hold(path) as folder:
+        folder.check()
         for _ in range(3):
-            folder.rmdir()
-            folder.mkdir()
+            shutil.rmtree(path)
+            path.mkdir()
             with pytest.raises(RecordError, match="was removed or replaced"):
-                check()
+                folder.check()
 
 
 # The clock, the memory, and what surrounds a run.
 
 
-@pytest.mark.slow
 def test_a_clock_set_back_by_a_year(undisturbed, tmp_path, monkeypatch):
-    """With the first save; all that a run writes is written in the past then."""
-    now, save, train_epoch = time.time, loop.Loop.save, loop.Loop.train_epoch
-    shifts, years_back = itertools.repeat(-365 * 86400), []
+    """With every save; what a run writes after it is written in the past."""
+    now, save, years = time.time, tf.train.CheckpointManager.save, [0]
 
-    def and_then_the_clock_jumps(self):
-        save(self)
-        shift = next(shifts)
-        monkeypatch.setattr(time, "time", lambda: now() + shift)
-        if int(self.epoch) == 1 and int(self.step) == 0:
-            raise KeyboardInterrupt
-
-    def watched(self, *arguments):
-        row = train_epoch(self, *arguments)
-        years_back.append(round((now() - time.time()) / (365 * 86400)))
-        return row
+    def and_then_the_clock_jumps(self, *arguments, **kwargs):
+        years[0] += 1
+        monkeypatch.setattr(time, "time", lambda: now() - years[0] * 365 * 86400)
+        return save(self, *arguments, **kwargs)
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop.Loop, "save", and_then_the_clock_jumps)
-        patch.setattr(loop.Loop, "train_epoch", watched)
+        patch.setattr(tf.train.CheckpointManager, "save", and_then_the_clock_jumps)
         # Stopped after an epoch, started again in the past, where it saves all the time.
-        for minutes in (10, 0):
-            with contextlib.suppress(KeyboardInterrupt):
-                run(tmp_path, hparams=TWO, tensorboard=True, checkpoint_minutes=minutes)
-    assert years_back == [0, 1]
+        with stopped_at_row(2):
+            run(tmp_path, tensorboard=True)
+        run(tmp_path, tensorboard=True, checkpoint_minutes=0)
+    assert years[0] > 3
     assert_same_end(tmp_path, undisturbed)
     assert all(row["seconds"] >= 0 for row in records.read(tmp_path)["epochs"])
 
@@ -204,7 +197,7 @@ def test_no_memory_is_one_line_that_says_what_to_do(tmp_path, monkeypatch, error
     def hungry(*_):
         raise error
 
-    monkeypatch.setattr(loop.Loop, "_train_chunk", hungry)
+    monkeypatch.setattr(Progress, "advance", hungry)
     with pytest.raises(TrainingError) as caught:
         run(tmp_path)
     assert line in str(caught.value) and "smaller batch_size" in str(caught.value)
@@ -218,20 +211,44 @@ def test_an_error_of_the_code_keeps_its_traceback():
     assert faults.explain(tf.errors.UnavailableError(None, None, "x"), Path("run"), 1) is None
 
 
-def test_checkpoints_whose_list_is_lost_or_that_are_all_damaged(undisturbed, tmp_path, capsys):
-    folder = shutil.copytree(undisturbed, tmp_path / "run")
-    records.write(folder, records.read(folder) | {"status": "running", "final": None})
-    (folder / "checkpoints" / "checkpoint").write_text("no list")
-    run(folder, hparams=TWO, progress=True)
-    assert "resuming after epoch 2" in capsys.readouterr().out
-    assert_same_end(folder, undisturbed)
+@pytest.mark.parametrize(
+    ("error", "full"),
+    [
+        (OSError(errno.ENOSPC, "any words"), True),
+        (OSError(errno.EDQUOT, "any words"), True),
+        (OSError("write failed: errno = 28, error message = 'No space left on device'"), True),
+        (tf.errors.ResourceExhaustedError(None, None, "a/b; Disk quota exceeded"), True),
+        (tf.errors.ResourceExhaustedError(None, None, "the quota of GPU memory"), False),
+        (OSError(errno.EIO, "a quotation mark in a name"), False),
+        (OSError(errno.EACCES, "quotas/run.json"), False),
+        (ValueError("a quotation mark is missing"), False),
+    ],
+)
+def test_only_a_full_disk_is_called_full(error, full):
+    explanation = faults.explain(error, Path("run"))
+    assert ("the disk of run is full" in str(explanation)) == full
 
-    records.write(folder, records.read(folder) | {"status": "running", "final": None})
+
+def test_checkpoints_whose_list_is_lost_or_that_are_damaged(undisturbed, tmp_path, capsys):
+    folder = shutil.copytree(undisturbed, tmp_path / "run")
+
+    def again():
+        records.write(folder, records.read(folder) | {"status": "running", "final": None})
+        run(folder, progress=True)
+        assert_same_end(folder, undisturbed)
+        return capsys.readouterr().out
+
+    (folder / "checkpoints" / "checkpoint").write_text("no list")
+    assert "resuming after epoch 2" in again()
+
+    newest = Path(f"{checkpoints(folder)[-1]}.data-00000-of-00001")
+    os.truncate(newest, newest.stat().st_size // 2)
+    said = again()
+    assert "damaged: going back to the one before it" in said and "resuming after epoch 1" in said
+
     for path in (folder / "checkpoints").glob("*.data-*"):
         os.truncate(path, path.stat().st_size // 2)
-    run(folder, hparams=TWO, progress=True)
-    assert "no checkpoint is whole: beginning again" in capsys.readouterr().out
-    assert_same_end(folder, undisturbed)
+    assert "no checkpoint is whole: beginning again" in again()
 
 
 def test_checkpoints_of_another_run_are_not_taken_for_this_ones(undisturbed, tmp_path):
@@ -239,10 +256,10 @@ def test_checkpoints_of_another_run_are_not_taken_for_this_ones(undisturbed, tmp
     record = records.read(folder) | {"status": "running", "final": None, "epochs": []}
     records.write(folder, record)
     with pytest.raises(RecordError, match="2 epochs far and the record beside them only 0"):
-        run(folder, hparams=TWO)
+        run(folder)
     (folder / "run.json").unlink()
     with pytest.raises(ConfigError, match=r"checkpoints of a run whose run\.json is gone"):
-        run(folder, hparams=TWO)
+        run(folder)
 
 
 def test_a_file_system_without_locks_is_used_with_a_warning(tmp_path, monkeypatch, capsys):
@@ -264,7 +281,7 @@ def test_a_terminal_that_went_away_does_not_stop_a_run(monkeypatch):
         def isatty(self):
             return False
 
-    show = progress.Progress(1, 1)
+    show = Progress(1, 1)
     monkeypatch.setattr(sys, "stdout", Gone())
     show.note("epoch 1")
     show.note("epoch 2")

@@ -92,17 +92,12 @@ def test_two_processes_with_one_seed_agree_in_every_number_and_weight(name, prec
     assert one[1] and one == other
 
 
-@pytest.mark.slow
 def test_in_one_process_again_and_with_another_seed(tmp_path):
-    import bopkit
+    from small_runs import run
 
-    hparams = {"epochs": 2, "filters": 8, "dense_units": 32, "batch_size": 20}
     found = {}
     for folder, seed in (("a", 0), ("b", 0), ("c", 1)):
-        record = bopkit.train(
-            "binarynet/bop", output_dir=tmp_path / folder, seed=seed, hparams=hparams,
-            train_examples=400, validation_examples=100, tensorboard=False, progress=False,
-        )  # fmt: skip
+        record = run(tmp_path / folder, seed=seed)
         found[folder] = comparable(record), weights(tmp_path / folder)
     assert found["a"] == found["b"]
     assert found["a"][0]["epochs"] != found["c"][0]["epochs"]

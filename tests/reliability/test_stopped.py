@@ -1,10 +1,7 @@
 """Runs stopped from outside, in processes of their own: nothing finished is lost, all go on."""
 
-import contextlib
-import json
 import random
 import signal
-import socket
 import time
 
 import pytest
@@ -15,13 +12,15 @@ from small_runs import (
     rows,
     run,
     start,
+    start_together,
     wait_for_epochs,
 )
 
 from bopkit import records
 from bopkit.errors import ConfigError
 
-SMALL = HPARAMS | {"epochs": 5, "filters": 4, "dense_units": 16, "batch_size": 50}
+# With batches this small the last signal finds it running, however fast the machine is.
+LONG = HPARAMS | {"epochs": 8, "batch_size": 4}
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +30,7 @@ def bereft(tmp_path_factory):
     TensorFlow takes minutes to notice. Other tests of this file can run meanwhile.
     """
     folder = tmp_path_factory.mktemp("bereft")
-    chief, other = _start_two(folder, SMALL)
+    chief, other = _start_two(folder)
     assert wait_for_epochs(folder, 2, chief), (chief.communicate(), other.communicate())
     other.kill()
     other.communicate()
@@ -43,19 +42,19 @@ def bereft(tmp_path_factory):
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("bereft")
-def test_signals_at_random_moments_of_every_epoch(tmp_path_factory, tmp_path):
+@pytest.mark.parametrize("name", ["binarynet/bop", "binarynet/bop2ndorder", "binarynet/default"])
+def test_signals_at_random_moments_of_every_epoch(name, tmp_path_factory, tmp_path):
     """Killed, asked to stop (twice), cut off from its terminal: the same end, bit by bit."""
     undisturbed = tmp_path_factory.mktemp("undisturbed")
-    long = HPARAMS | {"epochs": 8}  # the last signal finds it running, however fast the machine is
-    expected = run(undisturbed, hparams=long)
+    expected = run(undisturbed, name, LONG)
     moments = random.Random(6)
     signals = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL)
     for epoch, number in enumerate(signals):
-        process = start(tmp_path, long)
+        process = start(tmp_path, name, LONG)
         assert wait_for_epochs(tmp_path, epoch, process), process.communicate()
         if epoch == 0:  # a second run on the same folder
             with pytest.raises(ConfigError, match="another process is running in"):
-                run(tmp_path, hparams=long)
+                run(tmp_path, name, LONG)
         time.sleep(moments.uniform(0, 0.3))
         process.send_signal(number)
         if number == signal.SIGTERM:
@@ -66,7 +65,7 @@ def test_signals_at_random_moments_of_every_epoch(tmp_path_factory, tmp_path):
         if number != signal.SIGKILL:
             assert process.returncode == 128 + number, error
             assert (record["status"], record["error"]) == ("failed", "interrupted")
-    run(tmp_path, hparams=long)
+    run(tmp_path, name, LONG)
     assert_same_end(tmp_path, undisturbed)
 
 
@@ -82,27 +81,15 @@ def test_a_worker_of_two_that_is_killed(bereft):
     before = records.read(folder)
     assert before["status"] == "failed" and "start all of them again" in before["error"]
     assert len(before["epochs"]) >= 2
-    both = _start_two(folder, SMALL)
+    both = _start_two(folder)
     assert [process.communicate(timeout=240) and process.returncode for process in both] == [0, 0]
     after = records.read(folder)
-    assert (after["status"], len(after["epochs"])) == ("completed", 5)
+    assert (after["status"], len(after["epochs"])) == ("completed", 8)
     # The newest row is written before its checkpoint: it may be done again, and on several workers
     # resumed numbers are equal but for rounding.
     kept = len(before["epochs"]) - 1
     assert rows(after)[:kept] == rows(before)[:kept]
 
 
-def _start_two(folder, hparams):
-    with contextlib.ExitStack() as open_ports:
-        ports = [open_ports.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in "12"]
-        addresses = [f"127.0.0.1:{port.getsockname()[1]}" for port in ports]
-    return [
-        start(
-            folder,
-            hparams,
-            TF_CONFIG=json.dumps(
-                {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
-            ),
-        )
-        for index in (0, 1)
-    ]
+def _start_two(folder):
+    return start_together(2, lambda **env: start(folder, hparams=LONG, **env))

@@ -1,13 +1,16 @@
 """Sweeps: what is run, what is kept, what is tried again, here and on a Dask cluster."""
 
-import contextlib
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
+from types import SimpleNamespace
 
+import joblib
 import pytest
 
 from bopkit import experiments, records
+from bopkit._tensorflow import tf
 from bopkit.errors import ConfigError, TrainingError
 from bopkit.training import sweep
 
@@ -30,6 +33,20 @@ def test_a_list_that_papermill_hands_over_as_text_is_a_list():
     assert as_text == sweep.vary(base, {"gamma": [0.01, 1e-3], "threshold": [0.0]})
 
 
+def test_runs_have_one_name_where_their_settings_are_one_and_two_where_they_are_two():
+    runs = sweep.vary(BASE, {"gamma": [1e-3, 0.0012345678, 0.0012345679], "threshold": [0.0, -0.0]})
+    assert list(runs) == [
+        "gamma-0.001_threshold-1e-06_seed0",
+        "gamma-0.0012345678_threshold-1e-06_seed0",
+        "gamma-0.0012345679_threshold-1e-06_seed0",
+        "gamma-0.001_threshold-0_seed0",
+    ]
+    assert list(sweep.vary(BASE, {"epochs": [100, 1234567]})) == [
+        "epochs-100_seed0",
+        "epochs-1234567_seed0",
+    ]
+
+
 def test_lines_of_the_command_line():
     lines = sweep.parse_lines(["gamma=1e-2, 1e-3", "threshold=0"])
     assert lines == {"gamma": ["1e-2", "1e-3"], "threshold": ["0"]}
@@ -44,20 +61,21 @@ def test_lines_of_the_command_line():
 def test_a_sweep_starts_no_more_runs_than_it_may_use_cores(monkeypatch, tmp_path):
     asked = []
 
-    @contextlib.contextmanager
-    def nothing_runs(scheduler, jobs):
-        asked.append(jobs)
-        yield lambda calls: []
+    def nothing_runs(n_jobs, **_):
+        asked.append(n_jobs)
+        return lambda calls: []
 
-    monkeypatch.setattr(sweep, "_backend", nothing_runs)
+    monkeypatch.setattr(joblib, "Parallel", nothing_runs)
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind=None: [])
     runs = sweep.vary(BASE, {"gamma": (1e-2, 1e-3)})
     monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "1")  # what binder/start sets
     with pytest.raises(TrainingError):
         sweep.sweep(runs, output_dir=tmp_path)
     monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "8")
-    monkeypatch.setattr(sweep, "_has_gpu", lambda: True)  # its memory holds one
+    gpu = SimpleNamespace(name="GPU:0")
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind=None: [gpu])
     with pytest.raises(TrainingError):
-        sweep.sweep(runs, output_dir=tmp_path)
+        sweep.sweep(runs, output_dir=tmp_path)  # one alone: its memory holds one
     with pytest.raises(TrainingError):
         sweep.sweep(runs, output_dir=tmp_path, jobs=2)
     assert asked == [1, 1, 2]
@@ -80,22 +98,36 @@ def test_failures_are_tried_again_and_reported_the_others_kept(tmp_path):
     assert (tmp_path / good / "run.json").stat().st_mtime_ns == kept
 
 
-def dies_once(name, experiment, seed, output_dir, threads, options):
-    marker = os.path.join(output_dir, "died")
-    if name.startswith("gamma-0.01") and not os.path.exists(marker):
-        open(marker, "w").close()
-        os._exit(9)  # as when the system takes its memory back
-    return ORIGINAL(name, experiment, seed, output_dir, threads, options)
+class Deadly(Mapping):
+    """Hyperparameters of which the first process that reads them dies."""
 
+    def __init__(self, folder):
+        self.marker = os.path.join(folder, "died")
 
-ORIGINAL = sweep._run
+    def __iter__(self):
+        if not os.path.exists(self.marker):
+            open(self.marker, "w").close()
+            os._exit(9)  # as when the system takes its memory back
+        return iter(())
+
+    def __len__(self):
+        return 1  # an empty one would not be looked into
+
+    def __getitem__(self, key):
+        raise KeyError(key)
 
 
 @pytest.mark.slow
-def test_a_worker_that_dies_costs_its_run_one_try(tmp_path, monkeypatch):
-    monkeypatch.setattr(sweep, "_run", dies_once)
+def test_a_worker_that_dies_costs_its_run_one_try(tmp_path):
     runs, lines = sweep.vary(BASE, {"gamma": (1e-2, 1e-3)}), []
-    found = sweep.sweep(runs, output_dir=tmp_path, jobs=2, report=lines.append, **DATA)
+    found = sweep.sweep(
+        runs,
+        output_dir=tmp_path,
+        jobs=2,
+        report=lines.append,
+        hparams=Deadly(tmp_path),
+        **DATA,
+    )
     assert [record["status"] for record in found] == ["completed"] * 2
     assert any(line.startswith("the workers stopped") for line in lines)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -15,137 +14,13 @@ from bopkit._text import number
 from bopkit.book import toy
 from bopkit.book.pictures.scene import Scene, Slider
 from bopkit.book.style import BOP, FAINT, INK, LATENT, MUTED, STYLE, THIRD, new_figure
+from bopkit.training.diagnosis import Diagnosis, diagnose
 
 EPOCHS = 12
 STAYS, FALLS, DROPS = "stays", "falls to 1/100", "drops after 2"
 COURSES = (STAYS, FALLS, DROPS)
 GAMMAS = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 THRESHOLDS = (0.0, 1e-4, 1e-3, 1e-2, 3e-2)
-
-# Where one symptom ends and the next begins; measured on the small network, and held to it by
-# tests/book/pictures/test_diagnosis.py. Flip ratios are shares of the weights in one step.
-CHURNING = 0.1
-NOISY = 0.01
-QUIET = 2e-4  # one of the small network's 4,736 weights a step
-FITTED = 0.92  # training top-1 that runs with the right flips go beyond
-POOR = 0.84  # training top-1 below which even lively flips have led nowhere
-LOST = 0.04  # of validation top-1, from the best epochs to the last
-SUDDEN = 10.0  # γ and the flip ratio divided by so much from one epoch to the next
-
-
-class Diagnosis(NamedTuple):
-    """What a run's curves say.
-
-    Attributes:
-        name: the symptom: "everything flips", "getting worse", "noise floor", "γ dropped too
-            early", "too few flips", "γ and τ too high" or "healthy".
-        evidence: the numbers that say so, as a clause.
-        change: what to try next, as a clause; empty for a healthy run.
-    """
-
-    name: str
-    evidence: str
-    change: str
-
-
-def diagnose(
-    train_accuracy: Sequence[float],
-    accuracy: Sequence[float],
-    flip_ratio: Sequence[float],
-    gamma: Sequence[float],
-) -> Diagnosis:
-    """Name what a run of Bop suffers from, by rules on four curves.
-
-    The rules are tried in this order, "late" being the last quarter of the epochs and at least
-    two of them:
-
-    1. everything flips: late flip ratio of at least 10 %;
-    2. getting worse: validation ends 4 points or more below its best stretch of that length;
-    3. noise floor: late flip ratio of at least 1 %;
-    4. γ dropped too early: from one epoch to the next γ and the flip ratio were divided by 10 or
-       more, from at least 1 %;
-    5. too few flips: late flip ratio below 0.02 %, training accuracy below 92 %;
-    6. γ and τ too high: training accuracy below 84 %, however many weights flip;
-    7. healthy: none of these.
-
-    They were set on `bopkit.book.toy`'s network: for another one they are where to begin.
-
-    Args:
-        train_accuracy: top-1 on the training batches of each epoch, in [0, 1]; (epochs,).
-        accuracy: top-1 on held-out images after each epoch, in [0, 1]; (epochs,).
-        flip_ratio: mean share of binary weights that flipped in a step of each epoch; (epochs,).
-        gamma: γ of each epoch; (epochs,).
-
-    Returns:
-        A `Diagnosis`.
-
-    Raises:
-        ValueError: there are fewer than two epochs, or the lengths differ.
-    """
-    curves = [np.asarray(c, float) for c in (train_accuracy, accuracy, flip_ratio, gamma)]
-    if len(curves[0]) < 2 or len({len(c) for c in curves}) > 1:
-        raise ValueError(
-            "a diagnosis needs four curves of one length, two epochs or more; got "
-            f"{', '.join(str(len(c)) for c in curves)}."
-        )
-    fit, accuracy, flips, gamma = curves
-    window = max(2, len(fit) // 4)
-    late = flips[-window:].mean()
-    stretches = np.convolve(accuracy, np.ones(window) / window, "valid")
-    lost = stretches.max() - stretches[-1]
-    share = f"{percent(late)} of the weights flip in a late step"
-    if late >= CHURNING:
-        return Diagnosis("everything flips", share, "let γ fall over the run, or start it lower")
-    if lost >= LOST:
-        evidence = f"validation is {100 * lost:.0f} points below its best, and {share}"
-        return Diagnosis("getting worse", evidence, "let γ fall over the run, or raise τ")
-    if late >= NOISY:
-        return Diagnosis("noise floor", share, "let γ fall over the run, or raise τ")
-    before, after = flips[:-1], flips[1:]
-    sudden = gamma[:-1] >= SUDDEN * gamma[1:]
-    cut = np.flatnonzero(sudden & (before >= NOISY) & (before >= SUDDEN * after))
-    if len(cut):
-        epoch = int(cut[0])
-        evidence = (
-            f"flips went from {percent(before[epoch])} to {percent(after[epoch])} of the weights "
-            f"a step when γ dropped after epoch {epoch + 1}"
-        )
-        return Diagnosis("γ dropped too early", evidence, "let γ fall over the whole run")
-    if late < QUIET and fit[-window:].mean() < FITTED:
-        moved = np.flatnonzero(flips > 0)
-        if not len(moved):
-            since = "nothing ever flipped"
-        elif moved[-1] + 1 < len(flips):
-            since = f"nothing has flipped since epoch {moved[-1] + 1}"
-        else:
-            since = f"only {share}"
-        evidence = f"{since}, with training at {100 * fit[-window:].mean():.0f} %"
-        return Diagnosis("too few flips", evidence, "lower τ, or raise γ")
-    if fit[-window:].mean() < POOR:
-        evidence = f"{share}, and training stays at {100 * fit[-window:].mean():.0f} %"
-        return Diagnosis("γ and τ too high", evidence, "lower both")
-    return Diagnosis("healthy", f"{share}, and nothing else stands out", "")
-
-
-def diagnose_record(record: dict) -> Diagnosis:
-    """What `diagnose` says of a run of `bopkit.train`.
-
-    Args:
-        record: a run's record, as `bopkit.records.read` gives it; of Bop, two epochs or more.
-
-    Returns:
-        A `Diagnosis`.
-
-    Raises:
-        ValueError: as `diagnose`.
-    """
-    keys = ("accuracy", "val_accuracy", "flip_ratio", "gamma")
-    return diagnose(*([row[key] for row in record["epochs"]] for key in keys))
-
-
-def percent(share: float) -> str:
-    """A share as text, in percent to two digits: 4.2 %, 0.0061 %, 0 %."""
-    return f"{100 * share:.2g} %".replace("1e+02", "100") if share >= 1e-6 else "0 %"
 
 
 class Trained(NamedTuple):

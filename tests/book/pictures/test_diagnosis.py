@@ -6,16 +6,8 @@ import numpy as np
 import pytest
 
 from bopkit import records
-from bopkit.book.pictures import diagnosis
-from bopkit.book.pictures.diagnosis import (
-    COURSES,
-    FALLS,
-    GAMMAS,
-    STAYS,
-    THRESHOLDS,
-    diagnose,
-    trained,
-)
+from bopkit.book.pictures.diagnosis import COURSES, FALLS, GAMMAS, STAYS, THRESHOLDS, trained
+from bopkit.training.diagnosis import diagnose, diagnose_record
 
 LEVEL = [0.95] * 8
 HIGH, LOW = [0.97] * 8, [0.6] * 8
@@ -35,6 +27,8 @@ HIGH, LOW = [0.97] * 8, [0.6] * 8
         ("too few flips", LOW, LOW, [1e-3] + [0.0] * 7, [0.1] * 8),
         # few flips, but nothing left to do
         ("healthy", HIGH, LEVEL, [1e-3] + [0.0] * 7, [0.1] * 8),
+        # however well batch normalization does without them
+        ("too few flips", HIGH, LEVEL, [0.0] * 8, [0.1] * 8),
         # one bad epoch is none
         ("healthy", HIGH, [0.9, 0.3, *[0.95] * 6], [1e-3] * 8, [0.1] * 8),
     ],
@@ -106,7 +100,7 @@ def test_the_best_trials_on_fashion_mnist_are_the_ones_called_healthy():
     trials = records.collect("results/fashion_mnist/tuning")
     trials = [run for run in trials if run["config"]["method"] == "bop"]
     trials.sort(key=records.final, reverse=True)
-    names = [diagnosis.diagnose_record(run).name for run in trials]
+    names = [diagnose_record(run).name for run in trials]
     assert len(names) == 8
     assert names[:3] == ["healthy"] * 3 and "healthy" not in names[3:]
 
