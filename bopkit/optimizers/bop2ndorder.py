@@ -1,4 +1,4 @@
-"""Bop2ndOrder as a Keras optimizer: what `bopkit.rules.bop2ndorder_step` says in NumPy."""
+"""Train with Bop2ndOrder in Keras; `bopkit.rules.bop2ndorder_step` is the same rule in NumPy."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bopkit.rules import EPSILON, ranges
 
 @tf.keras.utils.register_keras_serializable("bopkit")
 class Bop2ndOrder(FlipOptimizer):
-    r"""Bop that measures the average against the gradient's own size.
+    r"""Flip binary weights as Bop does, with the average divided by the gradient's usual size.
 
     .. math::
 
@@ -19,8 +19,8 @@ class Bop2ndOrder(FlipOptimizer):
         w_t &= \begin{cases} -w_{t-1} & \text{if } w_{t-1}\, m_t / (\sqrt{v_t} + 10^{-10}) > \tau \\
                               \phantom{-}w_{t-1} & \text{otherwise} \end{cases}
 
-    for each binary variable; all others are updated by `fp_optimizer`. Multiplying the loss by a
-    number changes nothing while :math:`\sqrt{v_t}` stays far above :math:`10^{-10}`, so that
+    for each binary variable. `fp_optimizer` updates all other variables. Multiplying the loss by a
+    number changes nothing while :math:`\sqrt{v_t}` stays far above :math:`10^{-10}`, so
     :math:`\tau` has no unit.
 
     Args:
@@ -31,20 +31,24 @@ class Bop2ndOrder(FlipOptimizer):
         gamma: the adaptivity rate :math:`\gamma \in (0, 1]` of m; a float or a schedule.
         sigma: the rate :math:`\sigma \in (0, 1]` of v; a float or a schedule.
         bias_correction: divide m and v by :math:`1 - (1 - \gamma)^t` and
-            :math:`1 - (1 - \sigma)^t` in the condition, with this step's rates: what averages
-            that began at zero hold of a constant by then.
-        jit_compile: compile the update with XLA, or not; `None` does on a GPU, and elsewhere for
-            variables of at least 131,072 weights.
+            :math:`1 - (1 - \sigma)^t` in the condition, with this step's rates. This removes the
+            bias that comes from starting the averages at zero.
+        jit_compile: compile the update with XLA, or not; `None` compiles it on a GPU, and elsewhere
+            for variables of at least 131,072 weights.
         name: the optimizer's name.
 
     Raises:
-        ValueError: a hyperparameter is out of range or NaN; when it first meets a model: no
-            variable is binary, or a binary one holds anything but -1 and +1.
-        TypeError: `fp_optimizer` is not an optimizer of Keras 2's current kind; or, at an
-            update, a binary variable's gradient is sparse.
+        ValueError: a hyperparameter is out of range or NaN; when the optimizer first meets a model:
+            a binary variable holds anything but -1 and +1; at an update: no variable has a
+            gradient.
+        TypeError: `fp_optimizer` is not an optimizer of Keras 2's current kind; at an update: a
+            binary variable's gradient is sparse.
 
     Source:
         Suarez-Ramirez et al. 2021, arXiv:2104.05124.
+
+    Example:
+        >>> optimizer = Bop2ndOrder("adam", threshold=0.1, gamma=1e-2, sigma=1e-2)
     """
 
     averages = ("m", "v")
@@ -68,15 +72,16 @@ class Bop2ndOrder(FlipOptimizer):
         super().__init__(fp_optimizer, jit_compile=jit_compile, name=name, **hypers)
 
     def update_averages(self, averages, gradient, now):
-        """m_t = (1 - γ) m_{t-1} + γ g_t;  v_t = (1 - σ) v_{t-1} + σ g_t²."""
+        """Average the gradient and its square."""
         m, v = averages["m"], averages["v"]
+        # m_t = (1 - γ) m_{t-1} + γ g_t;  v_t = (1 - σ) v_{t-1} + σ g_t²
         return {
             "m": m + now["gamma"] * (gradient - m),
             "v": v + now["sigma"] * (gradient * gradient - v),
         }
 
     def signal(self, averages, now):
-        """The signal is m / (√v + 1e-10); with bias correction, of what m and v are without it."""
+        """Return m / (√v + 1e-10), where bias correction divides m and v first."""
         m, v = averages["m"], averages["v"]
         if self.bias_correction:
             # 1 - (1 - γ)^t, by logarithms: in float32, 1 - 1e-7 is 20 % off and 1 - 1e-8 is 1
@@ -87,5 +92,5 @@ class Bop2ndOrder(FlipOptimizer):
         return m / (tf.sqrt(v) + EPSILON)
 
     def get_config(self):
-        """Everything that `from_config` needs to make the same optimizer anew."""
+        """Return everything that `from_config` needs to make the same optimizer anew."""
         return super().get_config() | {"bias_correction": self.bias_correction}

@@ -1,4 +1,4 @@
-"""Binary variables: how they are known, what they must hold, what they are underneath."""
+"""Recognize binary variables, check what they hold, and unwrap them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bopkit._tensorflow import tf
 
 
 def is_binary_variable(variable: tf.Variable) -> bool:
-    """Whether larq marks this variable as one bit wide, so that a flip rule moves it.
+    """Recognize a variable that larq marks as one bit wide, so that a flip rule moves it.
 
     Args:
         variable: a model's variable; any shape.
@@ -34,9 +34,9 @@ def require_signs(variable: tf.Variable) -> None:
 
 
 def unwrap(variable: tf.Variable) -> tf.Variable:
-    """The plain variable inside larq's."""
-    # larq's and mixed precision's wrappers count as a new type at every call: a function that
-    # was given one would be compiled anew in every step of an eager loop.
+    """Return the plain variable inside larq's and mixed precision's wrappers."""
+    # A wrapper counts as a new type at every call, so a function that takes one would be compiled
+    # anew in every step of an eager loop.
     for wrapped in ("latent_variable", "_variable"):
         variable = getattr(variable, wrapped, variable)
     return variable
