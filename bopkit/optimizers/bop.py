@@ -18,8 +18,8 @@ class Bop(FlipOptimizer):
         w_t &= \begin{cases} -w_{t-1} & \text{if } w_{t-1}\, m_t > \tau \\
                               \phantom{-}w_{t-1} & \text{otherwise} \end{cases}
 
-    for each binary variable. `fp_optimizer` updates all other variables. Learning-rate callbacks act
-    on `fp_optimizer` too, because its rate is this optimizer's `learning_rate`.
+    for each binary variable. `fp_optimizer` updates all other variables. Learning-rate callbacks
+    act on `fp_optimizer` too, because its rate is this optimizer's `learning_rate`.
 
     Args:
         fp_optimizer: a `tf.keras.optimizers.Optimizer` for everything that is not binary
