@@ -327,7 +327,11 @@ def test_replicas_equal_one_device(rule):
     results = []
     for strategy in (
         tf.distribute.get_strategy(),
-        tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]),
+        # Sums without collective operations, because TensorFlow numbers those by their order in the
+        # process, and another file's replicas may have used the same number for another shape.
+        tf.distribute.MirroredStrategy(
+            ["CPU:0", "CPU:1"], cross_device_ops=tf.distribute.ReductionToOneDevice()
+        ),
     ):
         tf.keras.utils.set_random_seed(0)
         with strategy.scope():
