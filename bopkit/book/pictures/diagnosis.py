@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import NamedTuple
 
 import matplotlib as mpl
@@ -13,6 +12,7 @@ from bopkit import rules
 from bopkit._text import number
 from bopkit.book import toy
 from bopkit.book.pictures.scene import Scene, Slider
+from bopkit.book.remember import remember
 from bopkit.book.style import BOP, FAINT, INK, LATENT, MUTED, STYLE, THIRD, new_figure
 from bopkit.training.diagnosis import Diagnosis, diagnose
 
@@ -58,7 +58,7 @@ def schedule(gamma: float, course: str) -> np.ndarray:
     return np.where((epochs >= 2) & (course == DROPS), gamma / 100, gamma)
 
 
-@lru_cache(maxsize=4096)
+@remember
 def trained(gamma: float, threshold: float, course: str, seed: int = 0) -> Trained:
     """Train the small network once; remembered."""
     gammas = schedule(gamma, course)
