@@ -85,6 +85,16 @@ def test_the_ten_lines_learn():
     assert names["model"].history.history["val_accuracy"][-1] > 0.9
 
 
+def test_a_folder_that_is_no_environment_is_not_replaced_by_one(tmp_path):
+    kept = tmp_path / "work" / "kept"
+    kept.parent.mkdir()
+    kept.touch()
+    tool = ROOT / "tools" / "venv.sh"
+    done = subprocess.run([tool, kept.parent], capture_output=True, text=True)
+    assert done.returncode == 1 and kept.exists()
+    assert done.stderr.startswith(f"{kept.parent} is not a virtual environment, and not empty")
+
+
 @pytest.mark.parametrize("python", ["nosuch", "false"])
 def test_a_python_that_will_not_do_is_refused_before_anything_is_made(python, tmp_path):
     kept = tmp_path / "venv" / "kept"

@@ -12,21 +12,19 @@ cd "$(dirname "$0")/.."
 extras='jupyter|notebook|sphinx|pytest|hypothesis|nbval|playwright|nodejs|papermill|ipykernel|ruff'
 extras+='|dask|distributed|matplotlib|ipywidgets|simplejpeg|larq-compute-engine'
 
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+venv=$folder/venv
 if [ $# -gt 0 ]; then
     mkdir -p "$1"
-    folder=$(cd "$1" && pwd)
-else
-    folder=$(mktemp -d)
-    trap 'rm -rf "$folder"' EXIT
+    venv=$(cd "$1" && pwd)/venv
 fi
 
 # A copy: a build leaves its own folder behind, and the next one would pack what is in it.
-rm -rf "$folder/source" "$folder/wheel" "$folder/work"
 mkdir "$folder/source" "$folder/wheel" "$folder/work"
 cp -R bopkit pyproject.toml README.md LICENSE "$folder/source"
 cd "$folder/work"
 
-venv=$folder/venv
 export PATH="$venv/bin:$PATH" PIP_DISABLE_PIP_VERSION_CHECK=1 TF_CPP_MIN_LOG_LEVEL=3
 unset PYTHONPATH VIRTUAL_ENV
 [ -x "$venv/bin/python" ] || "${PYTHON:-python3}" -m venv "$venv"

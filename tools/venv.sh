@@ -68,6 +68,12 @@ if [ -n "${PYTHON:-}" ] && ! usable "$PYTHON"; then
     exit 1
 fi
 
+# What is replaced below is removed first, so it has to be an environment.
+if [ ! -e "$venv/pyvenv.cfg" ] && [ -n "$(ls -A "$venv" 2>/dev/null)" ]; then
+    say "$venv is not a virtual environment, and not empty: nothing was removed. Name another folder."
+    exit 1
+fi
+
 if ! supported "$venv/bin/python" || ! "$venv/bin/python" -m pip --version >/dev/null 2>&1; then
     scratch=$(mktemp -d)
     trap 'rm -rf "$scratch"' EXIT
