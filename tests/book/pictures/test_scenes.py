@@ -105,7 +105,7 @@ def test_the_book_has_its_widgets():
 
 
 def test_no_picture_loads_tensorflow():
-    code = "import sys; from bopkit import pictures, widgets\n"
+    code = "import sys; from bopkit.book import pictures, widgets\n"
     code += "[pictures.get(name) for name in pictures.NAMES]\n"
     code += "sys.exit('tensorflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
