@@ -152,31 +152,36 @@ def test_one_step_that_turns_all_weights_is_noticed_even_if_the_run_stops_after_
     assert "of the binary weights flipped in a single step of epoch 1" in warning["message"]
 
 
-@pytest.mark.parametrize(("value", "binary"), [(math.nan, True), (math.inf, False)])
+@pytest.mark.parametrize(
+    ("value", "binary", "step"),
+    [(math.nan, True, 2 * STEPS - 1), (math.inf, False, 2 * STEPS - 1), (math.nan, True, 10)],
+)
 def test_a_gradient_that_is_not_finite_while_the_loss_is(
-    tmp_path, monkeypatch, undisturbed, value, binary
+    tmp_path, monkeypatch, undisturbed, value, binary, step
 ):
-    """In the last step of epoch 2: nothing but a look at what is kept would notice."""
-    apply = optimizers.Bop.apply_gradients
+    """In an epoch's last step, or far from it: only a look at what is kept would notice."""
+    apply, epoch = optimizers.Bop.apply_gradients, step // STEPS + 1
 
     def poisoned(self, pairs, **kwargs):
-        last = tf.equal(self.iterations, 2 * STEPS - 1)
+        now = tf.equal(self.iterations, step)
         found = []
         for gradient, variable in pairs:
             if is_binary_variable(variable) == binary:
-                gradient += tf.where(last, value, 0.0)
+                gradient += tf.where(now, value, 0.0)
             found.append((gradient, variable))
         return apply(self, found, **kwargs)
 
     with monkeypatch.context() as patch:
         patch.setattr(optimizers.Bop, "apply_gradients", poisoned)
         # Saving all the time: what is broken must not take the place of what is good.
-        with pytest.raises(TrainingError, match="became NaN or infinite in epoch 2") as caught:
+        with pytest.raises(
+            TrainingError, match=f"became NaN or infinite in epoch {epoch}"
+        ) as caught:
             run(tmp_path, checkpoint_minutes=0)
     assert ("averages m of" if binary else "the weights") in str(caught.value)
     record = records.read(tmp_path)
     assert record["status"] == "failed" and "became NaN or infinite" in record["error"]
-    assert len(record["epochs"]) == 1
+    assert len(record["epochs"]) == epoch - 1
     # The last good state is there: without the poison it goes on to the undisturbed end.
     assert rows(run(tmp_path)) == rows(records.read(undisturbed))
     assert state(tmp_path) == state(undisturbed)

@@ -109,16 +109,19 @@ def logged(folder):
 
 
 @pytest.mark.parametrize(
-    ("owner", "moment", "replaced"),
+    ("owner", "moment", "minutes", "replaced"),
     [
-        (Progress, "advance", False),  # a checkpoint within the epoch comes next
-        (Progress, "advance", True),
-        (records, "write", True),  # the checkpoint at the epoch's end comes next
-        (tf.train.CheckpointManager, "save", True),  # the record comes next
-        (Progress, "finish", True),  # the model comes next
+        (Progress, "advance", 0, False),  # a checkpoint within the epoch comes next
+        (Progress, "advance", 0, True),
+        (Progress, "advance", 10, True),  # the record comes next
+        (records, "write", 10, True),  # the checkpoint at the epoch's end comes next
+        (tf.train.CheckpointManager, "save", 10, True),  # TensorBoard's file comes next
+        (Progress, "finish", 10, True),  # the model comes next
     ],
 )
-def test_the_folder_is_deleted_under_the_run(tmp_path, monkeypatch, owner, moment, replaced):
+def test_the_folder_is_deleted_under_the_run(
+    tmp_path, monkeypatch, owner, moment, minutes, replaced
+):
     """And where another run has begun in its place, that one is left alone."""
     folder = tmp_path / "run"
     action, times = getattr(owner, moment), [1]
@@ -137,7 +140,7 @@ def test_the_folder_is_deleted_under_the_run(tmp_path, monkeypatch, owner, momen
     monkeypatch.setattr(owner, moment, and_then_deleted)
     hparams = {"epochs": 1, "dense_units": 8, "batch_size": 20}
     with pytest.raises(RecordError, match="was removed or replaced while the run") as caught:
-        run(folder, hparams=hparams, checkpoint_minutes=0, tensorboard=True)
+        run(folder, hparams=hparams, checkpoint_minutes=minutes, tensorboard=True)
     assert "\n" not in str(caught.value) and str(folder) in str(caught.value)
     if replaced:
         assert (folder / "run.json").read_text() == "of another run"
