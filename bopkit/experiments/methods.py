@@ -23,7 +23,7 @@ class Rate:
         symbol: what tables and figures call it.
         check: raises ValueError for a value out of range; takes the value and the field's name.
         decays: whether the fields `name_decay_rate` and `name_decay_epochs` exist too, which
-            multiply the number by the first after every so many epochs.
+            multiply the number by the first, once per as many epochs as the second says.
     """
 
     name: str

@@ -591,7 +591,7 @@ def minimized(case, folder):
     assert [v.name for v in optimizer.variables()] == [v.name for v in optimizer.variables]
 
 
-@row("the same optimizer after `compile` again goes on")
+@row("the same optimizer continues after `compile` again")
 def recompiled(case, folder):
     model, again = case.net(), case.net()
     fit(model, epochs=2)
