@@ -60,11 +60,11 @@ def leaking(epochs, gamma, share):
 
 # A contender: its settings, the rates that are tried, and the second number's start and trials.
 CONTENDERS = {
-    "latent": (latent, (3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1), 1e-2, (1.0, 0.1, 1e-3)),
-    "paper": (paper, RATES, 1e-8, (0.0, 1e-7, 1e-6)),
-    "recipe": (recipe, RATES, 1e-3, (0.1, 1e-2, 1e-4)),
-    "second_order": (second_order, RATES, 1.0, (0.0, 0.3, 3.0)),
-    "leaking": (leaking, RATES, 1e-3, (0.1, 1e-2, 1e-4)),
+    "latent": (latent, (3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1), 1e-2, (1.0, 0.1, 1e-3, 1e-4)),
+    "paper": (paper, RATES, 1e-8, (0.0, 1e-9, 1e-7, 1e-6)),
+    "recipe": (recipe, RATES, 1e-3, (0.1, 1e-2, 1e-4, 1e-5)),
+    "second_order": (second_order, RATES, 1.0, (0.0, 0.3, 3.0, 10.0)),
+    "leaking": (leaking, RATES, 1e-3, (0.1, 1e-2, 1e-4, 1e-5)),
 }
 
 
@@ -76,7 +76,7 @@ def experiment(contender, epochs, values, size):
 
 
 def trials(contender, size, run):
-    """Find a contender's numbers: six rates, then three second numbers at the best of them."""
+    """Find a contender's numbers: six rates, then four second numbers at the best of them."""
     _, rates, start, others = CONTENDERS[contender]
 
     def best(grid):
