@@ -49,12 +49,20 @@ class Cluster:
         What depends on a clock (when to save, how long to compute before looking up) must be
         decided by one worker: the others would wait for each other at different steps.
         """
-        if self.workers == 1:
-            return value
-        return int(self._agree(tf.constant(value if self.chief else 0, tf.int64)))
+        return int(self._sum(value if self.chief else 0))
+
+    def any(self, flag: bool) -> bool:
+        """Whether the flag is set on at least one worker, on every worker.
+
+        A worker that stops alone would leave the others waiting for it.
+        """
+        return bool(self._sum(int(flag)))
+
+    def _sum(self, value):
+        return value if self.workers == 1 else self._add(tf.constant(value, tf.int64))
 
     @tf.function
-    def _agree(self, value):
+    def _add(self, value):
         values = self.strategy.run(tf.identity, args=(value,))
         total = self.strategy.reduce(tf.distribute.ReduceOp.SUM, values, axis=None)
         return total // (self.strategy.num_replicas_in_sync // self.workers)

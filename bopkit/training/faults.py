@@ -88,26 +88,60 @@ def in_short(error: BaseException) -> str:
     return line if len(line) <= 200 else f"{line[:200]}..."
 
 
-@contextlib.contextmanager
-def terminable() -> Iterator[None]:
-    """Let a scheduler's polite stop, or a terminal that closes, end the run as Ctrl-C does."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
+class Stop:
+    """Remember that a run was asked to stop, until it stands where stopping loses nothing.
 
-    def stop(signum, frame):
+    While a run prepares, a request ends it at once. Once it trains, the loop answers between two
+    calls of its steps: an exception that a signal raises anywhere may fall into the middle of
+    TensorFlow's own work, or into a destructor, where Python swallows it.
+
+    Attributes:
+        number: the signal that asked; None where none did.
+        training: whether the loop answers.
+    """
+
+    def __init__(self):
+        self.number: int | None = None
+        self.training = False
+
+    def receive(self, number: int, frame: object) -> None:
+        """Take a signal, as Python's handler. A second Ctrl-C is answered at once."""
+        impatient = self.number is not None and number == signal.SIGINT
         # Some schedulers say it twice; the second must not interrupt what the first has begun.
-        for number in before:
-            signal.signal(number, signal.SIG_IGN)
-        raise SystemExit(128 + signum)
+        at_once = impatient or (self.number is None and not self.training)
+        self.number = self.number or number
+        if at_once:
+            self.answer()
 
-    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    def answer(self) -> None:
+        """End the run as its signal asks: as Ctrl-C does, or with 128 + the signal's number."""
+        if self.number == signal.SIGINT:
+            raise KeyboardInterrupt
+        # Where another worker was asked, this one has no signal of its own.
+        raise SystemExit(128 + (self.number or signal.SIGTERM))
+
+
+@contextlib.contextmanager
+def stoppable() -> Iterator[Stop]:
+    """Take Ctrl-C, a scheduler's polite stop and a closing terminal as requests to stop.
+
+    Yields:
+        What remembers them. In a thread that is not the main one, Python hands out no signals.
+    """
+    stop = Stop()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+    names = ("SIGINT", "SIGTERM", "SIGHUP")
+    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
     # What is ignored already stays so: that is what nohup is.
     before = {n: signal.getsignal(n) for n in numbers if signal.getsignal(n) != signal.SIG_IGN}
     for number in before:
-        signal.signal(number, stop)
+        signal.signal(number, stop.receive)
     try:
-        yield
+        yield stop
+        if stop.number is not None:  # it came when nothing was left to do; a sweep ends all the same
+            stop.answer()
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from bopkit import models
 from bopkit._tensorflow import tf
 from bopkit.errors import DataError, TrainingError
+from bopkit.training.faults import Stop
 from bopkit.training.progress import Progress
 from bopkit.training.state import CURE, State, read_metrics
 from bopkit.training.step import compile_evaluation, compile_training
@@ -27,6 +28,7 @@ def fit(
     seed: int,
     cluster,
     show: Progress,
+    stop: Stop,
     save: Callable[[], None],
     save_seconds: float,
     jit_compile: bool | None = None,
@@ -40,6 +42,8 @@ def fit(
         seed: of the order of the data and of its augmentation.
         cluster: a `bopkit.training.devices.Cluster`.
         show: where the steps are shown.
+        stop: whether the run was asked to stop. It is answered between two calls of the steps,
+            after a checkpoint, and between two batches of the validation.
         save: writes a checkpoint; called within an epoch.
         save_seconds: the age of the last checkpoint from which `save` is called.
         jit_compile: as in `bopkit.train`.
@@ -50,6 +54,7 @@ def fit(
     Raises:
         TrainingError: the loss, a weight or one of the rule's averages is NaN or infinite.
         DataError: an image cannot be decoded.
+        SystemExit, KeyboardInterrupt: the run was asked to stop.
     """
     batch_size, shard = experiment.batch_size, (cluster.worker, cluster.workers)
     steps, binary_weights = data.steps_per_epoch(batch_size), models.count_weights(state.model)[1]
@@ -59,9 +64,10 @@ def fit(
     )
     validation = cluster.batches(data.validation_batches(batch_size, shard=shard), batch_size)
     train_steps = compile_training(state, cluster, batch_size, jit_compile)
-    evaluate = compile_evaluation(state, cluster, validation, data.num_classes)
+    evaluate = compile_evaluation(state, cluster, validation, data.num_classes, stop)
     batches = iter(cluster.batches(training, batch_size))
     chunk, first, saved = 1, True, time.monotonic()
+    stop.training = True
 
     for epoch in range(int(state.epoch), experiment.epochs):
         show.start(epoch + 1, int(state.step))
@@ -78,10 +84,14 @@ def fit(
             # The first call compiles too, so its time says nothing about the next one.
             chunk = 2 if first else max(1, min(2 * chunk, int(CALL_SECONDS * count / took)))
             first, due = False, time.monotonic() - saved > save_seconds
-            if step + count < steps and cluster.agree(due):
+            stopping = cluster.any(stop.number is not None)
+            if stopping or (step + count < steps and cluster.agree(due)):
                 state.require_finite()
                 save()
                 saved = time.monotonic()
+            if stopping:
+                del batches  # its threads must end before the interpreter does
+                stop.answer()
         state.require_finite()
         row = {"epoch": epoch + 1, "seconds": round(float(state.seconds), 3)}
         row |= read_metrics(state.metrics)

@@ -121,7 +121,11 @@ def train(
         record["command"] = _command(experiment, config, train_examples, validation_examples)
         tf.keras.utils.set_random_seed(seed)
         # From the outside in: a signal must not cut short the writing of why the run stopped.
-        with faults.terminable(), folder.running(), faults.explained(folder.path, cluster.workers):
+        with (
+            faults.stoppable() as stop,
+            folder.running(),
+            faults.explained(folder.path, cluster.workers),
+        ):
             state = State.begin(experiment, data, cluster.strategy)
             parameters, binary_weights = models.count_weights(state.model)
             record["config"] |= {"parameters": parameters, "binary_weights": binary_weights}
@@ -134,6 +138,7 @@ def train(
                 seed=seed,
                 cluster=cluster,
                 show=show,
+                stop=stop,
                 save=folder.save,
                 save_seconds=60 * checkpoint_minutes,
                 jit_compile=jit_compile,

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from bopkit._tensorflow import tf
 from bopkit.training.build import compiles
+from bopkit.training.faults import Stop
 from bopkit.training.state import State, make_metrics, read_metrics
 
 
@@ -67,7 +68,9 @@ def compile_training(
     return train_steps
 
 
-def compile_evaluation(state: State, cluster, batches, num_classes: int) -> Callable[[], dict]:
+def compile_evaluation(
+    state: State, cluster, batches, num_classes: int, stop: Stop
+) -> Callable[[], dict]:
     """Compile the pass over a validation set.
 
     Args:
@@ -75,6 +78,7 @@ def compile_evaluation(state: State, cluster, batches, num_classes: int) -> Call
         cluster: a `bopkit.training.devices.Cluster`.
         batches: the whole set, as `Cluster.batches` hands it out.
         num_classes: of the data.
+        stop: answered between two batches, where no other worker waits for this one.
 
     Returns:
         A function without arguments that returns loss, top-1 and top-5 accuracy by name.
@@ -96,6 +100,8 @@ def compile_evaluation(state: State, cluster, batches, num_classes: int) -> Call
             metric.reset_state()
         for images, labels in batches:
             evaluate_batch(images, labels)
+            if stop.number is not None and cluster.workers == 1:
+                stop.answer()
         return read_metrics(metrics)
 
     return evaluate

@@ -95,5 +95,24 @@ def test_a_worker_of_two_that_is_killed(bereft):
     assert rows(after)[:kept] == rows(before)[:kept]
 
 
+@pytest.mark.slow
+def test_a_stop_that_one_worker_of_two_is_asked_for(tmp_path):
+    """Both save the step that they share, and stop; both resume."""
+    chief, other = both = _start_two(tmp_path)
+    assert wait_for_epochs(tmp_path, 1, chief), (chief.communicate(), other.communicate())
+    other.send_signal(signal.SIGTERM)
+    said = [process.communicate(timeout=60)[1] for process in both]
+    assert [process.returncode for process in both] == [143, 143], said
+    before = records.read(tmp_path)
+    assert (before["status"], before["error"]) == ("failed", "interrupted")
+    both = _start_two(tmp_path)
+    said = [process.communicate(timeout=240) for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
+    assert "resuming after epoch" in said[0][0]
+    after = records.read(tmp_path)
+    assert (after["status"], len(after["epochs"])) == ("completed", 5)
+    assert rows(after)[: len(before["epochs"])] == rows(before)
+
+
 def _start_two(folder):
     return start_together(2, lambda **env: start(folder, hparams=TOGETHER, **env))
