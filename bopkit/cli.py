@@ -129,7 +129,7 @@ _UsageError = typer.BadParameter.__base__  # click's, or the one of typer's own 
 def main() -> None:
     """Run the command line. A mistake of the user ends in one line and exit code 2."""
     if hasattr(sys.stdout, "reconfigure"):
-        # A terminal whose encoding lacks γ and τ shows question marks; the command goes on.
+        # A terminal whose encoding lacks γ and τ shows question marks; the command continues.
         sys.stdout.reconfigure(errors="replace")
     # When Python exits it searches TensorFlow's objects for cycles, for a second; not frozen ones.
     atexit.register(gc.freeze)

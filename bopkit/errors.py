@@ -28,7 +28,7 @@ class SetupError(BopkitError, ImportError):
 
 
 class TrainingError(BopkitError, RuntimeError):
-    """Training that cannot go on."""
+    """Training that cannot continue."""
 
 
 def did_you_mean(name: object, known: Iterable[str]) -> str:

@@ -66,7 +66,7 @@ def start(folder, name="binarynet/bop", hparams=HPARAMS, **env):
     """The same in a process of its own, which saves after almost every call of its steps."""
     return subprocess.Popen(
         [sys.executable, __file__, str(folder), name, json.dumps(hparams)],
-        env=os.environ | env,
+        env=os.environ | {"PYTHONFAULTHANDLER": "1"} | env,  # a crash says where
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

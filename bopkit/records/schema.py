@@ -72,7 +72,7 @@ class Row(_Open):
 
 
 class Warned(pydantic.BaseModel):
-    """What was wrong with an epoch of a run that went on."""
+    """What was wrong with an epoch of a run that continued."""
 
     model_config = ConfigDict(strict=True, extra="forbid")
     epoch: _Positive

@@ -13,8 +13,8 @@ from pathlib import Path
 from bopkit._tensorflow import tf
 from bopkit.errors import BopkitError, RecordError, TrainingError
 
-REMOVED = "{} was removed or replaced while the run went on: nothing more is written there."
-GOES_ON = "the same command goes on from the last checkpoint"
+REMOVED = "{} was removed or replaced during the run: nothing more is written there."
+RESUME = "repeat the command to resume from the last checkpoint"
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 # Of an operation over several machines whose other end has gone.
 _LOST = (
@@ -50,7 +50,7 @@ def explain(error: Exception, folder: Path, workers: int = 1) -> BopkitError | N
     """The sentence for an error that is not the code's fault; None for all others.
 
     Args:
-        error: what was raised while a run went on.
+        error: what was raised during a run.
         folder: the run's folder.
         workers: how many processes share the run.
     """
@@ -60,23 +60,23 @@ def explain(error: Exception, folder: Path, workers: int = 1) -> BopkitError | N
     # TensorFlow says ResourceExhausted of a disk and of the memory alike, and HDF5 raises a bare
     # OSError, but both quote the system.
     if getattr(error, "errno", None) in _FULL or any(os.strerror(n) in reason for n in _FULL):
-        return RecordError(f"the disk of {folder} is full: make room, and {GOES_ON}.")
+        return RecordError(f"the disk of {folder} is full: make room, and {RESUME}.")
     if isinstance(error, MemoryError | tf.errors.ResourceExhaustedError):
         return TrainingError(
-            f"there is not enough memory ({reason}): free some, and {GOES_ON}; or take a smaller "
+            f"there is not enough memory ({reason}): free some, and {RESUME}; or take a smaller "
             "batch_size, in another folder."
         )
     if workers > 1 and isinstance(error, _LOST):
         return TrainingError(
             f"another of this run's {workers} workers stopped or cannot be reached ({reason}): "
-            f"start all of them again; {GOES_ON}."
+            f"{RESUME}, on all of them."
         )
     if isinstance(error, OSError) or (
         isinstance(error, tf.errors.OpError) and str(folder) in str(error)
     ):
         if not folder.is_dir():
             return RecordError(REMOVED.format(folder))
-        return RecordError(f"cannot write in {folder} ({reason}); once that is mended, {GOES_ON}.")
+        return RecordError(f"cannot write in {folder} ({reason}); once that is mended, {RESUME}.")
     return None
 
 
@@ -140,7 +140,9 @@ def stoppable() -> Iterator[Stop]:
         signal.signal(number, stop.receive)
     try:
         yield stop
-        if stop.number is not None:  # it came when nothing was left to do; a sweep ends all the same
+        if (
+            stop.number is not None
+        ):  # it came when nothing was left to do; a sweep ends all the same
             stop.answer()
     finally:
         for number, handler in before.items():

@@ -1,4 +1,4 @@
-"""What a person sees while a run goes on: a bar in a terminal, a line now and then elsewhere."""
+"""What a person sees of a run: a bar in a terminal, a line now and then elsewhere."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Progress:
             try:
                 self.close()
                 print(text, flush=True)
-            except OSError:  # the terminal is gone, or its log's disk is full: the run goes on
+            except OSError:  # the terminal is gone, or its log's disk is full: the run continues
                 self.silent = True
 
     def finish(self, row: dict, warning: str | None = None) -> None:

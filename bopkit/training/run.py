@@ -38,7 +38,7 @@ def train(
     checkpoint_minutes: float = 10,
     jit_compile: bool | None = None,
 ) -> dict:
-    """Train one network and leave its record; go on where an earlier call stopped.
+    """Train one network and leave its record; resume where an earlier call stopped.
 
     Called again with the same settings on the same `output_dir`, it resumes, or returns at
     once if the run is complete. It leaves there ``run.json`` (the record), ``checkpoints/``,

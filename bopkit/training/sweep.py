@@ -152,7 +152,7 @@ def sweep(
         reasons = "; ".join(f"{name}: {failures.get(name, 'its worker died')}" for name in lost)
         raise TrainingError(
             f"{len(lost)} of {len(runs)} runs failed ({reasons}); the others are kept in "
-            f"{output_dir}, and the same command goes on with what is missing."
+            f"{output_dir}, and the same command runs what is missing."
         )
     return [records.read(Path(output_dir) / name) for name in runs]
 

@@ -83,7 +83,7 @@ def test_a_worker_of_two_that_is_killed(bereft):
     assert chief.returncode == 1 and "Traceback" not in error.partition("bopkit: ")[0]
     assert "another of this run's 2 workers stopped or cannot be reached" in lines[-1]
     before = records.read(folder)
-    assert before["status"] == "failed" and "start all of them again" in before["error"]
+    assert before["status"] == "failed" and "repeat the command" in before["error"]
     assert len(before["epochs"]) >= 2
     both = _start_two(folder)
     assert [process.communicate(timeout=240) and process.returncode for process in both] == [0, 0]

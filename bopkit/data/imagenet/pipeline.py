@@ -250,7 +250,7 @@ class ImageNet(Data):
         """Parse a record to a JPEG and a one-hot label."""
         example = _parse(record)
         label = example["label"]
-        # `one_hot` makes a row of zeros of a label out of range, and training would go on.
+        # `one_hot` makes a row of zeros of a label out of range, and training would continue.
         in_range = tf.logical_and(label >= 0, label < self.num_classes)
         tf.debugging.Assert(in_range, [example["file_name"], "has the label", label])
         return example["image"], tf.one_hot(label, self.num_classes)
