@@ -1,8 +1,16 @@
-"""Runs stopped from outside, in processes of their own: nothing finished is lost, all go on."""
+"""Runs stopped from outside, in processes of their own: nothing finished is lost, all resume.
+
+To kill one more often, at random moments of all its epochs, each time at others:
+
+    PYTHONPATH=tests python tests/reliability/test_stopped.py 20 binarynet/bop
+"""
 
 import random
 import signal
+import sys
+import tempfile
 import time
+from pathlib import Path
 
 import pytest
 from small_runs import (
@@ -46,31 +54,36 @@ def bereft(tmp_path_factory):
 @pytest.mark.parametrize("name", ["binarynet/bop", "binarynet/bop2ndorder", "binarynet/default"])
 def test_signals_at_random_moments_of_every_epoch(name, tmp_path_factory, tmp_path):
     """Killed, asked to stop (twice), cut off from its terminal: the same end, bit by bit."""
-    undisturbed = tmp_path_factory.mktemp("undisturbed")
-    expected = run(undisturbed, name, LONG)
-    moments = random.Random(6)
     signals = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL)
+    undisturbed = tmp_path_factory.mktemp("undisturbed")
+    disturb(tmp_path, undisturbed, name, LONG, signals, random.Random(6))
+
+
+def disturb(folder, undisturbed, name, hparams, signals, moments):
+    """Stop a run by one signal after another, and compare its end with that of one left alone."""
+    expected = run(undisturbed, name, hparams)
     known = 0
     for number in signals:
-        process = start(tmp_path, name, LONG)
+        process = start(folder, name, hparams)
         # Until it has added an epoch of its own to those that it found.
-        assert wait_for_epochs(tmp_path, known + 1, process), process.communicate()
+        assert wait_for_epochs(folder, known + 1, process), process.communicate()
         if known == 0:  # a second run on the same folder
             with pytest.raises(ConfigError, match="another process is running in"):
-                run(tmp_path, name, LONG)
+                run(folder, name, hparams)
         time.sleep(moments.uniform(0, 0.3))
         process.send_signal(number)
         if number == signal.SIGTERM:
             process.send_signal(number)
         _, error = process.communicate(timeout=60)
-        record = assert_true_so_far(tmp_path, expected)
+        record = assert_true_so_far(folder, expected)
         assert len(record["epochs"]) > known
         known = len(record["epochs"])
         if number != signal.SIGKILL:
             assert process.returncode == 128 + number, error
             assert (record["status"], record["error"]) == ("failed", "interrupted")
-    run(tmp_path, name, LONG)
-    assert_same_end(tmp_path, undisturbed)
+        print(f"{signal.Signals(number).name} after {known} epochs", flush=True)
+    run(folder, name, hparams)
+    assert_same_end(folder, undisturbed)
 
 
 @pytest.mark.slow
@@ -116,3 +129,19 @@ def test_a_stop_that_one_worker_of_two_is_asked_for(tmp_path):
 
 def _start_two(folder):
     return start_together(2, lambda **env: start(folder, hparams=TOGETHER, **env))
+
+
+if __name__ == "__main__":
+    kills, experiment = int(sys.argv[1]), sys.argv[2]
+    # An epoch that a process has added may be followed by others before the kill.
+    longer = LONG | {"epochs": 3 * kills}
+    with tempfile.TemporaryDirectory() as place:
+        disturb(
+            Path(place, "killed"),
+            Path(place, "undisturbed"),
+            experiment,
+            longer,
+            [signal.SIGKILL] * kills,
+            random.Random(),
+        )
+    print(f"killed {kills} times: every number of the record and every weight is the same")
