@@ -79,8 +79,24 @@ class Warned(pydantic.BaseModel):
     message: _Line
 
 
+class Start(_Open):
+    """One start of a run: when, after what, by which code, on what machine."""
+
+    __pydantic_extra__: dict[str, JsonValue]
+    from_epoch: _Count
+    git_commit: _Line | None
+    versions: dict[str, _Line]
+    hardware: dict[str, JsonValue]
+    from_step: _Count = 0
+    time: _Line = ""
+
+
 class Record(_Open):
-    """A run record; `error` and `warnings` are in those that have something to say."""
+    """A run record; `error` and `warnings` are in those that have something to say.
+
+    `git_commit`, `versions` and `hardware` are those of the start that began with the first epoch;
+    `starts` has every start's, in records that are new enough.
+    """
 
     __pydantic_extra__: dict[str, JsonValue]  # what later versions may add
     experiment: _Line
@@ -100,6 +116,7 @@ class Record(_Open):
     final: dict[str, _Number | None] | None
     error: _Text = ""
     warnings: Annotated[list[Warned], Field(max_length=1_000_000)] = []
+    starts: Annotated[list[Start], Field(max_length=1_000_000)] = []
 
 
 def read_json(path: Path) -> object:
