@@ -1,21 +1,28 @@
-"""Files that are there whole or not at all, and locks that a process holds on a folder."""
+"""Files that are there whole or not at all, locks, and what stands where a file should."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
+import functools
+import operator
 import os
+import re
+import secrets
+import stat
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from bopkit.errors import BopkitError
+from bopkit.errors import BopkitError, ConfigError
 
 
 @contextlib.contextmanager
 def whole_file(path: str | os.PathLike) -> Iterator[BinaryIO]:
     """Write a file beside its place, and move it there when it is complete and on the disk.
+
+    It gets the permissions that the process gives to new files (its umask).
 
     Args:
         path: the file; its folder must exist. What stood there stays until it is replaced.
@@ -27,17 +34,75 @@ def whole_file(path: str | os.PathLike) -> Iterator[BinaryIO]:
         OSError: it cannot be written; then nothing is left of it.
     """
     path = Path(path)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=path.name)
+    # Not by mkstemp: its files are their owner's alone, and only the system applies the umask.
+    temporary = path.parent / f".{secrets.token_hex(4)}{path.name}"
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _flags("O_BINARY"), 0o666)
     try:
         with os.fdopen(handle, "wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
         os.replace(temporary, path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
+
+
+def open_ordinary(path: str | os.PathLike, flags: int = os.O_RDONLY) -> int:
+    """Open an ordinary file; follow no link, and wait for no pipe.
+
+    A folder that somebody else filled may hold links to one's own files.
+
+    Args:
+        path: the file.
+        flags: as for `os.open`.
+
+    Returns:
+        Its descriptor.
+
+    Raises:
+        OSError: it cannot be opened, or is something else; `strerror` says why.
+    """
+    safe = _flags("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY")
+    with contextlib.suppress(FileNotFoundError):
+        if not stat.S_ISREG(os.lstat(path).st_mode):
+            raise OSError(errno.EINVAL, "it is a link or no ordinary file: remove it", str(path))
+    handle = os.open(path, flags | safe, 0o666)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):  # it was exchanged between the two looks
+        os.close(handle)
+        raise OSError(errno.EINVAL, "it is not an ordinary file: remove it", str(path))
+    return handle
+
+
+def _flags(*names):
+    """Those of the flags of `os.open` that this system has."""
+    return functools.reduce(operator.or_, (getattr(os, name, 0) for name in names))
+
+
+def output_folder(path: str | os.PathLike) -> Path:
+    """Check the name of a folder to write to, and put the home folder in the place of ~.
+
+    Raises:
+        ConfigError: it is no name of a folder on this machine.
+    """
+    if not isinstance(path, str | os.PathLike) or not os.fspath(path):
+        raise ConfigError(f"output_dir must name a folder; got {path!r}.")
+    name = os.fspath(path)
+    # Files of TensorFlow's and the record's are named in UTF-8.
+    if "\0" in name or name.encode("utf8", "replace").decode("utf8") != name:
+        raise ConfigError(f"output_dir must be text that UTF-8 can write; got {name!a}.")
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", name):  # two letters: C:/ is a drive
+        raise ConfigError(
+            f"output_dir must be a folder of this machine's file systems; got the address {name}: "
+            "write to a folder here, and copy it afterwards."
+        )
+    try:
+        return Path(name).expanduser()
+    except RuntimeError as error:
+        home = Path(name).parts[0]
+        raise ConfigError(
+            f"output_dir {name} cannot be found: no home is known of {home}; write it out."
+        ) from error
 
 
 def objects(value: object) -> Iterator[dict]:
@@ -65,13 +130,13 @@ def only_one(path: Path, busy: BopkitError) -> Iterator[None]:
         busy: what to raise when another process holds it.
 
     Raises:
-        BopkitError: `busy`; or one of its kind, if the file cannot be written.
+        BopkitError: `busy`; or one of its kind, if the file cannot be opened or is no file.
     """
     try:
-        lock = open(path, "w")  # noqa: SIM115 (held for the whole block)
+        handle = open_ordinary(path, os.O_RDWR | os.O_CREAT)
     except OSError as error:
-        raise type(busy)(f"cannot write in {path.parent}: {error.strerror}.") from error
-    with lock:
+        raise type(busy)(f"cannot write {path}: {error.strerror}.") from error
+    with os.fdopen(handle, "r+b") as lock:
         with contextlib.suppress(ImportError):  # not on Windows
             import fcntl
 
