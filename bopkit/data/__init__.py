@@ -20,6 +20,7 @@ import numpy as np
 
 from bopkit.data import readers
 from bopkit.data.checks import check_examples, check_holdout, is_whole
+from bopkit.data.identity import fingerprint
 from bopkit.data.readers import DATASETS, DataSet
 from bopkit.errors import DataError, unknown
 
@@ -47,12 +48,14 @@ def load(
     - `digits`: 8x8 grayscale, ships with scikit-learn. 1,437 training and 360 validation images,
       in a stratified split that never changes (scikit-learn, `random_state=0`).
     - `fashion_mnist`: 28x28 grayscale, 60,000 / 10,000 (Xiao et al. 2017, arXiv:1708.07747), from
-      its authors' four files in `data_dir`. Without `data_dir`, `load` looks in
-      `$BOPKIT_DATA_DIR` and in Debian's folder, and then has Keras download the files.
-    - `cifar10`: 32x32 RGB, 50,000 / 10,000, from its authors' binary files or as TFDS prepared it,
-      in `data_dir`, `$BOPKIT_DATA_DIR` or TFDS's own folder. TFDS downloads it if it is not there.
-    - `imagenet2012`: as TFDS prepared it, in one of the same three folders (see
-      `bopkit.data.imagenet.pipeline`).
+      its authors' four files, gzipped or not, in `data_dir` or where torchvision puts them below
+      it. Without `data_dir`, `load` looks in `$BOPKIT_DATA_DIR`, in Debian's folder and in Keras'
+      cache, and then has Keras download the files.
+    - `cifar10`: 32x32 RGB, 50,000 / 10,000 (Krizhevsky 2009), from Python's batches or the binary
+      files, unpacked or in their archive, or as TFDS prepared it; in `data_dir`, or without one in
+      `$BOPKIT_DATA_DIR`, TFDS's own folder or Keras' cache. TFDS downloads it if it is nowhere.
+    - `imagenet2012`: as TFDS prepared it, in `data_dir`, `$BOPKIT_DATA_DIR` or TFDS's own folder
+      (see `bopkit.data.imagenet.pipeline`).
 
     Args:
         name: one of `DATASETS`.
@@ -99,7 +102,7 @@ def load(
     from bopkit.data.memory import InMemory
 
     train = row.read("train", data_dir)
-    fingerprint = {"train": readers.fingerprint(*train)}
+    prints = {"train": fingerprint(*train)}
     check_holdout(name, holdout, len(train[0]))
     if holdout:
         # RandomState's streams are frozen across NumPy versions: these images never change.
@@ -109,7 +112,7 @@ def load(
         )
     else:
         validation = row.read("test", data_dir)
-        fingerprint["test"] = readers.fingerprint(*validation)
+        prints["test"] = fingerprint(*validation)
     train_examples = check_examples("train_examples", train_examples, len(train[0]))
     validation_examples = check_examples(
         "validation_examples", validation_examples, len(validation[0])
@@ -123,5 +126,6 @@ def load(
         preprocess,
         num_classes=row.num_classes,
     )
-    loaded.fingerprint = fingerprint
+    loaded.fingerprint = prints
+    loaded.origin = row.originate(data_dir, prints)
     return loaded

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bopkit._tensorflow import tf
 from bopkit.data.checks import is_whole
+from bopkit.data.identity import Origin
 from bopkit.errors import DataError
 
 
@@ -18,9 +19,11 @@ class Data:
         preprocess: name of the preprocessing.
         fingerprint: per split that was read, the SHA-256 of its images and labels in full; empty
             for ImageNet.
+        origin: where it was read from, in which form; None if nothing says so.
     """
 
     fingerprint: dict[str, str]
+    origin: Origin | None
 
     def __init__(
         self,
@@ -38,6 +41,7 @@ class Data:
         self.validation_examples = validation_examples
         self.preprocess = preprocess
         self.fingerprint = {}
+        self.origin = None
 
     def steps_per_epoch(self, batch_size: int) -> int:
         """Count the full batches per epoch; the examples left over differ from epoch to epoch.

@@ -66,3 +66,8 @@ def folder(path: str | os.PathLike) -> Path:
         raise DataError(
             f"{path} cannot be found: no home is known of {home}; write it out."
         ) from error
+
+
+def keras_cache() -> Path:
+    """Name the folder where Keras keeps the data sets that it downloaded."""
+    return folder(os.environ.get("KERAS_HOME") or "~/.keras") / "datasets"

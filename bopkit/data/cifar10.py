@@ -1,4 +1,4 @@
-"""Find and read CIFAR-10, as its authors' binary files or as TFDS prepared it."""
+"""Find and read CIFAR-10: its authors' files, their archives, or what TFDS prepared."""
 
 from __future__ import annotations
 
@@ -7,15 +7,18 @@ from pathlib import Path
 
 import numpy as np
 
-from bopkit.data import tfds
-from bopkit.data.summary import Summary, check_space, count_examples
+from bopkit.data import cifar10_files, tfds
+from bopkit.data.checks import keras_cache
+from bopkit.data.cifar10_files import Source
+from bopkit.data.identity import Origin
+from bopkit.data.summary import Summary, check_space
 from bopkit.errors import DataError, as_our_error
 
 SPACE = 700_000_000  # bytes of the download, of what is unpacked from it, and of the prepared files
 
 
 def read(split: str, data_dir: str | os.PathLike | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Read CIFAR-10 from its authors' binary files, or as TFDS prepared it, or prepare it now.
+    """Read CIFAR-10 from where it lies, in whatever form; have TFDS download it if it is nowhere.
 
     Returns:
         uint8 images (n, 32, 32, 3) and int64 labels (n,), in the order of the files.
@@ -23,11 +26,11 @@ def read(split: str, data_dir: str | os.PathLike | None = None) -> tuple[np.ndar
     Raises:
         DataError: if the files are damaged, or there are none and the download fails.
     """
-    places = tfds.folders(data_dir)
-    binary = find_binary(split, places)
-    if binary is not None:
-        return _read_binary(binary, split)
-    prepared = tfds.find_prepared("cifar10", places) or tfds.prepare_cifar10(places)
+    places = _places(data_dir)
+    found = _find(split, places)
+    if isinstance(found, Source):
+        return found.read(split)
+    prepared = found or tfds.prepare_cifar10(places)
     advice = "remove that folder and try again."
     with as_our_error(DataError, f"{prepared} cannot be read ({{}}): {advice}"):
         tfds.check_lengths(prepared)
@@ -45,25 +48,34 @@ def read(split: str, data_dir: str | os.PathLike | None = None) -> tuple[np.ndar
     return images, labels
 
 
-def find_binary(split: str, places: list[Path]) -> Path | None:
-    """Find the first folder that holds a split of CIFAR-10's binary files; None without one."""
-    for place in places:
-        for inside in (place, place / "cifar-10-batches-bin"):
-            if all((inside / file).is_file() for file in _files(split)):
-                return inside
-    return None
+def locate(data_dir: str | os.PathLike | None, splits: tuple[str, ...]) -> Origin:
+    """Say where CIFAR-10 is read from, in which form, and whether the files are its authors' own.
+
+    Raises:
+        DataError: if it is nowhere.
+    """
+    places = _places(data_dir)
+    found = _find(splits[0], places)
+    if isinstance(found, Source):
+        return Origin(found.name, found.path, found.is_official(splits))
+    if found is None:
+        raise DataError(f"CIFAR-10 is not there: looked in {', '.join(map(str, places))}.")
+    return Origin("prepared by TFDS", found)
 
 
-def prepare(data_dir: str | os.PathLike | None) -> Summary:
-    """Say what is there of CIFAR-10, in either form; download it if there is neither.
+def prepare(data_dir: str | os.PathLike | None) -> Summary | None:
+    """Download CIFAR-10 if it is nowhere, and count what TFDS prepared.
+
+    Returns:
+        What TFDS prepared; None for the authors' files.
 
     Raises:
         DataError: if the files are damaged, there is too little room, or the download fails.
     """
-    places = tfds.folders(data_dir)
-    binary = find_binary("train", places)
-    if binary is not None and find_binary("test", places) is not None:
-        return Summary("cifar10", binary, count_examples(read, data_dir))
+    places = _places(data_dir)
+    found = _find("train", places)
+    if isinstance(found, Source) and _find("test", places) is not None:
+        return None
     prepared = tfds.find_prepared("cifar10", places)
     if prepared is None:
         check_space(places[0], SPACE, "cifar10")
@@ -71,27 +83,15 @@ def prepare(data_dir: str | os.PathLike | None) -> Summary:
     return tfds.summarize(prepared)
 
 
-def _files(split):
-    names = [f"data_batch_{n}" for n in range(1, 6)] if split == "train" else ["test_batch"]
-    return [f"{name}.bin" for name in names]
+def _places(data_dir) -> list[Path]:
+    places = tfds.folders(data_dir)
+    return places if data_dir is not None else [*places, keras_cache()]
 
 
-def _read_binary(place: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
-    # A row is a label and 3 planes of 32x32; a file holds 10,000 rows, and no more is read.
-    most, row = 10_000, 1 + 3 * 32 * 32
-    parts = []
-    for name in _files(split):
-        try:
-            with (place / name).open("rb") as file:
-                content = file.read(most * row + 1)
-        except OSError as error:
-            raise DataError(f"{place / name} cannot be read: {error.strerror}.") from error
-        if not content or len(content) % row or len(content) > most * row:
-            raise DataError(
-                f"{place / name} must hold up to {most:,} rows of {row:,} bytes; it is damaged or "
-                "cut short: get it again."
-            )
-        parts.append(np.frombuffer(content, np.uint8).reshape(-1, row))
-    rows = np.concatenate(parts)
-    images = rows[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
-    return np.ascontiguousarray(images), rows[:, 0].astype(np.int64)
+def _find(split, places) -> Source | Path | None:
+    """Find a split in the first place that has it: the authors' files, or a prepared folder."""
+    for place in places:
+        found = cifar10_files.find(split, place) or tfds.find_prepared("cifar10", [place])
+        if found is not None:
+            return found
+    return None

@@ -1,4 +1,4 @@
-"""Find and read Fashion-MNIST, as its authors' four gzipped IDX files or from Keras' download."""
+"""Find and read Fashion-MNIST's four IDX files, gzipped or not; Keras downloads them."""
 
 from __future__ import annotations
 
@@ -11,28 +11,29 @@ from pathlib import Path
 
 import numpy as np
 
-from bopkit.data.checks import folder
-from bopkit.data.summary import Summary, count_examples
+from bopkit.data.checks import folder, keras_cache
+from bopkit.data.identity import Origin
 from bopkit.errors import DataError, as_our_error, one_line
 
 DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")
+_PREFIXES = {"train": "train", "test": "t10k"}
 MOST_BYTES = 2**30  # that a file may inflate to; the largest holds 47 million
 
 
 def read(split: str, data_dir: str | os.PathLike | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Read Fashion-MNIST from the four files of its authors, or from Keras' download.
+    """Read Fashion-MNIST from the four files of its authors; have Keras download them if need be.
 
     Raises:
         DataError: if the files are damaged, or there are none and the download fails.
     """
     place = find(split, data_dir)
-    files = _files(split)
     if place is not None:
-        return _read_idx_pair(place / files[0], place / files[1])
+        return _read_idx_pair(*_files(place, split))
 
-    places = _folders(data_dir)
+    places, prefix = _folders(data_dir), _PREFIXES[split]
     missing = (
-        f"Fashion-MNIST is not there: looked for {files[0]} and {files[1]} in "
+        f"Fashion-MNIST is not there: looked for {prefix}-images-idx3-ubyte.gz and "
+        f"{prefix}-labels-idx1-ubyte.gz, or the same unzipped, in "
         f"{', '.join(map(str, places))}"
     )
     advice = (
@@ -52,23 +53,15 @@ def read(split: str, data_dir: str | os.PathLike | None = None) -> tuple[np.ndar
 def find(split: str, data_dir: str | os.PathLike | None = None) -> Path | None:
     """Find the first folder with the authors' files of a split; None if Keras must get them."""
     for place in _folders(data_dir):
-        if all((place / file).is_file() for file in _files(split)):
+        if _files(place, split):
             return place
     return None
 
 
-def prepare(data_dir: str | os.PathLike | None) -> Summary:
-    """Check the authors' files, or have Keras download the set; say what is there then.
-
-    Raises:
-        DataError: if the files are damaged, or there are none and the download fails.
-    """
-    place = find("train", data_dir)
-    # Reading the files checks them, and Keras downloads them where there are none.
-    examples = count_examples(read, data_dir)
-    if place is None:
-        place = Path(os.environ.get("KERAS_HOME", "~/.keras")) / "datasets" / "fashion-mnist"
-    return Summary("fashion_mnist", place.expanduser(), examples)
+def locate(data_dir: str | os.PathLike | None, splits: tuple[str, ...]) -> Origin:
+    """Say where Fashion-MNIST is read from."""
+    place = find(splits[0], data_dir)
+    return Origin("IDX files", place or keras_cache() / "fashion-mnist")
 
 
 def _folders(data_dir):
@@ -76,15 +69,23 @@ def _folders(data_dir):
     folders = []
     if root:
         root = folder(root)
-        folders += [root, root / "fashion-mnist", root / "fashion_mnist"]
+        # torchvision's root holds the files in FashionMNIST/raw.
+        names = ("fashion-mnist", "fashion_mnist", "FashionMNIST/raw", "raw")
+        folders += [root, *(root / name for name in names)]
     if data_dir is None:
-        folders.append(DEBIAN_FOLDER)
+        folders += [DEBIAN_FOLDER, keras_cache() / "fashion-mnist"]
     return folders
 
 
-def _files(split):
-    prefix = {"train": "train", "test": "t10k"}[split]
-    return f"{prefix}-images-idx3-ubyte.gz", f"{prefix}-labels-idx1-ubyte.gz"
+def _files(place: Path, split: str) -> list[Path]:
+    """The files of a split's images and labels, gzipped or not; none unless both are there."""
+    prefix = _PREFIXES[split]
+    names = f"{prefix}-images-idx3-ubyte", f"{prefix}-labels-idx1-ubyte"
+    found = [
+        next((p for p in (place / f"{name}.gz", place / name) if p.is_file()), None)
+        for name in names
+    ]
+    return [] if None in found else found
 
 
 def _read_idx_pair(images_path: Path, labels_path: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -102,11 +103,11 @@ def _read_idx_pair(images_path: Path, labels_path: Path) -> tuple[np.ndarray, np
 
 
 def _read_idx(path: Path, dimensions: int) -> np.ndarray:
-    """Read and check a gzipped IDX file of unsigned bytes (yann.lecun.com/exdb/mnist)."""
+    """Read and check an IDX file of unsigned bytes, gzipped or not (yann.lecun.com/exdb/mnist)."""
     # Two zero bytes, the type (8: unsigned byte), the number of dimensions; then their lengths.
     size = 4 + 4 * dimensions
     try:
-        with gzip.open(path) as file:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             header = file.read(size)
             if header[:4] != bytes((0, 0, 8, dimensions)) or len(header) < size:
                 raise DataError(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 
 from bopkit.data import readers
-from bopkit.data.summary import Summary, count_examples
+from bopkit.data.identity import fingerprint
+from bopkit.data.summary import Summary
 from bopkit.errors import ConfigError
 
 __all__ = ["Summary", "prepare"]
@@ -55,7 +56,17 @@ def prepare(
     if manual_dir is not None:
         takes = [row.name for row in readers.DATASETS.values() if row.from_archives]
         raise ConfigError(f"{name} takes no --manual-dir: that is for {' and '.join(takes)} alone.")
-    if row.prepare is not None:
-        return row.prepare(data_dir)
-    examples = count_examples(row.read, data_dir)
-    return Summary(name, None, examples, note="there is nothing to prepare.")
+    summary = row.prepare(data_dir) if row.prepare is not None else None
+    if summary is not None:
+        return summary
+    # Reading the files checks them, and has Keras download Fashion-MNIST if it is nowhere.
+    halves = {split: row.read(split, data_dir) for split in ("train", "test")}
+    prints = {split: fingerprint(*half) for split, half in halves.items()}
+    origin = row.originate(data_dir, prints)
+    return Summary(
+        name,
+        origin.path if origin else None,
+        {split: len(labels) for split, (_, labels) in halves.items()},
+        origin=origin,
+        fingerprint=prints,
+    )

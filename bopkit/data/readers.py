@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bopkit.data import cifar10, fashion_mnist
+from bopkit.data.identity import Origin
 from bopkit.errors import DataError, unknown
 
 if TYPE_CHECKING:
@@ -32,8 +32,12 @@ class DataSet:
             (n, height, width, channels) and integer labels (n,) in a fixed order.
         stream: instead of `read`, for a set that does not fit into memory: a function of
             `num_classes` and of all arguments of `load` but the name, which returns the `Data`.
-        prepare: a function of `data_dir` that puts the files in place and returns a `Summary`;
-            None if there is nothing to prepare.
+        locate: a function of `data_dir` and of the splits that are read, which says where `read`
+            finds them, as an `Origin`; None if there is nothing to say.
+        official: per split, the fingerprint of the set as its authors published it (what
+            `bopkit data prepare NAME` prints for their files); empty where it is not known.
+        prepare: a function of `data_dir` that puts the files in place, and returns a `Summary` or
+            None; None if reading the set puts it in place, or nothing does.
         from_archives: whether `prepare` also takes `manual_dir`, `skip_damaged` and `progress`.
 
     Example:
@@ -46,8 +50,22 @@ class DataSet:
     num_classes: int
     read: Callable[[str, str | os.PathLike | None], tuple[np.ndarray, np.ndarray]] | None = None
     stream: Callable[..., Data] | None = None
+    locate: Callable[[str | os.PathLike | None, tuple[str, ...]], Origin] | None = None
+    official: Mapping[str, str] = field(default_factory=dict)
     prepare: Callable[..., Summary] | None = None
     from_archives: bool = False
+
+    def originate(
+        self, data_dir: str | os.PathLike | None, fingerprint: Mapping[str, str]
+    ) -> Origin | None:
+        """Say where the splits were read from that have this fingerprint."""
+        if self.locate is None:
+            return None
+        origin = self.locate(data_dir, tuple(fingerprint))
+        if self.official:
+            official = all(self.official.get(k) == v for k, v in fingerprint.items())
+            origin = replace(origin, official=official)
+        return origin
 
 
 def check_name(name: str) -> None:
@@ -58,24 +76,6 @@ def check_name(name: str) -> None:
     """
     if not isinstance(name, str) or name not in DATASETS:
         raise DataError(unknown("dataset", name, DATASETS))
-
-
-def fingerprint(images: np.ndarray, labels: np.ndarray) -> str:
-    """Identify a set of images and labels, whatever files they came in and in whatever order.
-
-    The fingerprint is the SHA-256 of the sorted SHA-256 of each example, which is its pixels row by
-    row and then its label in one byte.
-
-    Args:
-        images: uint8 (n, height, width, channels).
-        labels: (n,), from 0 to 255.
-
-    Returns:
-        64 hexadecimal digits.
-    """
-    examples = zip(np.ascontiguousarray(images), labels.astype(np.uint8), strict=True)
-    digests = sorted(hashlib.sha256(x.tobytes() + y.tobytes()).digest() for x, y in examples)
-    return hashlib.sha256(b"".join(digests)).hexdigest()
 
 
 def digits(split: str, data_dir: str | os.PathLike | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -121,9 +121,33 @@ def _prepare_imagenet(data_dir, **arguments):
 DATASETS = {
     row.name: row
     for row in (
-        DataSet("digits", 10, read=digits),
-        DataSet("fashion_mnist", 10, read=fashion_mnist.read, prepare=fashion_mnist.prepare),
-        DataSet("cifar10", 10, read=cifar10.read, prepare=cifar10.prepare),
+        DataSet(
+            "digits",
+            10,
+            read=digits,
+            locate=lambda data_dir, splits: Origin("scikit-learn's package"),
+            official={
+                "train": "8ed77bb57b28b8ac78be81ddde841c2c87dcd4fbdc4409046c46138aacf2c50b",
+                "test": "4382cd17fa408752b393f4b639481a5ccd2c1199d7621fe278dbc65d37815288",
+            },
+        ),
+        DataSet(
+            "fashion_mnist",
+            10,
+            read=fashion_mnist.read,
+            locate=fashion_mnist.locate,
+            official={
+                "train": "fb88a2f5c1b590c907f860b47803d006e4fa7b276cdb551799af9d443accdff7",
+                "test": "0b381379398a0943a88bf3864ff3f5177903dcf178030b4b74c495294b38fa7c",
+            },
+        ),
+        DataSet(
+            "cifar10",
+            10,
+            read=cifar10.read,
+            locate=cifar10.locate,
+            prepare=cifar10.prepare,
+        ),
         DataSet(
             "imagenet2012",
             1000,

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tqdm import tqdm
 
+from bopkit.data.identity import Origin
 from bopkit.errors import DataError
+
+_OFFICIAL = {
+    True: "these are the files or the images that the set's authors published",
+    False: "these are not the files or the images that the set's authors published",
+    None: "nothing tells whether these are the files that the set's authors published",
+}
 
 
 @dataclass(frozen=True)
@@ -23,6 +28,8 @@ class Summary:
         examples: number of examples per split.
         shards: number of files per split, for a set that TFDS prepared.
         size: bytes of those files together.
+        origin: where its files lie and in which form, for a set that fits into memory.
+        fingerprint: per split, what identifies its images and labels: see `identity.fingerprint`.
         note: what else there is to know; may be empty.
 
     Example:
@@ -37,6 +44,8 @@ class Summary:
     examples: dict[str, int]
     shards: dict[str, int] = field(default_factory=dict)
     size: int = 0
+    origin: Origin | None = None
+    fingerprint: dict[str, str] = field(default_factory=dict)
     note: str = ""
 
     def __str__(self) -> str:
@@ -47,12 +56,12 @@ class Summary:
             shards = self.shards.get(split)
             files = f" in {shards:,} file{'s' * (shards > 1)}" if shards else ""
             lines.append(f"  {split}: {number:,} examples{files}")
+            if split in self.fingerprint:
+                lines.append(f"    fingerprint {self.fingerprint[split]}")
+        if self.origin is not None:
+            lines.append(f"  form: {self.origin.form}")
+            lines.append(f"  {_OFFICIAL[self.origin.official]}")
         return "\n".join(lines + ([f"  {self.note}"] if self.note else []))
-
-
-def count_examples(read: Callable, data_dir: str | os.PathLike | None) -> dict[str, int]:
-    """Count the examples per split that a reader returns, which checks the files too."""
-    return {split: len(read(split, data_dir)[1]) for split in ("train", "test")}
 
 
 def check_space(folder: Path, needed: int, name: str) -> None:

@@ -45,7 +45,7 @@ def test_one_row_adds_a_set_that_loads_and_trains(colours, tmp_path):
 def test_a_set_of_arrays_needs_no_preparation(colours):
     summary = prepare.prepare("colours")
     assert summary.examples == {"train": 60, "test": 21}
-    assert "nothing to prepare" in str(summary)
+    assert str(summary).startswith("colours is there\n  train: 60 examples\n    fingerprint ")
 
 
 def test_its_labels_are_checked_against_its_number_of_classes(monkeypatch):

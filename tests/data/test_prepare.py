@@ -463,13 +463,13 @@ def test_cifar10_in_its_authors_files_is_not_downloaded(tmp_path, monkeypatch, i
     summary = prepare.prepare("cifar10", data_dir=tmp_path)
     assert (summary.folder, summary.examples) == (folder, {"train": 10, "test": 1})
     (folder / "test_batch.bin").write_bytes(bytes(3072))
-    refused("test_batch.bin must hold .* get it again", "cifar10", data_dir=tmp_path)
+    refused("test_batch.bin is not one of .* get it again", "cifar10", data_dir=tmp_path)
 
 
 @pytest.mark.parametrize(
     ("arguments", "exit_code", "message"),
     [
-        (["digits"], 0, "nothing to prepare"),
+        (["digits"], 0, "form: scikit-learn's package"),
         (["imagenet2012"], 2, "register at image-net.org"),
     ],
 )

@@ -11,7 +11,7 @@ import bopkit  # noqa: F401  # sets TF_USE_LEGACY_KERAS before TensorFlow is imp
 import tensorflow as tf  # isort: skip
 
 from bopkit import data
-from bopkit.data import fashion_mnist, readers, tfds
+from bopkit.data import fashion_mnist, identity, tfds
 from bopkit.errors import DataError
 
 FASHION_FILES = (
@@ -55,15 +55,40 @@ def test_real_fashion_mnist(require):
     # The order of the files mixes the classes, so that the first examples are a fair part.
     assert np.bincount(real.train_labels[:1000]).min() > 80
     assert real.train_labels[0] == 9, "the first image is an ankle boot"
+    assert real.origin.official
 
 
-@pytest.mark.parametrize("folder", ["", "fashion-mnist", "fashion_mnist"])
+@pytest.mark.parametrize("folder", ["", "fashion-mnist", "fashion_mnist", "FashionMNIST/raw"])
 def test_where_fashion_mnist_is_looked_for(tmp_path, monkeypatch, folder):
     write_fashion_mnist(tmp_path / "here" / folder)
     write_fashion_mnist(tmp_path / "there", train=20)
     monkeypatch.setenv("BOPKIT_DATA_DIR", str(tmp_path / "here"))
     assert data.load("fashion_mnist").train_examples == 30
     assert data.load("fashion_mnist", data_dir=tmp_path / "there").train_examples == 20
+
+
+def test_fashion_mnist_that_is_unzipped(tmp_path):
+    write_fashion_mnist(tmp_path)
+    zipped = data.load("fashion_mnist", data_dir=tmp_path)
+    for file in FASHION_FILES[:3]:  # one stays as it was
+        content = gzip.decompress((tmp_path / file).read_bytes())
+        (tmp_path / file).unlink()
+        (tmp_path / file.removesuffix(".gz")).write_bytes(content)
+    unzipped = data.load("fashion_mnist", data_dir=tmp_path)
+    assert unzipped.fingerprint == zipped.fingerprint and unzipped.origin.official is False
+    labels = (tmp_path / FASHION_FILES[1].removesuffix(".gz")).read_bytes()
+    (tmp_path / FASHION_FILES[0].removesuffix(".gz")).write_bytes(labels)
+    with pytest.raises(DataError, match=r"train-images-idx3-ubyte is not the IDX file"):
+        data.load("fashion_mnist", data_dir=tmp_path)
+
+
+def test_keras_cache_of_fashion_mnist_is_used(tmp_path, monkeypatch):
+    monkeypatch.delenv("BOPKIT_DATA_DIR", raising=False)
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    monkeypatch.setattr(fashion_mnist, "DEBIAN_FOLDER", tmp_path)
+    write_fashion_mnist(tmp_path / "datasets" / "fashion-mnist")
+    found = data.load("fashion_mnist")
+    assert (found.train_examples, found.origin.path) == (30, tmp_path / "datasets/fashion-mnist")
 
 
 def test_holdout_leaves_the_test_files_unread(tmp_path):
@@ -276,7 +301,9 @@ def test_damaged_cifar10_binary_files(tmp_path, damage):
     write_cifar10_binary(tmp_path)
     file = tmp_path / "data_batch_3.bin"
     file.write_bytes(damage(file.read_bytes()))
-    with pytest.raises(DataError, match=r"data_batch_3.bin must hold .* get it again") as caught:
+    with pytest.raises(
+        DataError, match=r"data_batch_3.bin (must hold|is not one).* get it again"
+    ) as caught:
         data.load("cifar10", data_dir=tmp_path)
     assert "\n" not in str(caught.value)
 
@@ -292,15 +319,26 @@ def test_a_wrong_label_in_cifar10_binary_files(tmp_path):
 # The fingerprint of a set.
 
 
+def test_a_fingerprint_tells_labels_above_255_apart():
+    images = np.zeros((2, 1, 1, 1), np.uint8)
+    few, many = (identity.fingerprint(images, np.array([0, n])) for n in (1, 257))
+    assert few != many
+
+
+def test_the_digits_are_the_ones_that_scikit_learn_published():
+    assert data.load("digits").origin.official
+    assert data.load("digits", holdout=9).origin.official
+
+
 def test_a_fingerprint_ignores_the_order_and_sees_every_pixel_and_label():
     random = np.random.default_rng(0)
     images, labels = random.integers(0, 256, (20, 4, 4, 3), np.uint8), np.arange(20) % 10
-    before = readers.fingerprint(images, labels)
+    before = identity.fingerprint(images, labels)
     order = random.permutation(20)
-    assert readers.fingerprint(images[order], labels[order]) == before
-    assert readers.fingerprint(images, labels[order]) != before
+    assert identity.fingerprint(images[order], labels[order]) == before
+    assert identity.fingerprint(images, labels[order]) != before
     images[13, 2, 1, 0] ^= 1
-    assert readers.fingerprint(images, labels) != before
+    assert identity.fingerprint(images, labels) != before
 
 
 def test_a_loaded_set_names_what_was_read_in_full(tmp_path):
