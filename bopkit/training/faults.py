@@ -59,7 +59,7 @@ def explain(error: Exception, folder: Path, workers: int = 1) -> BopkitError | N
     reason = in_short(error)
     # TensorFlow says ResourceExhausted of a disk and of the memory alike, and HDF5 raises a bare
     # OSError, but both quote the system.
-    if getattr(error, "errno", None) in _FULL or any(os.strerror(n) in reason for n in _FULL):
+    if getattr(error, "errno", None) in _FULL or any(os.strerror(n) in str(error) for n in _FULL):
         return RecordError(f"the disk of {folder} is full: make room, and {RESUME}.")
     if isinstance(error, MemoryError | tf.errors.ResourceExhaustedError):
         return TrainingError(

@@ -1,10 +1,10 @@
-"""The folder of one run: its lock, its record, its checkpoints, and the model it leaves."""
+"""The folder of one run: its lock, its record, where it resumes, and the model it leaves."""
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
-import re
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,11 +12,14 @@ from pathlib import Path
 import numpy as np
 
 from bopkit import records, rules
-from bopkit._files import only_one
+from bopkit._files import only_one, whole_file
 from bopkit._tensorflow import tf
 from bopkit.errors import ConfigError, RecordError
+from bopkit.training.checkpoints import Checkpoints
 from bopkit.training.faults import REMOVED
 from bopkit.training.state import State
+
+MODEL = "model.keras"
 
 
 class RunFolder:
@@ -34,6 +37,7 @@ class RunFolder:
         self.path = path
         self._held = held  # what the folder was when it was locked; None for a reader
         self.record: dict = {}
+        self._earlier: Path | None = None  # where the record goes that `record` shortens
 
     @classmethod
     @contextlib.contextmanager
@@ -74,15 +78,18 @@ class RunFolder:
         """Read the record of this very run, or begin a new one where there is none.
 
         Args:
-            new: a record of the run before its first epoch; its `config` is the run's identity.
+            new: a record of the run before its first epoch; its `config` is the run's identity,
+                and the one entry of its `starts` is this start.
 
         Raises:
             ConfigError: the folder holds a run with another configuration, or checkpoints without
                 their record.
             RecordError: the record cannot be read.
         """
+        self._new, writes = new, self._held is not None
+        self._checkpoints = Checkpoints(self.path / "checkpoints", new["config"], writes)
         if not (self.path / records.FILE_NAME).exists():
-            if self._find_checkpoints():
+            if self._checkpoints.numbers():
                 raise ConfigError(
                     f"{self.path} holds the checkpoints of a run whose {records.FILE_NAME} is "
                     "gone; put it back, or choose another output folder."
@@ -103,13 +110,17 @@ class RunFolder:
             )
 
     def write(self) -> None:
-        """Write the record as it is now, whole or not at all.
+        """Write the record as it is now, whole or not at all; keep an earlier, longer one beside.
 
         Raises:
             RecordError: it cannot be written, or the folder is no longer this run's.
         """
         if self._held:
             self.check()
+            if self._earlier:
+                with whole_file(self._earlier) as file:
+                    file.write((self.path / records.FILE_NAME).read_bytes())
+                self._earlier = None
             records.write(self.path, self.record)
 
     def add(self, row: dict, warning: str | None) -> None:
@@ -139,75 +150,99 @@ class RunFolder:
 
     # The checkpoints.
 
-    def restore(self, state: State, note: Callable[[str], None]) -> None:
-        """Go back to the newest checkpoint that is whole, in the state and in the record.
+    def find_checkpoint(self, note: Callable[[str], None]) -> None:
+        """Decide where the run resumes, in the record too, before anything is written.
+
+        It resumes from the newest checkpoint that is whole. Where all are damaged, it begins again.
 
         Args:
-            state: what is restored; `save` saves it from now on.
             note: takes a line on what was found.
 
         Raises:
-            RecordError: the checkpoints have more epochs than the record.
+            RecordError: a checkpoint cannot be read or is of another run; the checkpoints are gone
+                and the record has epochs, or has fewer epochs than they; a complete run has no
+                checkpoint of its end.
         """
-        self._checkpoint, found = state.checkpoint(), self._find_checkpoints()
-        self._manager = tf.train.CheckpointManager(
-            self._checkpoint, str(self.path / "checkpoints"), max_to_keep=2
-        )
-        for path in found:
-            if _is_whole(path):
-                self._checkpoint.restore(path).assert_existing_objects_matched()
-                note(f"resuming after epoch {int(state.epoch)}, step {int(state.step)}.")
-                break
-            note(f"{path} is cut short or damaged: going back to the one before it.")
-        else:
-            if found:
-                note("no checkpoint is whole: beginning again with the first epoch.")
-        done, rows = int(state.epoch), self.record["epochs"]
+        rows, completed = self.record["epochs"], self.record["status"] == "completed"
+        numbers = self._checkpoints.numbers()
+        # A row is written before the checkpoint of its epoch: the first may have none yet.
+        if not numbers and len(rows) > 1 and not completed:
+            raise RecordError(
+                f"the record in {self.path} has {len(rows)} epochs, but their checkpoints are "
+                f"gone: put {self._checkpoints.folder} back, or choose another output folder, or "
+                f"remove {self.path / records.FILE_NAME} to begin again."
+            )
+        self._found = found = self._checkpoints.find_whole(note)
+        done = found.epoch if found else 0
         if done > len(rows):
             raise RecordError(
                 f"the checkpoints are {done} epochs far and the record beside them only "
                 f"{len(rows)}: they are not of the same run; choose another folder."
             )
-        # A row is written before the checkpoint of its epoch: a newer one is computed again.
-        self.record["epochs"] = rows[:done]
-        warnings = self.record.get("warnings", ())
-        self.record["warnings"] = [w for w in warnings if w["epoch"] <= done]
+        if completed:
+            if done < len(rows):
+                raise RecordError(
+                    f"{self.path / MODEL} is missing, and so is the last checkpoint, from which it "
+                    "could be made: put one of them back, or train in another output folder."
+                )
+            return
+        kept = ""
+        # The newest row may lack its checkpoint in any run that stopped.
+        if len(rows) - done > (1 if found else 0):
+            self._earlier = next(path for path in _before(self.path) if not os.path.lexists(path))
+            kept = f"; the record so far is kept as {self._earlier.name}"
+        if found:
+            note(f"resuming after epoch {done}, step {found.step}{kept}.")
+        elif numbers or rows:
+            why = "no checkpoint is whole" if numbers else "it stopped before its first checkpoint"
+            note(f"{why}: beginning again with the first epoch{kept}.")
+        if self.record is not self._new:
+            self._start_again(found)
+
+    def _start_again(self, found):
+        """Add this start to the record, and take away what it is going to compute again."""
+        old, new = self.record, self._new
+        # Of a record by a version that did not keep the starts, the first is known.
+        first = {key: old[key] for key in ("git_commit", "versions", "hardware")}
+        starts = [*old.get("starts", [{"from_epoch": 0, **first}]), *new["starts"]]
+        if found:
+            starts[-1] |= {"from_epoch": found.epoch, "from_step": found.step}
+            old["epochs"] = old["epochs"][: found.epoch]
+            old["warnings"] = [w for w in old.get("warnings", ()) if w["epoch"] <= found.epoch]
+        else:
+            self.record = new  # all that it is going to hold comes from this start
+        self.record["starts"] = starts
+
+    def restore(self, state: State) -> None:
+        """Set the state to the checkpoint that was found; `save` saves it from now on.
+
+        Raises:
+            RecordError: the checkpoint does not fit the network or the optimizer.
+        """
+        self._checkpoints.restore(state, self._found)
 
     def save(self) -> None:
         """Write a checkpoint of the state that was restored; every worker must call this."""
         if self._held:
-            self.check()  # TensorFlow would make the folder anew
-            self._manager.save()
-            return
-        # Saving reads variables that are averaged over the workers, so that all take part.
-        with tempfile.TemporaryDirectory() as elsewhere:
-            self._checkpoint.write(f"{elsewhere}/checkpoint")
-
-    def _find_checkpoints(self) -> list[str]:
-        """The checkpoints, newest first.
-
-        Not from the list that TensorFlow keeps beside them, which may be lost or damaged itself.
-        """
-        folder = self.path / "checkpoints"
-        found = (re.fullmatch(r"ckpt-(\d+)\.index", p.name) for p in folder.glob("ckpt-*.index"))
-        numbers = sorted((int(match[1]) for match in found if match), reverse=True)
-        return [str(folder / f"ckpt-{number}") for number in numbers]
+            self.check()  # nothing of this run may be written where another has begun
+        self._checkpoints.save()
 
     # What else a run leaves.
 
     def save_model(self, model: tf.keras.Model) -> None:
-        """Leave model.keras, which gets its name when it is complete; every worker must call this.
+        """Leave model.keras, which gets its place when it is complete; every worker must call this.
 
         All workers save, because some variables are averaged over them as they are read; only the
         file of the one that writes is kept.
         """
-        with tempfile.TemporaryDirectory() as elsewhere:
-            unfinished = (self.path if self._held else Path(elsewhere)) / ".model.keras"
+        if self._held:
+            self.check()
+        # A folder of its own: somebody else may have put a link where a known name leads.
+        place = self.path if self._held else None
+        with tempfile.TemporaryDirectory(dir=place, prefix=".model-") as fresh:
+            model.save(Path(fresh) / MODEL)
             if self._held:
-                self.check()
-            model.save(unfinished)
-            if self._held:
-                os.replace(unfinished, self.path / "model.keras")
+                os.replace(Path(fresh) / MODEL, self.path / MODEL)
 
     def log(self, row: dict) -> None:
         """Write an epoch's scalars for TensorBoard, training and validation as two curves."""
@@ -239,15 +274,8 @@ def _kept_open(path):
         os.close(handle)
 
 
-def _is_whole(checkpoint: str) -> bool:
-    """Whether every tensor of a checkpoint can be read: TensorFlow checks a sum over each.
-
-    To be asked before anything is restored, so that no half of a bad checkpoint is.
-    """
-    try:
-        reader = tf.train.load_checkpoint(checkpoint)
-        for name in reader.get_variable_to_shape_map():
-            reader.get_tensor(name)
-    except Exception:  # OpError, IndexError, RuntimeError, ValueError: it depends on the damage
-        return False
-    return True
+def _before(folder) -> Iterator[Path]:
+    """Names for a record that is no longer the run's, and that no table shall read."""
+    yield folder / "run.before.json"
+    for number in itertools.count(2):
+        yield folder / f"run.before-{number}.json"

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import os
 import shlex
 from collections.abc import Mapping
 
 from bopkit import data as bopdata
 from bopkit import experiments, models, records
+from bopkit._files import output_folder
 from bopkit._tensorflow import list_devices, tf
 from bopkit.errors import ConfigError
 from bopkit.experiments import Experiment
 from bopkit.training import diagnosis, faults
 from bopkit.training.build import compiles
 from bopkit.training.devices import find_cluster
-from bopkit.training.folder import RunFolder
+from bopkit.training.folder import MODEL, RunFolder
 from bopkit.training.loop import fit
 from bopkit.training.progress import Progress
 from bopkit.training.state import State
@@ -73,13 +75,15 @@ def train(
         bopkit.errors.ConfigError: a setting is unknown or out of range, or the folder holds
             another run.
         bopkit.errors.DataError: the data is missing or damaged.
-        bopkit.errors.RecordError: the folder cannot be written, or its record not read.
+        bopkit.errors.RecordError: the folder cannot be written, its record or a checkpoint not
+            read, its checkpoints are gone or another run's.
         bopkit.errors.TrainingError: the loss, a weight or an average became NaN or infinite,
             the memory was too small, or another worker is gone; the record says "failed".
     """
     experiment = _resolve(experiment, dataset or "digits", preprocess, hparams or {})
     experiments.check_seed(seed)
-    _check_arguments(output_dir, checkpoint_minutes)
+    output_dir = output_folder(output_dir)
+    _check_minutes(checkpoint_minutes)
     tf.get_logger().setLevel("ERROR")  # AutoGraph warns about larq's own code
     cluster = find_cluster(experiment.batch_size)
     size, channels = _image_format(experiment)
@@ -105,21 +109,30 @@ def train(
         "seed": seed,
     }
     with RunFolder.hold(output_dir, writes=cluster.chief) as folder:
-        folder.open_record(_new_record(experiment, config))
-        record = folder.record
-        record["hardware"] |= {
-            "replicas": cluster.strategy.num_replicas_in_sync,
-            "jit_compile": compiles(cluster, jit_compile),
-        }
+        new = _new_record(experiment, config, cluster, jit_compile)
+        new["data"] = data.origin and data.origin.describe()
+        folder.open_record(new)
         show = Progress(experiment.epochs, steps, silent=not (progress and cluster.chief))
-        if record["status"] == "completed":
+        completed = folder.record["status"] == "completed"
+        if completed and (folder.path / MODEL).exists():
             show.note(f"{folder.path} holds this run, complete: nothing to do.")
-            return record
-        if warning := diagnosis.warn_before(experiment.precision, record["hardware"]):
-            show.note(f"warning: {warning}")
-        show.note(_announcement(experiment, config, cluster.strategy.num_replicas_in_sync))
-        record["command"] = _command(experiment, config, train_examples, validation_examples)
+            return folder.record
+        if not completed:
+            if warning := diagnosis.warn_before(experiment.precision, new["hardware"]):
+                show.note(f"warning: {warning}")
+            show.note(_announcement(experiment, config, cluster.strategy.num_replicas_in_sync))
+        with faults.explained(folder.path, cluster.workers):
+            folder.find_checkpoint(show.note)
         tf.keras.utils.set_random_seed(seed)
+        if completed:
+            show.note(f"{MODEL} is missing: writing it from the last checkpoint.")
+            with faults.explained(folder.path, cluster.workers):
+                state = State.begin(experiment, data, cluster.strategy)
+                folder.restore(state)
+                folder.save_model(state.model)
+            return folder.record
+        record = folder.record
+        record["command"] = _command(experiment, config, train_examples, validation_examples)
         # From the outside in: a signal must not cut short the writing of why the run stopped.
         with (
             faults.stoppable() as stop,
@@ -129,7 +142,7 @@ def train(
             state = State.begin(experiment, data, cluster.strategy)
             parameters, binary_weights = models.count_weights(state.model)
             record["config"] |= {"parameters": parameters, "binary_weights": binary_weights}
-            folder.restore(state, show.note)
+            folder.restore(state)
             folder.write()
             rows = fit(
                 state,
@@ -172,13 +185,7 @@ def _resolve(experiment, dataset, preprocess, hparams) -> Experiment:
     return dataclasses.replace(experiment, dataset=dataset)
 
 
-def _check_arguments(output_dir, checkpoint_minutes):
-    if not isinstance(output_dir, str | os.PathLike) or not os.fspath(output_dir):
-        raise ConfigError(f"output_dir must name a folder; got {output_dir!r}.")
-    name = os.fspath(output_dir)
-    # Files of TensorFlow's and the record's are named in UTF-8.
-    if "\0" in name or name.encode("utf8", "replace").decode("utf8") != name:
-        raise ConfigError(f"output_dir must be text that UTF-8 can write; got {name!a}.")
+def _check_minutes(checkpoint_minutes):
     number = isinstance(checkpoint_minutes, int | float)
     if not number or not checkpoint_minutes >= 0:  # NaN neither
         raise ConfigError(
@@ -196,21 +203,31 @@ def _image_format(experiment):
     return size, None
 
 
-def _new_record(experiment, config) -> dict:
-    """The record of a run of which nothing is done."""
+def _new_record(experiment, config, cluster, jit_compile) -> dict:
+    """The record of a run of which nothing is done, and which starts now."""
+    now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+    start = {
+        "git_commit": records.git_commit(),
+        "versions": records.versions(),
+        "hardware": records.hardware()
+        | {
+            "gpus": list_devices("GPU"),
+            "replicas": cluster.strategy.num_replicas_in_sync,
+            "jit_compile": compiles(cluster, jit_compile),
+        },
+    }
     return {
         "experiment": experiment.name,
         "config": config,
         "dataset": experiment.dataset,
         "seed": config["seed"],
         "command": "",
-        "git_commit": records.git_commit(),
-        "versions": records.versions(),
-        "hardware": records.hardware() | {"gpus": list_devices("GPU")},
+        **start,
         "status": "running",
         "epochs": [],
         "final": None,
         "warnings": [],
+        "starts": [{"time": now, "from_epoch": 0, "from_step": 0, **start}],
     }
 
 

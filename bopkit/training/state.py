@@ -79,10 +79,6 @@ class State:
             most_flips=most_flips,
         )
 
-    def checkpoint(self) -> tf.train.Checkpoint:
-        """Make the checkpoint that saves and restores all of it."""
-        return tf.train.Checkpoint(**vars(self))
-
     @property
     def latent(self) -> list[tf.Variable]:
         """The latent weights; none under a flip rule, which has none."""

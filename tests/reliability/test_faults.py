@@ -22,6 +22,7 @@ from small_runs import (
 from bopkit import _files, records
 from bopkit.errors import BopkitError, ConfigError, RecordError, TrainingError
 from bopkit.training import faults
+from bopkit.training.checkpoints import Checkpoints
 from bopkit.training.folder import RunFolder
 from bopkit.training.progress import Progress
 
@@ -69,7 +70,7 @@ def test_a_disk_that_is_full(small_disk, undisturbed, monkeypatch, rest):
     folder = disk / "run"
     targets = {
         "record": (records, "write"),
-        "checkpoint": (tf.train.CheckpointManager, "save"),
+        "checkpoint": (Checkpoints, "save"),
         "TensorBoard": (tf.summary, "create_file_writer"),
         "model": (tf.keras.Model, "save"),
     }
@@ -115,7 +116,7 @@ def logged(folder):
         (Progress, "advance", 0, True),
         (Progress, "advance", 10, True),  # the record comes next
         (records, "write", 10, True),  # the checkpoint at the epoch's end comes next
-        (tf.train.CheckpointManager, "save", 10, True),  # TensorBoard's file comes next
+        (Checkpoints, "save", 10, True),  # TensorBoard's file comes next
         (Progress, "finish", 10, True),  # the model comes next
     ],
 )
@@ -139,7 +140,7 @@ def test_the_folder_is_deleted_under_the_run(
 
     monkeypatch.setattr(owner, moment, and_then_deleted)
     hparams = {"epochs": 1, "dense_units": 8, "batch_size": 20}
-    with pytest.raises(RecordError, match="was removed or replaced while the run") as caught:
+    with pytest.raises(RecordError, match="was removed or replaced during the run") as caught:
         run(folder, hparams=hparams, checkpoint_minutes=minutes, tensorboard=True)
     assert "\n" not in str(caught.value) and str(folder) in str(caught.value)
     if replaced:
@@ -166,7 +167,7 @@ def test_a_folder_in_the_place_of_another_is_not_taken_for_it(tmp_path):
 
 def test_a_clock_set_back_by_a_year(undisturbed, tmp_path, monkeypatch):
     """With every save; what a run writes after it is written in the past."""
-    now, save, years = time.time, tf.train.CheckpointManager.save, [0]
+    now, save, years = time.time, Checkpoints.save, [0]
 
     def and_then_the_clock_jumps(self, *arguments, **kwargs):
         years[0] += 1
@@ -174,7 +175,7 @@ def test_a_clock_set_back_by_a_year(undisturbed, tmp_path, monkeypatch):
         return save(self, *arguments, **kwargs)
 
     with monkeypatch.context() as patch:
-        patch.setattr(tf.train.CheckpointManager, "save", and_then_the_clock_jumps)
+        patch.setattr(Checkpoints, "save", and_then_the_clock_jumps)
         # Stopped after an epoch, started again in the past, where it saves all the time.
         with stopped_at_row(2):
             run(tmp_path, tensorboard=True)
