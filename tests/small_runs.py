@@ -75,13 +75,19 @@ def start(folder, name="binarynet/bop", hparams=HPARAMS, **env):
     )
 
 
-def start_together(number, begin):
-    """Start so many processes as workers of one cluster: `begin(TF_CONFIG=...)` starts one."""
+def start_together(number, begin, chief=False):
+    """Start so many processes as one cluster: `begin(TF_CONFIG=...)` starts one.
+
+    They are all workers, or the first is the chief, as TensorFlow's own guide has it.
+    """
     with contextlib.ExitStack() as free:
         ports = [free.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(number)]
         workers = [f"127.0.0.1:{port.getsockname()[1]}" for port in ports]
     tasks = [{"type": "worker", "index": index} for index in range(number)]
     cluster = {"worker": workers}
+    if chief:
+        cluster = {"chief": workers[:1], "worker": workers[1:]}
+        tasks = [{"type": "chief", "index": 0}, *tasks[:-1]]
     return [begin(TF_CONFIG=json.dumps({"cluster": cluster, "task": task})) for task in tasks]
 
 

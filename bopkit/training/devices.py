@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 
 from bopkit._tensorflow import tf
-from bopkit.errors import ConfigError
+from bopkit.errors import ConfigError, one_line
+
+# Of a cluster that is described wrongly, or that TensorFlow cannot make any more.
+_NOT_JOINED = (AttributeError, KeyError, TypeError, ValueError, RuntimeError, tf.errors.OpError)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -15,7 +19,8 @@ class Cluster:
 
     Attributes:
         strategy: the `tf.distribute.Strategy`.
-        worker: this process' number, from 0; worker 0, the chief, writes the record.
+        worker: this process' number, from 0; worker 0, the chief, writes the record. A cluster's
+            task of the type "chief" is worker 0.
         workers: how many processes there are.
     """
 
@@ -104,14 +109,19 @@ def _find(batch_size) -> Cluster:
     if find_workers is not None:
         try:
             resolver = find_workers()
-            workers = len(resolver.cluster_spec().as_dict()["worker"])
+            worker, workers = _find_place(resolver)
             strategy = tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        except tf.errors.UnknownError as error:
+            raise ConfigError(
+                "cannot join the cluster of TF_CONFIG or SLURM: this task's own port cannot be "
+                f"opened ({one_line(error)}); another process may have it, so choose another port."
+            ) from error
+        except _NOT_JOINED as error:
             raise ConfigError(
                 "cannot join the cluster of TF_CONFIG or SLURM; it must name the workers and "
-                f"this task, before TensorFlow has computed anything ({error})."
+                f"this task, before TensorFlow has computed anything ({one_line(error)})."
             ) from error
-        return Cluster(strategy, int(resolver.task_id), workers)
+        return Cluster(strategy, worker, workers)
     gpus = len(tf.config.list_physical_devices("GPU"))
     used = max((n for n in range(1, gpus + 1) if batch_size % n == 0), default=0)
     if used < gpus:
@@ -119,3 +129,30 @@ def _find(batch_size) -> Cluster:
     if used > 1:
         return Cluster(tf.distribute.MirroredStrategy([f"GPU:{i}" for i in range(used)]))
     return Cluster(tf.distribute.get_strategy())
+
+
+def _find_place(resolver) -> tuple[int, int]:
+    """This process' number among the workers, and how many they are; ValueError if it has none.
+
+    A chief is the first of them, as TensorFlow documents it.
+    """
+    jobs = resolver.cluster_spec().as_dict()
+    if not jobs.keys() <= {"chief", "worker"}:
+        raise ValueError(f"it may have a chief and workers, and has {', '.join(jobs)}")
+    if len(jobs.get("chief", ())) > 1:
+        raise ValueError("it has more than one chief")
+    if any(isinstance(addresses, dict) for addresses in jobs.values()):
+        raise ValueError("its tasks must be a list, without a gap")
+    tasks = [(job, number) for job in sorted(jobs) for number in range(len(jobs[job]))]
+    addresses = [jobs[job][number] for job, number in tasks]
+    for address in addresses:
+        port = re.fullmatch(r"\S+:(\d{1,5})", address)
+        if not port or not 0 < int(port[1]) < 2**16:
+            raise ValueError(f"{address!r} is no address, such as node1:12345")
+    if len(set(addresses)) < len(addresses):
+        raise ValueError("two tasks have one address")
+    this = (resolver.task_type, resolver.task_id)
+    if this not in tasks:
+        there = ", ".join(f"{job} {number}" for job, number in tasks)
+        raise ValueError(f"the task {this[0]} {this[1]} is not in it; there are: {there}")
+    return tasks.index(this), len(tasks)

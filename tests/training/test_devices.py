@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -43,7 +44,7 @@ TRAIN = ["train", "binarynet", "--validation-examples", "105", "--train-examples
 TRAIN += ["--hparams", "epochs=2,filters=8,dense_units=32,batch_size=20", "--no-tensorboard"]
 
 
-def run_workers(number, command):
+def run_workers(number, command, chief=False):
     """So many processes of one cluster: for each the exit code, and what it printed."""
 
     def begin(**env):
@@ -55,7 +56,7 @@ def run_workers(number, command):
             text=True,
         )
 
-    processes = start_together(number, begin) if number > 1 else [begin()]
+    processes = start_together(number, begin, chief) if number > 1 else [begin()]
     outputs = [process.communicate(timeout=200) for process in processes]
     return [(p.returncode, *output) for p, output in zip(processes, outputs, strict=True)]
 
@@ -88,9 +89,9 @@ def averages(folder):
 
 
 @pytest.mark.slow
-def test_two_workers_through_the_command_line_leave_one_record(tmp_path):
+def test_a_chief_and_a_worker_through_the_command_line_leave_one_record(tmp_path):
     command = ["-m", "bopkit.cli", *TRAIN, "--output-dir", str(tmp_path / "run")]
-    first, second = run_workers(2, command)
+    first, second = run_workers(2, command, chief=True)
     assert first[0] == second[0] == 0, (first, second)
     record = records.read(tmp_path / "run")
     assert record["status"] == "completed"
@@ -138,13 +139,66 @@ def test_as_many_gpus_as_the_batch_divides_over(monkeypatch, capsys, gpus, batch
         assert said == ""
 
 
+CHIEF = {"chief": ["a:1"], "worker": ["b:1", "c:1"]}
+
+
 @pytest.mark.parametrize(
-    "config", ['{"cluster": {}}', "not json", '{"cluster": {"worker": ["127.0.0.1:1"]}}']
+    ("cluster", "task", "place"),
+    [
+        ({"worker": ["a:1", "b:1"]}, ("worker", 1), (1, 2)),
+        (CHIEF, ("chief", 0), (0, 3)),  # the chief is the first, the workers follow
+        (CHIEF, ("worker", 0), (1, 3)),
+        (CHIEF, ("worker", 1), (2, 3)),
+        ({"worker": ["[::1]:1"]}, ("worker", 0), (0, 1)),
+        ({"worker": ["a"]}, ("worker", 0), "'a' is no address, such as node1:12345"),
+        ({"worker": ["a:99999"]}, ("worker", 0), "'a:99999' is no address"),
+        ({"worker": ["a:1", "a:1"]}, ("worker", 0), "two tasks have one address"),
+        ({"worker": {"1": "a:1"}}, ("worker", 1), "must be a list, without a gap"),
+        ({"worker": ["a:1"]}, ("worker", -1), r"worker -1 is not in it; there are: worker 0\b"),
+        ({"worker": ["a:1"]}, ("worker", 1), "worker 1 is not in it"),
+        ({"worker": ["a:1"]}, ("chief", 0), "chief 0 is not in it"),
+        ({"worker": ["a:1"], "ps": ["b:1"]}, ("ps", 0), "may have a chief and workers"),
+        ({"chief": ["a:1", "b:1"]}, ("chief", 0), "more than one chief"),
+        ({}, ("worker", 0), "worker 0 is not in it"),
+    ],
 )
-def test_a_cluster_that_cannot_be_joined_is_one_line(config, run_python):
+def test_the_place_of_a_process_in_its_cluster(monkeypatch, cluster, task, place):
+    """TensorFlow's strategy is stood in for: it would wait for the others."""
+    config = {"cluster": cluster, "task": {"type": task[0], "index": task[1]}}
+    monkeypatch.setenv("TF_CONFIG", json.dumps(config))
+    found = SimpleNamespace(num_replicas_in_sync=1)
+    monkeypatch.setattr(
+        tf.distribute, "MultiWorkerMirroredStrategy", lambda cluster_resolver: found
+    )
+    if isinstance(place, str):
+        with pytest.raises(ConfigError, match=f"^cannot join the cluster .*{place}") as caught:
+            devices.find_cluster(48)
+        assert "\n" not in str(caught.value)
+    else:
+        found = devices.find_cluster(48)
+        assert (found.worker, found.workers) == place
+        assert found.chief == (place[0] == 0)
+
+
+@pytest.mark.parametrize("config", ["not json", "[]", "3"])
+def test_a_cluster_that_is_none_is_one_line(monkeypatch, config):
+    monkeypatch.setenv("TF_CONFIG", config)
+    with pytest.raises(ConfigError, match="cannot join the cluster") as caught:
+        devices.find_cluster(48)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("taken", [True, False])
+def test_a_cluster_that_cannot_be_joined_is_one_line(run_python, taken):
+    """A port that another process has; a task that is not told which it is."""
     code = "import sys; sys.argv = ['bopkit', 'train', 'binarynet']; from bopkit import cli\n"
     code += "cli.main()"
-    done = run_python(code, env={"TF_CONFIG": config})
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        config = {"cluster": {"worker": [f"127.0.0.1:{server.getsockname()[1]}"]}}
+        config |= {"task": {"type": "worker", "index": 0}} if taken else {}
+        done = run_python(code, env={"TF_CONFIG": json.dumps(config)})
     assert done.returncode == 2
-    assert len(done.stderr.strip().splitlines()) == 1
-    assert done.stderr.startswith("bopkit: cannot join the cluster of TF_CONFIG or SLURM")
+    (line,) = [t for t in done.stderr.splitlines() if t.startswith("bopkit: ")]
+    assert line.startswith("bopkit: cannot join the cluster of TF_CONFIG or SLURM")
+    assert "Traceback" not in done.stderr
+    assert ("choose another port" in line) == taken
