@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
+import signal
+import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import joblib
 
 from bopkit import experiments, records
+from bopkit._files import output_folder
 from bopkit.errors import BopkitError, ConfigError, SetupError, TrainingError, as_our_error
 from bopkit.experiments import Experiment
 
@@ -113,19 +118,24 @@ def sweep(
         The records of the completed runs, in the order of `runs`.
 
     Raises:
-        ConfigError: a Dask scheduler is named and cannot be reached.
+        ConfigError: `output_dir` is no folder's name; a Dask scheduler is named and cannot be
+            reached.
         SetupError: a Dask scheduler is named and Dask is not installed.
         TrainingError: some runs failed at every try; the others are kept.
     """
+    output_dir = output_folder(output_dir)
     cores = joblib.cpu_count()  # those that this process may use: a container may have fewer
     if jobs is None:
         jobs = 1 if scheduler is None and _has_gpu() else min(len(runs), cores)
     threads = max(1, cores // jobs)
+    parent = os.getpid() if scheduler is None else None  # a cluster's workers are not this one's
     waiting, failures = dict(runs), {}
     with _backend(scheduler, jobs) as parallel:
         for _ in range(retries + 1):
             calls = [
-                joblib.delayed(_run)(name, experiment, seed, str(output_dir), threads, options)
+                joblib.delayed(_run)(
+                    name, experiment, seed, str(output_dir), threads, parent, options
+                )
                 for name, (experiment, seed) in waiting.items()
             ]
             try:
@@ -165,8 +175,10 @@ def _has_gpu() -> bool:
     return bool(list_devices("GPU"))
 
 
-def _run(name, experiment, seed, output_dir, threads, options):
+def _run(name, experiment, seed, output_dir, threads, parent, options):
     """One run, in a process of its own: name, record, error, and whether to try it again."""
+    if parent not in (None, os.getpid()):
+        _end_with(parent)
     # TensorFlow reads these when it is imported, which in a new worker is now.
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(threads))
     from bopkit._tensorflow import load_tensorflow
@@ -182,6 +194,24 @@ def _run(name, experiment, seed, output_dir, threads, options):
         # A setting or data that is wrong once is wrong again.
         hopeless = isinstance(error, BopkitError) and not isinstance(error, TrainingError)
         return name, None, " ".join(str(error).split())[:300] or type(error).__name__, hopeless
+
+
+@functools.cache  # once per process, which takes one run after the other
+def _end_with(parent):
+    """Ask this process to stop, once the one that started it is gone; not on Windows.
+
+    Nobody else would: a parent that was killed by force asks nobody. Again and again, because the
+    run answers by saving and ending, and the process by ending too, once no run is left to answer.
+    """
+
+    def watch():
+        while os.getppid() == parent:
+            time.sleep(1)
+        while True:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(1)
+
+    threading.Thread(target=watch, name="end with the sweep", daemon=True).start()
 
 
 def _completed(output_dir, name):

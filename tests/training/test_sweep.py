@@ -1,8 +1,11 @@
 """Sweeps: what is run, what is kept, what is tried again, here and on a Dask cluster."""
 
+import contextlib
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from types import SimpleNamespace
 
@@ -10,6 +13,7 @@ import joblib
 import pytest
 
 from bopkit import experiments, records
+from bopkit._files import only_one
 from bopkit._tensorflow import tf
 from bopkit.errors import ConfigError, TrainingError
 from bopkit.training import sweep
@@ -130,6 +134,68 @@ def test_a_worker_that_dies_costs_its_run_one_try(tmp_path):
     )
     assert [record["status"] for record in found] == ["completed"] * 2
     assert any(line.startswith("the workers stopped") for line in lines)
+
+
+ENDLESS = """
+import sys
+from bopkit import experiments
+from bopkit.training import sweep
+
+small = {"epochs": 10**6, "filters": 8, "dense_units": 8, "batch_size": 100}
+base = experiments.override(experiments.get("binarynet/bop"), small)
+sweep.sweep(sweep.vary(base, {"gamma": (1e-2, 1e-3)}), output_dir=sys.argv[1], jobs=2,
+            train_examples=100, validation_examples=10)
+"""
+
+
+@pytest.mark.slow
+def test_the_workers_of_a_sweep_that_is_killed_save_and_end(tmp_path):
+    """No worker is left that holds its folder's lock."""
+    process = subprocess.Popen([sys.executable, "-c", ENDLESS, tmp_path], start_new_session=True)
+    folders = [tmp_path / name for name in sweep.vary(BASE, {"gamma": (1e-2, 1e-3)})]
+    try:
+        wait_until(lambda: all(started(folder) for folder in folders), 60)
+        process.kill()
+        process.wait()
+        wait_until(lambda: not any(is_locked(folder) for folder in folders), 20)
+    finally:
+        with contextlib.suppress(ProcessLookupError):  # all of its session have ended
+            os.killpg(process.pid, signal.SIGKILL)
+    for folder in folders:
+        record = records.read(folder)
+        assert (record["status"], record["error"]) == ("failed", "interrupted")
+        assert list((folder / "checkpoints").glob("ckpt-*.index"))
+
+
+def wait_until(true, seconds):
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, "it takes too long"
+        time.sleep(0.1)
+
+
+def started(folder):
+    return (folder / "run.json").exists() and records.read(folder)["epochs"]
+
+
+def is_locked(folder):
+    try:
+        with only_one(folder / ".lock", ConfigError("busy")):
+            return False
+    except ConfigError:
+        return True
+
+
+@pytest.mark.parametrize("parent", [None, os.getpid()])
+def test_a_process_that_no_sweep_of_this_machine_started_is_not_watched(parent, monkeypatch):
+    monkeypatch.setattr(sweep, "_end_with", None)
+    *_, error, hopeless = sweep._run("run", BASE, -1, ".", 1, parent, {})
+    assert error.startswith("seed must be") and hopeless
+
+
+def test_an_output_folder_that_is_an_address_is_refused():
+    with pytest.raises(ConfigError, match="got the address s3://b/runs"):
+        sweep.sweep(sweep.vary(BASE, {"gamma": [1]}), output_dir="s3://b/runs")
 
 
 @pytest.mark.slow
