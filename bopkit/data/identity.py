@@ -18,16 +18,19 @@ class Origin:
         path: the folder or the archive; None for a set that came with a package.
         official: whether these are the very files that the set's authors published; None where
             nothing tells.
+        classes: the names of the classes, by label, of a set of one's own.
     """
 
     form: str
     path: Path | None = None
     official: bool | None = None
+    classes: tuple[str, ...] = ()
 
-    def describe(self) -> dict[str, str | bool | None]:
+    def describe(self) -> dict:
         """Make what a run's record holds of it."""
         path = None if self.path is None else str(self.path.absolute())
-        return {"form": self.form, "path": path, "official": self.official}
+        described = {"form": self.form, "path": path, "official": self.official}
+        return described | ({"classes": list(self.classes)} if self.classes else {})
 
 
 def fingerprint(images: np.ndarray, labels: np.ndarray) -> str:

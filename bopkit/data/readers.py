@@ -26,7 +26,8 @@ class DataSet:
 
     Attributes:
         name: what `load` and the command line call the set.
-        num_classes: the number of classes; labels lie from 0 to `num_classes` - 1.
+        num_classes: the number of classes; labels lie from 0 to `num_classes` - 1. None if the
+            files say how many there are.
         read: the reader of a set that fits into memory: a function of the split ("train" or
             "test") and `data_dir`. It reads that split's files only, and returns uint8 images
             (n, height, width, channels) and integer labels (n,) in a fixed order.
@@ -47,7 +48,7 @@ class DataSet:
     """
 
     name: str
-    num_classes: int
+    num_classes: int | None
     read: Callable[[str, str | os.PathLike | None], tuple[np.ndarray, np.ndarray]] | None = None
     stream: Callable[..., Data] | None = None
     locate: Callable[[str | os.PathLike | None, tuple[str, ...]], Origin] | None = None
@@ -112,6 +113,18 @@ def _stream_imagenet(num_classes, **arguments):
     return pipeline.load(num_classes, **arguments)
 
 
+def _stream_folders(num_classes, **arguments):
+    from bopkit.data import folders
+
+    return folders.load_own(num_classes, **arguments)
+
+
+def _describe_folders(data_dir):
+    from bopkit.data import folders
+
+    return folders.describe(data_dir)
+
+
 def _prepare_imagenet(data_dir, **arguments):
     from bopkit.data.imagenet import prepare
 
@@ -155,5 +168,6 @@ DATASETS = {
             prepare=_prepare_imagenet,
             from_archives=True,
         ),
+        DataSet("image_folder", None, stream=_stream_folders, prepare=_describe_folders),
     )
 }

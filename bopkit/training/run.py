@@ -200,6 +200,8 @@ def _image_format(experiment):
     size = experiment.image_size
     if size is None and experiment.dataset == "digits":
         size = 16  # 8x8 is too small for three pools
+    if size is None and experiment.dataset == "image_folder":
+        size = 32
     return size, None
 
 

@@ -30,6 +30,7 @@ def test_the_record_is_complete_and_true(finished):
     assert record["final"]["val_accuracy"] == record["epochs"][-1]["val_accuracy"] > 0.3
     assert record["config"]["steps_per_epoch"] == 1437 // 20
     assert record["config"]["image_shape"] == [16, 16, 1]
+    assert record["data"] == {"form": "scikit-learn's package", "path": None, "official": True}
     assert record["config"]["binary_weights"] == 256 * 64 + 64 * 10
     assert record["epochs"][0]["gamma"] == pytest.approx(1e-3)
     first = record["epochs"][0]

@@ -6,9 +6,12 @@ EfficientNet).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from bopkit._tensorflow import tf
+from bopkit.data.imagenet.jpegs import MOST_PIXELS
 
 CENTRE_FRACTION = 224 / 256
 MEAN = 255 * np.array([0.485, 0.456, 0.406], np.float32)
@@ -56,18 +59,48 @@ def centre_window(size: tf.Tensor) -> tf.Tensor:
     return tf.concat([(size - side + 1) // 2, [side, side]], 0)
 
 
-def decode(jpeg: tf.Tensor, window: tf.Tensor, image_size: int) -> tf.Tensor:
+def view(
+    content: tf.Tensor,
+    choose: Callable[[tf.Tensor], tf.Tensor],
+    image_size: int,
+    others: bool = False,
+) -> tf.Tensor:
     """Decode one window of an image, and resize it bicubically.
 
     Args:
-        jpeg: the file's bytes.
-        window: int32 (4,), as `random_window` and `centre_window` return it.
+        content: the file's bytes, of a JPEG.
+        choose: makes a window of an image's size, as `random_window` and `centre_window` do.
         image_size: side in pixels of the result.
+        others: whether it may also be a PNG, GIF or BMP file. A JPEG is decoded within the window
+            alone; others, as a whole.
 
     Returns:
         float32 (image_size, image_size, 3), from 0 to 255 up to the interpolation's overshoot.
     """
-    image = tf.io.decode_and_crop_jpeg(jpeg, window, channels=3)
+
+    def of_jpeg():
+        window = choose(tf.io.extract_jpeg_shape(content)[:2])
+        return _resize(tf.io.decode_and_crop_jpeg(content, window, channels=3), image_size)
+
+    def of_another():
+        # Bytes 16 to 24 of a PNG are its width and height; a small file may claim any size.
+        is_png = tf.strings.substr(content, 0, 4) == b"\x89PNG"
+        sides = tf.cond(
+            is_png, lambda: tf.strings.substr(content, 16, 8), lambda: tf.constant(bytes(8))
+        )
+        sides = tf.io.decode_raw(sides, tf.int32, little_endian=False)
+        pixels = tf.reduce_prod(tf.cast(sides, tf.int64))
+        small = (pixels >= 0) & (pixels <= MOST_PIXELS)
+        checked = tf.debugging.Assert(small, ["the image claims", pixels, "pixels"])
+        with tf.control_dependencies([checked] if checked is not None else []):  # None in eager
+            image = tf.io.decode_image(content, channels=3, expand_animations=False)
+        top, left, height, width = tf.unstack(choose(tf.shape(image)[:2]))
+        return _resize(image[top : top + height, left : left + width], image_size)
+
+    return tf.cond(tf.io.is_jpeg(content), of_jpeg, of_another) if others else of_jpeg()
+
+
+def _resize(image, image_size):
     # As in the released code: TensorFlow 1's bicubic, with pixel centres at whole numbers.
     return tf.raw_ops.ResizeBicubic(
         images=image[None], size=(image_size, image_size), half_pixel_centers=False

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+
 from bopkit._tensorflow import tf
 
 # Decoded they take three bytes per pixel. ImageNet's largest images have about 60 million.
@@ -19,7 +21,7 @@ _OTHERS = {
 }
 
 
-def problem(content: bytes) -> str | None:
+def problem(content: bytes, others: bool = False) -> str | None:
     """Decode all of an image, at an eighth of its size, and say why training could not use it.
 
     A flipped bit within an image often gives another image that is as good: only a checksum could
@@ -27,6 +29,7 @@ def problem(content: bytes) -> str | None:
 
     Args:
         content: the whole file.
+        others: whether PNG, GIF and BMP files are images too.
 
     Returns:
         Words that follow the file's name, such as "is a PNG file, and not a JPEG"; None if
@@ -34,6 +37,8 @@ def problem(content: bytes) -> str | None:
     """
     if not content.startswith(b"\xff\xd8"):
         kind = next((kind for magic, kind in _OTHERS.items() if content.startswith(magic)), None)
+        if others and kind in ("a PNG file", "a GIF file", "a BMP file"):
+            return _problem_of_another(content)
         return f"is {kind}, and not a JPEG" if kind else "is empty" if not content else "is no JPEG"
     try:
         height, width, _ = tf.io.extract_jpeg_shape(content).numpy().tolist()
@@ -41,6 +46,17 @@ def problem(content: bytes) -> str | None:
         if height * width > MOST_PIXELS:
             return f"claims {width:,} x {height:,} pixels, of which {MOST_PIXELS:,} are the most"
         tf.io.decode_jpeg(content, channels=3, ratio=8)
+    except tf.errors.OpError:
+        return "is cut short or damaged"
+    return None
+
+
+def _problem_of_another(content):
+    width, height = struct.unpack(">II", content[16:24].ljust(8, b"\0"))
+    if content.startswith(b"\x89PNG") and width * height > MOST_PIXELS:
+        return f"claims {width:,} x {height:,} pixels, of which {MOST_PIXELS:,} are the most"
+    try:
+        tf.io.decode_image(content, channels=3, expand_animations=False)
     except tf.errors.OpError:
         return "is cut short or damaged"
     return None

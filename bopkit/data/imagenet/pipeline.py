@@ -1,23 +1,16 @@
-"""Stream ImageNet from the files that TFDS prepared, and decode only what the network sees.
-
-Training: a random crop (8 to 100 % of the area, aspect ratio 3/4 to 4/3), resized bicubically,
-flipped half of the time. Validation: the centre crop of 224/256 of the shorter side. Then the mean
-and standard deviation of ImageNet's channels: see `bopkit.data.imagenet.crops`.
-"""
+"""Stream ImageNet from the files that TFDS prepared; `bopkit.data.photographs` decodes them."""
 
 from __future__ import annotations
 
-import math
 import os
 from pathlib import Path
 
 from bopkit._tensorflow import tf
-from bopkit.data import checks, tfds
-from bopkit.data.base import Data
-from bopkit.data.imagenet import crops, jpegs
+from bopkit.data import checks, folders, tfds
+from bopkit.data.imagenet import jpegs
+from bopkit.data.listings import find_imagenet
+from bopkit.data.photographs import IMAGE_SIZE, Photographs, check_arguments
 from bopkit.errors import DataError, as_our_error, one_line
-
-IMAGE_SIZE = 224
 
 # Files read in turns, records per turn, and records held back to be shuffled: up to 0.9 GB at
 # 110 KB per JPEG. They are part of what a seed means, so they are not tuned to the machine.
@@ -56,16 +49,24 @@ def load(
     Raises:
         DataError: if the data or an argument is not as it must be.
     """
-    if channels not in (None, 3):
-        raise DataError(f"channels must be 3 (or None) for imagenet2012, not {channels}.")
-    if preprocess != "default":
-        raise DataError(f"preprocess must be 'default' for imagenet2012, not {preprocess!r}.")
-    folders = tfds.folders(data_dir)
-    prepared = tfds.find_prepared("imagenet2012", folders)
+    check_arguments("imagenet2012", channels, preprocess)
+    places = tfds.folders(data_dir)
+    prepared = tfds.find_prepared("imagenet2012", places)
+    if prepared is None and (listing := find_imagenet(places)):
+        return folders.load(
+            "imagenet2012",
+            listing,
+            image_size,
+            channels,
+            preprocess,
+            train_examples,
+            validation_examples,
+            holdout,
+        )
     if prepared is None:
         raise DataError(
-            "ImageNet is not there: looked for imagenet2012 prepared by TFDS in "
-            f"{', '.join(map(str, folders))}; get ILSVRC2012_img_train.tar and "
+            "ImageNet is not there: looked for imagenet2012 prepared by TFDS, and for folders "
+            f"train and val, in {', '.join(map(str, places))}; get ILSVRC2012_img_train.tar and "
             "ILSVRC2012_img_val.tar from image-net.org and run "
             "`bopkit data prepare imagenet2012 --manual-dir DIR"
             + (f" --data-dir {data_dir}`." if data_dir else "`.")
@@ -126,7 +127,7 @@ def _count_examples(prepared: Path) -> dict[str, int]:
     return counts
 
 
-class ImageNet(Data):
+class ImageNet(Photographs):
     """Stream ImageNet from TFRecord files. Made by `load`."""
 
     def __init__(
@@ -160,7 +161,7 @@ class ImageNet(Data):
             found = self._train_records(batch_size, steps, seed, epochs, step, 0, 1)
             found = found.map(lambda epoch, position, record: record)
         else:
-            found = _read(tf.data.Dataset.from_tensor_slices(self._validation_files))
+            found = self._validation_records()
         again = "prepare imagenet2012 again"
         try:
             for record in found:
@@ -208,45 +209,10 @@ class ImageNet(Data):
         records = tf.data.Dataset.range(epochs.start, epochs.stop).flat_map(records_of)
         return records.skip(start_step * (batch_size // count))
 
-    def _train(self, batch_size, steps, seed, epochs, start_step, index, count):
-        def decode(epoch, position, record):
-            jpeg, label = self._jpeg_and_label(record)
-            # Each image of each epoch has two seeds of its own: for the window and for the flip.
-            number = 2 * (epoch * 2**32 + position)
-            size = tf.io.extract_jpeg_shape(jpeg)[:2]
-            window = crops.random_window(size, tf.stack([seed, number]))
-            image = crops.normalize(crops.decode(jpeg, window, self.image_shape[0]))
-            flip = tf.random.stateless_uniform((), tf.stack([seed, number + 1]), alg="philox") < 0.5
-            image = tf.cond(flip, lambda: tf.reverse(image, [1]), lambda: image)
-            return image, label
+    def _validation_records(self):
+        return _read(tf.data.Dataset.from_tensor_slices(self._validation_files))
 
-        records = self._train_records(batch_size, steps, seed, epochs, start_step, index, count)
-        examples = records.map(decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-        return examples.batch(batch_size // count, drop_remainder=True)
-
-    def _validation(self, batch_size, index, count):
-        def decode(record):
-            jpeg, label = self._jpeg_and_label(record)
-            window = crops.centre_window(tf.io.extract_jpeg_shape(jpeg)[:2])
-            return crops.normalize(crops.decode(jpeg, window, self.image_shape[0])), label
-
-        examples = (
-            _read(tf.data.Dataset.from_tensor_slices(self._validation_files))
-            .shard(count, index)
-            .map(decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-        )
-        batches = examples.batch(batch_size // count)
-        mine = len(range(index, self.validation_examples, count))
-        steps = math.ceil(self.validation_examples / batch_size)
-        if math.ceil(mine / (batch_size // count)) < steps:
-            batches = batches.concatenate(
-                tf.data.Dataset.from_tensors(
-                    (tf.zeros((0, *self.image_shape)), tf.zeros((0, self.num_classes)))
-                )
-            )
-        return batches.apply(tf.data.experimental.assert_cardinality(steps))
-
-    def _jpeg_and_label(self, record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def _content_and_label(self, record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Parse a record to a JPEG and a one-hot label."""
         example = _parse(record)
         label = example["label"]

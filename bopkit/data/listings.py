@@ -1,0 +1,173 @@
+"""List the images of a set that lies in folders, one for each class. No TensorFlow here."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from bopkit.data.imagenet.archives import imagenet_list
+from bopkit.errors import DataError, did_you_mean
+
+ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".gif")  # what TensorFlow decodes, in any case
+
+
+@dataclass(frozen=True)
+class Listing:
+    """List the files of a set that lies in folders.
+
+    Attributes:
+        form: what to call the form.
+        root: the folder.
+        classes: the classes' names; a label is a place in this list.
+        train, validation: (path below the root, label) of each image, sorted.
+    """
+
+    form: str
+    root: Path
+    classes: tuple[str, ...]
+    train: list[tuple[str, int]]
+    validation: list[tuple[str, int]]
+
+    def fingerprint(self) -> dict[str, str]:
+        """Identify the images by their names and labels alone: their bytes may be 150 GB."""
+        halves = {"train_files": self.train, "validation_files": self.validation}
+        return {
+            half: hashlib.sha256(
+                "\n".join(
+                    sorted(f"{os.path.basename(name)} {label}" for name, label in files)
+                ).encode(errors="replace")
+            ).hexdigest()
+            for half, files in halves.items()
+        }
+
+
+def find_own(place: Path) -> Listing:
+    """List a set of one's own: `train/CLASS/*` and `val/CLASS/*`, or `CLASS/*` alone.
+
+    Args:
+        place: the folder.
+
+    Raises:
+        DataError: if there is no such folder, a class has no image, or `val` has another class.
+    """
+    if not place.is_dir():
+        raise DataError(f"there is no folder {place}; name one with train/CLASS/*.jpg in it.")
+    halves = [place / name for name in ("val", "validation", "test") if (place / name).is_dir()]
+    train = place / "train" if (place / "train").is_dir() else place
+    if train is place and halves:
+        raise DataError(f"{place} has {halves[0].name}, but no train: name the training set train.")
+    classes = tuple(_subfolders(train))
+    if len(classes) < 2:
+        raise DataError(
+            f"{train} must hold a folder of images for each of at least 2 classes; it holds "
+            f"{len(classes)} folders."
+        )
+    return Listing(
+        "folders, one for each class",
+        place,
+        classes,
+        _images(place, train, classes),
+        _images(place, halves[0], classes, may_lack=True) if halves else [],
+    )
+
+
+def find_imagenet(places: Iterable[Path]) -> Listing | None:
+    """Find ImageNet as folders, in the first place that has it: torchvision's form or Kaggle's.
+
+    Torchvision's is `train/SYNSET/*.JPEG` and `val/SYNSET/*.JPEG`. Kaggle's has both below
+    `ILSVRC/Data/CLS-LOC`, and all validation images in one folder: their classes are in
+    `LOC_val_solution.csv`, or follow from ImageNet's own numbers in their names.
+
+    Raises:
+        DataError: if a folder is not one of ImageNet's classes, has no image, or an image has no
+            class.
+    """
+    classes = tuple(imagenet_list("labels.txt"))
+    for place in places:
+        for root in (place, place / "imagenet2012", place / "ILSVRC" / "Data" / "CLS-LOC"):
+            train, val = root / "train", root / "val"
+            if not (train.is_dir() and val.is_dir() and _subfolders(train)):
+                continue
+            if _subfolders(val):
+                form, validation = "torchvision's folders", _images(root, val, classes, some=True)
+            else:
+                form, validation = "Kaggle's folders", _flat(root, val, place, classes)
+            return Listing(
+                form, root, classes, _images(root, train, classes, some=True), validation
+            )
+    return None
+
+
+def _subfolders(folder):
+    return sorted(e.name for e in os.scandir(folder) if e.is_dir() and e.name[0] not in "._")
+
+
+def _files(folder):
+    """The images of a folder; links are followed, and what is hidden is left alone."""
+    return sorted(
+        entry.name
+        for entry in os.scandir(folder)
+        if entry.name.lower().endswith(ENDINGS) and entry.name[0] != "." and not entry.is_dir()
+    )
+
+
+def _images(root, half, classes, *, some=False, may_lack=False):
+    """(Path below the root, label) of each image of one half of a set."""
+    labels, found = {name: label for label, name in enumerate(classes)}, []
+    for name in _subfolders(half):
+        if name not in labels:
+            near = did_you_mean(name, labels)
+            raise DataError(
+                f"{half / name} is not one of ImageNet's classes; {near}for other sets there is "
+                "image_folder."
+                if some
+                else f"{half / name} is a class that the training set lacks; {near}each class "
+                "needs a folder of this name in train."
+            )
+        names = _files(half / name)
+        if not names and not may_lack:
+            raise DataError(
+                f"{half / name} holds no image (one of {', '.join(ENDINGS)}): remove the folder, "
+                "or fill it."
+            )
+        below = (half / name).relative_to(root)
+        found += [(str(below / file), labels[name]) for file in names]
+    return found
+
+
+def _flat(root, val, place, classes):
+    """(Path below the root, label) of each validation image where all lie in one folder."""
+    labels = {name: label for label, name in enumerate(classes)}
+    solutions = [
+        path
+        for folder in (root, *root.parents)
+        if folder == place or place in folder.parents
+        for path in (folder / "LOC_val_solution.csv",)
+        if path.is_file()
+    ]
+    of = {}
+    if solutions:
+        with solutions[0].open(newline="", encoding="utf8", errors="replace") as file:
+            rows = [row for row in csv.reader(file) if len(row) == 2]
+        of = {image: text.split(" ")[0] for image, text in rows}
+    official = imagenet_list("validation_labels.txt")
+    found = []
+    for name in _files(val):
+        synset = of.get(name.rpartition(".")[0])
+        number = re.fullmatch(r"ILSVRC2012_val_(\d{8})\.JPEG", name)
+        if synset is None and number and 1 <= int(number[1]) <= len(official):
+            synset = official[int(number[1]) - 1]
+        if synset not in labels:
+            raise DataError(
+                f"{val / name} has no class: it is not in LOC_val_solution.csv, and its name is "
+                "not one of ImageNet's, such as ILSVRC2012_val_00000001.JPEG."
+            )
+        found.append((str((val / name).relative_to(root)), labels[synset]))
+    if not found:
+        raise DataError(f"{val} holds neither folders nor images.")
+    return found
