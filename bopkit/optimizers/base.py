@@ -42,7 +42,7 @@ def flip(weights: tf.Tensor, signal: tf.Tensor, threshold: tf.Tensor | float) ->
         array([-1.,  1.,  1.], dtype=float32)
     """
     # flip where w·s > τ, strictly
-    return tf.where(weights * signal > threshold, -weights, weights)
+    return tf.where(tf.cast(weights, signal.dtype) * signal > threshold, -weights, weights)
 
 
 class FlipOptimizer(Measures, GroupedOptimizer):
@@ -76,7 +76,7 @@ class FlipOptimizer(Measures, GroupedOptimizer):
             sparse.
     """
 
-    averages: tuple[str, ...] = ("m",)  # what the rule keeps of each weight, float32, from zero
+    averages: tuple[str, ...] = ("m",)  # what the rule keeps of each weight, from zero
     signal_name = "|m|"  # the size of the signal, as messages write it
     threshold = Hyper(ranges.check_threshold)
 
@@ -85,9 +85,10 @@ class FlipOptimizer(Measures, GroupedOptimizer):
 
         Args:
             averages: by name, tensors of the gradient's shape.
-            gradient: of the loss with respect to the weights, float32.
+            gradient: of the loss with respect to the weights, of the averages' type: float32, or
+                float64 for weights of float64.
             now: the hyperparameters at this step by name, and `step`, the number of this update
-                from 1; all float32 scalars.
+                from 1; all scalars of the same type.
 
         Returns:
             The new averages by name.
@@ -123,14 +124,22 @@ class FlipOptimizer(Measures, GroupedOptimizer):
         for variable in binary:
             require_signs(variable)
         self._binary_names = tell_apart([v.name for v in binary])
-        self._averages = [
-            [self.add_variable_from_reference(v, key) for key in self.averages] for v in binary
-        ]
+        self._averages = [[self._add_average(v, key) for key in self.averages] for v in binary]
         self._flips = [
             self.add_variable([], tf.int64, name=f"flips/{name.replace(':0', '')}")
             for name in self._binary_names
         ]
         self._built = True
+
+    def _add_average(self, variable, key):
+        # A mixed policy's variable reports the type that it is cast to.
+        kind = unwrap(variable).dtype.base_dtype
+        if kind in (tf.float32, tf.float64):
+            return self.add_variable_from_reference(variable, key)
+        # In half precision, which Keras would take too, γ·g vanishes beside m.
+        with tf.distribute.get_strategy().extended.colocate_vars_with(variable):
+            name = f"{key}/{variable._shared_name}"
+            return self.add_variable(variable.shape, tf.float32, name=name)
 
     def update_step(self, gradient, variable):
         """Update one binary variable.
@@ -139,13 +148,15 @@ class FlipOptimizer(Measures, GroupedOptimizer):
         """
         index = self._index_dict[self._var_key(variable)]
         averages = dict(zip(self.averages, self._averages[index], strict=True))
-        gradient, now = tf.cast(gradient, tf.float32), self._now(self.iterations + 1)
+        kind = averages[self.averages[0]].dtype
+        gradient, now = tf.cast(gradient, kind), self._now(self.iterations + 1, kind)
         flips = self._programs.update(averages, gradient, unwrap(variable), now)
         self._flips[index].assign_add(flips)
 
-    def _now(self, step):
+    def _now(self, step, kind):
         now = {name: getattr(self, name) for name in self._hypers}
-        return now | {"step": tf.cast(tf.maximum(step, 1), tf.float32)}
+        now["step"] = tf.maximum(step, 1)
+        return {name: tf.cast(value, kind) for name, value in now.items()}
 
     def get_config(self):
         """Return everything that `from_config` needs to make the same optimizer anew."""

@@ -35,7 +35,7 @@ class Programs:
 
         Args:
             averages: the rule's averages of this variable by name, as variables.
-            gradient: of the loss with respect to the weights, float32.
+            gradient: of the loss with respect to the weights, of the averages' type.
             variable: the weights, without larq's wrapper.
             now: the hyperparameters at this step by name, and `step`.
 

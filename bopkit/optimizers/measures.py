@@ -45,8 +45,8 @@ class Measures:
         """Read what the rule keeps of each weight.
 
         Returns:
-            The name of each binary variable, with its averages by their own name (for `Bop`, "m");
-            float32, of the variable's shape.
+            The name of each binary variable, with its averages by their own name (for `Bop`, "m"),
+            of the variable's shape; float32, or float64 for a variable of float64.
         """
         names = getattr(self, "_binary_names", ())
         kept = [map(tf.convert_to_tensor, each) for each in getattr(self, "_averages", ())]
@@ -65,9 +65,10 @@ class Measures:
             infinity if one of its averages is infinite or NaN, which an average stays for ever
             after a single gradient that was.
         """
-        now, largest = self._now(self.iterations), {}
+        largest = {}
         for name, averages in self.read_averages().items():
-            signal = self.signal(averages, now)
+            kind = averages[self.averages[0]].dtype
+            signal = self.signal(averages, self._now(self.iterations, kind))
             finite = [tf.math.is_finite(value) for value in (signal, *averages.values())]
             size = tf.where(tf.reduce_all(finite, axis=0), tf.abs(signal), np.inf)
             largest[name] = float(tf.reduce_max(size))
