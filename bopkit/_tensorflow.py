@@ -12,7 +12,7 @@ import sys
 import tempfile
 from typing import TYPE_CHECKING
 
-from bopkit.errors import SetupError, did_you_mean
+from bopkit.errors import ConfigError, SetupError, did_you_mean
 
 os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 
@@ -33,6 +33,12 @@ def __getattr__(name):
 
 
 def _import_tensorflow():
+    threads = os.environ.get("TF_NUM_INTRAOP_THREADS", "").strip()
+    if threads and not (threads.isascii() and threads.isdigit()):
+        raise ConfigError(  # TensorFlow aborts the process on a negative one
+            "the environment's TF_NUM_INTRAOP_THREADS must be a whole number of threads, 0 for "
+            f"TensorFlow's own choice; got {threads!r}: correct it, or unset it."
+        )
     try:
         import tensorflow as tf
 
