@@ -90,14 +90,14 @@ def load_tensorflow() -> None:
 
 
 def list_devices(kind: str | None = None) -> list[str]:
-    """List the names of the devices that TensorFlow sees.
+    """List the names of the devices that TensorFlow may use.
 
     Args:
         kind: "CPU" or "GPU" for those alone; None for all.
     """
     from bopkit._tensorflow import tf
 
-    return [device.name for device in tf.config.list_physical_devices(kind)]
+    return [device.name for device in tf.config.get_visible_devices(kind)]
 
 
 def can_compile() -> bool:

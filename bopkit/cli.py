@@ -79,7 +79,8 @@ Vary = _option(
     "hyperparameter. Default: section 5.1's values of γ and τ.",
 )
 Seeds = _option(int, "N", "Number of seeds per setting, counted from 0.", min=1)
-Jobs = _option(int | None, "N", "Runs at once; default: one per core, or one on a GPU.", min=1)
+Jobs = _option(int | None, "N", "Runs at once; default: one per core, or as many as there are GPUs for.", min=1)
+GpusPerRun = _option(int, "N", "GPUs of this machine for each run.", min=1)
 Scheduler = _option(str | None, "ADDRESS", "Dask scheduler whose workers train the runs.")
 Retries = _option(int, "N", "Retries of a failed run.", min=0)
 SweepDir = _option(Path, "DIR", "Folder that holds one folder per run.")
@@ -243,6 +244,7 @@ def run_sweep(
     vary: Vary = None,
     seeds: Seeds = 1,
     jobs: Jobs = None,
+    gpus_per_run: GpusPerRun = 1,
     scheduler: Scheduler = None,
     retries: Retries = 1,
     data_dir: DataDir = None,
@@ -266,6 +268,7 @@ def run_sweep(
             runs,
             output_dir=output_dir,
             jobs=jobs,
+            gpus_per_run=gpus_per_run,
             scheduler=scheduler,
             retries=retries,
             dataset=dataset,

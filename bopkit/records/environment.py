@@ -37,6 +37,8 @@ def hardware() -> dict:
         found["memory_gib"] = round(pages / 2**30, 1)
     except (OSError, ValueError):
         found["processor"] = platform.processor() or "unknown"
+    if os.environ.get("CUDA_VISIBLE_DEVICES"):
+        found["cuda_visible_devices"] = os.environ["CUDA_VISIBLE_DEVICES"]
     return found
 
 

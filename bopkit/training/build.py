@@ -71,5 +71,5 @@ def compiles(cluster, jit_compile: bool | None = None) -> bool:
     """
     if jit_compile is not None:
         return jit_compile
-    gpus = len(tf.config.list_physical_devices("GPU"))
+    gpus = len(tf.config.get_visible_devices("GPU"))
     return gpus == 1 and cluster.strategy.num_replicas_in_sync == 1

@@ -122,7 +122,7 @@ def _find(batch_size) -> Cluster:
                 f"this task, before TensorFlow has computed anything ({one_line(error)})."
             ) from error
         return Cluster(strategy, worker, workers)
-    gpus = len(tf.config.list_physical_devices("GPU"))
+    gpus = len(tf.config.get_visible_devices("GPU"))
     used = max((n for n in range(1, gpus + 1) if batch_size % n == 0), default=0)
     if used < gpus:
         print(f"batch_size {batch_size} does not divide over {gpus} GPUs: {used} used.")

@@ -6,6 +6,7 @@ import contextlib
 import functools
 import os
 import signal
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -17,6 +18,7 @@ from bopkit import experiments, records
 from bopkit._files import output_folder
 from bopkit.errors import BopkitError, ConfigError, SetupError, TrainingError, as_our_error
 from bopkit.experiments import Experiment
+from bopkit.training import sharing
 
 # Section 5.1: γ at τ = 1e-6, and τ at γ = 1e-3, which are the settings of binarynet/bop.
 SECTION_51 = {"gamma": (1e-2, 1e-3, 1e-4), "threshold": (0.0, 1e-6, 1e-5)}
@@ -92,6 +94,7 @@ def sweep(
     *,
     output_dir: str | os.PathLike,
     jobs: int | None = None,
+    gpus_per_run: int = 1,
     scheduler: str | None = None,
     retries: int = 1,
     report: Callable[[str], None] = print,
@@ -105,9 +108,11 @@ def sweep(
     Args:
         runs: what `vary` returned, or any names with an experiment and a seed.
         output_dir: the runs go to folders of their names below it.
-        jobs: how many run at once; `None` is one a core, at most one a run, and one alone
-            where there is a GPU, whose memory the first would take. The cores are shared out
-            between them. With a scheduler, its workers decide.
+        jobs: how many run at once, at most one per run; `None` is one per core, or as many as
+            there are GPUs for. The cores are shared out between them. With a scheduler, its
+            workers decide.
+        gpus_per_run: how many of this machine's GPUs each run gets for itself. With more than one,
+            each batch is split between them.
         scheduler: the address of a Dask scheduler, such as tcp://127.0.0.1:8786; `None` stays
             on this machine. Workers need bopkit and the same file system.
         retries: how often a run that failed is tried again.
@@ -125,16 +130,22 @@ def sweep(
     """
     output_dir = output_folder(output_dir)
     cores = joblib.cpu_count()  # those that this process may use: a container may have fewer
+    gpus = tuple(sharing.names(_count_gpus())) if scheduler is None else ()
+    if gpus and not 1 <= gpus_per_run <= len(gpus):
+        raise ConfigError(
+            f"gpus_per_run must be from 1 to the {len(gpus)} GPUs there are; got {gpus_per_run!r}."
+        )
     if jobs is None:
-        jobs = 1 if scheduler is None and _has_gpu() else min(len(runs), cores)
+        jobs = min(len(runs), len(gpus) // gpus_per_run if gpus else cores)
     threads = max(1, cores // jobs)
     parent = os.getpid() if scheduler is None else None  # a cluster's workers are not this one's
     waiting, failures = dict(runs), {}
-    with _backend(scheduler, jobs) as parallel:
+    with _backend(scheduler, jobs) as parallel, tempfile.TemporaryDirectory() as places:
+        share = (places, gpus, gpus_per_run) if gpus else None
         for _ in range(retries + 1):
             calls = [
                 joblib.delayed(_run)(
-                    name, experiment, seed, str(output_dir), threads, parent, options
+                    name, experiment, seed, str(output_dir), threads, parent, share, options
                 )
                 for name, (experiment, seed) in waiting.items()
             ]
@@ -167,19 +178,21 @@ def sweep(
     return [records.read(Path(output_dir) / name) for name in runs]
 
 
-def _has_gpu() -> bool:
-    """Whether TensorFlow, which the sweep's own process does not need otherwise, sees one."""
+def _count_gpus() -> int:
+    """How many TensorFlow sees, which the sweep's own process does not need otherwise."""
     from bopkit._tensorflow import list_devices, load_tensorflow
 
     load_tensorflow()
-    return bool(list_devices("GPU"))
+    return len(list_devices("GPU"))
 
 
-def _run(name, experiment, seed, output_dir, threads, parent, options):
+def _run(name, experiment, seed, output_dir, threads, parent, share, options):
     """One run, in a process of its own: name, record, error, and whether to try it again."""
     if parent not in (None, os.getpid()):
         _end_with(parent)
     # TensorFlow reads these when it is imported, which in a new worker is now.
+    if share is not None:
+        sharing.claim(*share)
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(threads))
     from bopkit._tensorflow import load_tensorflow
 

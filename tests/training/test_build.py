@@ -37,6 +37,6 @@ def test_schedules_count_epochs_in_steps():
 def test_the_step_is_compiled_on_one_gpu_or_where_asked(
     gpus, replicas, asked, compiled, monkeypatch
 ):
-    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["GPU"] * gpus)
+    monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: ["GPU"] * gpus)
     cluster = SimpleNamespace(strategy=SimpleNamespace(num_replicas_in_sync=replicas))
     assert build.compiles(cluster, asked) is compiled

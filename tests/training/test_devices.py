@@ -127,7 +127,7 @@ def test_as_many_gpus_as_the_batch_divides_over(monkeypatch, capsys, gpus, batch
     """No GPU at hand: TensorFlow's list and strategy are stood in for."""
     asked = []
     one = tf.distribute.get_strategy()
-    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["GPU"] * gpus)
+    monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: ["GPU"] * gpus)
     monkeypatch.setattr(tf.distribute, "MirroredStrategy", lambda names: asked.extend(names) or one)
     devices.find_cluster(batch_size)
     assert asked == [f"GPU:{i}" for i in used]

@@ -70,19 +70,66 @@ def test_a_sweep_starts_no_more_runs_than_it_may_use_cores(monkeypatch, tmp_path
         return lambda calls: []
 
     monkeypatch.setattr(joblib, "Parallel", nothing_runs)
-    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind=None: [])
+    monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind=None: [])
     runs = sweep.vary(BASE, {"gamma": (1e-2, 1e-3)})
     monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "1")  # what binder/start sets
     with pytest.raises(TrainingError):
         sweep.sweep(runs, output_dir=tmp_path)
     monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "8")
-    gpu = SimpleNamespace(name="GPU:0")
-    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind=None: [gpu])
+    have_gpus(monkeypatch, 1)
     with pytest.raises(TrainingError):
         sweep.sweep(runs, output_dir=tmp_path)  # one alone: its memory holds one
     with pytest.raises(TrainingError):
         sweep.sweep(runs, output_dir=tmp_path, jobs=2)
-    assert asked == [1, 1, 2]
+    have_gpus(monkeypatch, 8)
+    with pytest.raises(TrainingError):
+        sweep.sweep(runs, output_dir=tmp_path)
+    with pytest.raises(TrainingError):
+        sweep.sweep(runs, output_dir=tmp_path, gpus_per_run=8)
+    assert asked == [1, 1, 2, 2, 1]
+    for wrong in (0, 9):
+        with pytest.raises(ConfigError, match="gpus_per_run must be from 1 to the 8 GPUs"):
+            sweep.sweep(runs, output_dir=tmp_path, gpus_per_run=wrong)
+
+
+def have_gpus(monkeypatch, number):
+    gpus = [SimpleNamespace(name=f"GPU:{n}") for n in range(number)]
+    monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind=None: gpus)
+
+
+@pytest.mark.slow
+def test_each_run_of_a_node_gets_a_gpu_of_its_own(monkeypatch, tmp_path):
+    """Its workers train on the processor here, and their records say what they were given."""
+    have_gpus(monkeypatch, 3)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,7")  # what a scheduler leaves to this job
+    runs = sweep.vary(BASE, {"gamma": (1e-2, 1e-3)})
+    for wanted, given in ((1, {"4", "5"}), (2, {"4,5"})):
+        folder = tmp_path / str(wanted)
+        found = sweep.sweep(runs, output_dir=folder, jobs=2, gpus_per_run=wanted, **DATA)
+        hardware = [record["hardware"] for record in found]
+        assert {h["cuda_visible_devices"] for h in hardware} <= given | {"7,4"}
+        assert [h["replicas"] for h in hardware] == [1, 1]
+
+
+def test_a_process_takes_the_gpus_of_one_that_died(run_python, tmp_path):
+    code = """
+import os, sys
+from bopkit.training import sharing
+sharing.claim(sys.argv[1], ("4", "5", "7"), 1)
+print(os.environ["CUDA_VISIBLE_DEVICES"], flush=True)
+sys.stdin.read() if len(sys.argv) > 2 else os.abort()
+"""
+    first = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path), "waits"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert first.stdout.readline() == "4\n"
+    for _ in range(2):  # the second dies, and leaves its place to the third
+        assert run_python(code, str(tmp_path)).stdout == "5\n"
+    first.communicate()
+    assert run_python(code, str(tmp_path)).stdout == "4\n"
 
 
 @pytest.mark.slow
@@ -186,10 +233,10 @@ def is_locked(folder):
         return True
 
 
-@pytest.mark.parametrize("parent", [None, os.getpid()])
+@pytest.mark.parametrize("parent", [None, os.getpid()], ids=["cluster", "this process"])
 def test_a_process_that_no_sweep_of_this_machine_started_is_not_watched(parent, monkeypatch):
     monkeypatch.setattr(sweep, "_end_with", None)
-    *_, error, hopeless = sweep._run("run", BASE, -1, ".", 1, parent, {})
+    *_, error, hopeless = sweep._run("run", BASE, -1, ".", 1, parent, None, {})
     assert error.startswith("seed must be") and hopeless
 
 
