@@ -10,7 +10,7 @@ import tensorflow as tf
 from small_runs import HPARAMS, assert_same_end, checkpoints, rows, run
 
 from bopkit import records
-from bopkit.errors import RecordError
+from bopkit.errors import ConfigError, RecordError
 from bopkit.training import checkpoints as checkpoints_module
 
 QUICK = HPARAMS | {"epochs": 3, "dense_units": 8, "batch_size": 100}
@@ -313,3 +313,26 @@ def test_the_record_tells_every_start(whole, stopped, monkeypatch):
     assert second["hardware"]["jit_compile"] is True
     assert rows(record)[:2] == rows(once)[:2]
     assert run(stopped, hparams=QUICK)["starts"] == [first, second]  # complete: no start
+
+
+# Where it is, and with how many threads.
+
+
+def test_the_home_folder_is_put_in_the_place_of_its_sign(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    run("~/runs/one", hparams=QUICK | {"epochs": 1})
+    assert {path.name for path in tmp_path.iterdir()} == {"runs"}
+    with pytest.raises(ConfigError, match="got the address gs://bucket/run"):
+        run("gs://bucket/run")
+    assert {path.name for path in tmp_path.iterdir()} == {"runs"}
+
+
+@pytest.mark.parametrize("threads", ["-4", "two"])
+def test_a_number_of_threads_that_is_none_is_one_line(run_python, threads):
+    """TensorFlow aborts the process on a negative one."""
+    code = "import sys; sys.argv = ['bopkit', 'train', 'binarynet']; from bopkit import cli\n"
+    code += "cli.main()"
+    done = run_python(code, env={"TF_NUM_INTRAOP_THREADS": threads})
+    assert done.returncode == 2 and len(done.stderr.strip().splitlines()) == 1
+    assert "TF_NUM_INTRAOP_THREADS must be a whole number of threads" in done.stderr

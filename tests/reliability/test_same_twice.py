@@ -58,7 +58,8 @@ def train(folder, name="binarynet/bop", seed=0, precision="float32", epochs=2, e
 def comparable(record):
     """A record without its times: on one machine, all else must be the same."""
     rows = [{k: v for k, v in row.items() if k != "seconds"} for row in record["epochs"]]
-    return record | {"epochs": rows}
+    starts = [{k: v for k, v in start.items() if k != "time"} for start in record["starts"]]
+    return record | {"epochs": rows, "starts": starts}
 
 
 def weights(folder):
