@@ -244,21 +244,30 @@ class RunFolder:
             if self._held:
                 os.replace(Path(fresh) / MODEL, self.path / MODEL)
 
+    def log_step(self, step: int, scalars: dict[str, float]) -> None:
+        """Write scalars of a step within an epoch for TensorBoard, as a curve over all steps."""
+        if self._held:
+            self._write("steps", step, {f"within_epoch/{k}": v for k, v in scalars.items()})
+
     def log(self, row: dict) -> None:
         """Write an epoch's scalars for TensorBoard, training and validation as two curves."""
         if not self._held:
             return
-        self.check()
+        row = row.copy()
+        epoch = row.pop("epoch")
         train = {k: v for k, v in row.items() if not k.startswith("val_") and v is not None}
         train["log_flip_ratio"] = float(rules.log_flip_ratio(np.float64(row["flip_ratio"])))
         validation = {k[4:]: v for k, v in row.items() if k.startswith("val_")}
-        for name, scalars in (("train", train), ("validation", validation)):
-            writer = tf.summary.create_file_writer(str(self.path / "tensorboard" / name))
-            with writer.as_default(step=row["epoch"]):
-                for key, value in scalars.items():
-                    if key != "epoch":
-                        tf.summary.scalar(key, value)
-            writer.close()
+        self._write("train", epoch, train)
+        self._write("validation", epoch, validation)
+
+    def _write(self, curve, step, scalars):
+        self.check()
+        writer = tf.summary.create_file_writer(str(self.path / "tensorboard" / curve))
+        with writer.as_default(step=step):
+            for key, value in scalars.items():
+                tf.summary.scalar(key, value)
+        writer.close()
 
 
 @contextlib.contextmanager

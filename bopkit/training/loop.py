@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +19,8 @@ from bopkit.training.step import compile_evaluation, compile_training
 # Several steps run inside one call of a compiled function, for about this long, so that Python's
 # share of a small step is small and a bar still moves.
 CALL_SECONDS = 0.5
+# What a row says of the clock: two equal runs differ in it.
+TIMES = ("seconds", "images_per_second")
 
 
 def fit(
@@ -29,6 +32,7 @@ def fit(
     cluster,
     show: Progress,
     stop: Stop,
+    log: Callable[[int, dict[str, float]], None],
     save: Callable[[], None],
     save_seconds: float,
     jit_compile: bool | None = None,
@@ -44,6 +48,7 @@ def fit(
         show: where the steps are shown.
         stop: whether the run was asked to stop. It is answered between two calls of the steps,
             after a checkpoint, and between two batches of the validation.
+        log: takes the number of a step and its scalars, every few minutes.
         save: writes a checkpoint; called within an epoch.
         save_seconds: the age of the last checkpoint from which `save` is called.
         jit_compile: as in `bopkit.train`.
@@ -80,7 +85,11 @@ def fit(
             took = time.perf_counter() - started
             state.step.assign_add(count)
             state.seconds.assign_add(took)
-            show.advance(count, now["loss"], now["accuracy"])
+            scalars = show.advance(
+                count, took, now, functools.partial(state.flip_ratio, step + count, binary_weights)
+            )
+            if scalars:
+                log(epoch * steps + step + count, scalars)
             # The first call compiles too, so its time says nothing about the next one.
             chunk = 2 if first else max(1, min(2 * chunk, int(CALL_SECONDS * count / took)))
             first, due = False, time.monotonic() - saved > save_seconds
@@ -93,7 +102,9 @@ def fit(
                 del batches  # its threads must end before the interpreter does
                 stop.answer()
         state.require_finite()
-        row = {"epoch": epoch + 1, "seconds": round(float(state.seconds), 3)}
+        seconds = float(state.seconds)
+        row = {"epoch": epoch + 1, "seconds": round(seconds, 3)}
+        row["images_per_second"] = round(steps * batch_size / seconds, 1)
         row |= read_metrics(state.metrics)
         with _damaged_images_named(data):
             row |= {f"val_{name}": value for name, value in evaluate().items()}

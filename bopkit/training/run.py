@@ -18,7 +18,7 @@ from bopkit.training import diagnosis, faults
 from bopkit.training.build import compiles
 from bopkit.training.devices import find_cluster
 from bopkit.training.folder import MODEL, RunFolder
-from bopkit.training.loop import fit
+from bopkit.training.loop import TIMES, fit
 from bopkit.training.progress import Progress
 from bopkit.training.state import State
 
@@ -112,7 +112,9 @@ def train(
         new = _new_record(experiment, config, cluster, jit_compile)
         new["data"] = data.origin and data.origin.describe()
         folder.open_record(new)
-        show = Progress(experiment.epochs, steps, silent=not (progress and cluster.chief))
+        show = Progress(
+            experiment.epochs, steps, experiment.batch_size, silent=not (progress and cluster.chief)
+        )
         completed = folder.record["status"] == "completed"
         if completed and (folder.path / MODEL).exists():
             show.note(f"{folder.path} holds this run, complete: nothing to do.")
@@ -152,6 +154,7 @@ def train(
                 cluster=cluster,
                 show=show,
                 stop=stop,
+                log=folder.log_step if tensorboard else lambda step, scalars: None,
                 save=folder.save,
                 save_seconds=60 * checkpoint_minutes,
                 jit_compile=jit_compile,
@@ -164,7 +167,7 @@ def train(
                     folder.log(row)
                 show.finish(row, warning)
             last = record["epochs"][-1]
-            record["final"] = {k: v for k, v in last.items() if k != "seconds"}
+            record["final"] = {k: v for k, v in last.items() if k not in TIMES}
             folder.save_model(state.model)
         return record
 

@@ -106,11 +106,15 @@ class State:
         rates = {name: getattr(self.optimizer, name, None) for name in RATES}
         most = int(tf.convert_to_tensor(self.most_flips))
         return {
-            "flip_ratio": int(self.flips() - self.flips_before) / (binary_weights * steps),
+            "flip_ratio": self.flip_ratio(steps, binary_weights),
             "max_flip_ratio": most / binary_weights,
             **{name: None if rate is None else float(rate) for name, rate in rates.items()},
             "learning_rate": float(tf.convert_to_tensor(self.optimizer.learning_rate)),
         }
+
+    def flip_ratio(self, steps: int, binary_weights: int) -> float:
+        """Divide the flips of this epoch so far by its steps and the number of binary weights."""
+        return int(self.flips() - self.flips_before) / (binary_weights * steps)
 
     def end_epoch(self) -> None:
         """Move on to the next epoch, of which nothing is done."""

@@ -188,7 +188,7 @@ def test_a_run_on_own_images_learns_them_and_names_the_classes(own, tmp_path_fac
     }
     assert record["final"]["val_accuracy"] == 1
     (own / "train" / "red" / "0.jpg").rename(own / "train" / "red" / "other.jpg")
-    with pytest.raises(ConfigError, match="another configuration .*data_fingerprint"):
+    with pytest.raises(ConfigError, match=r"another configuration .*data_fingerprint"):
         run(folder, dataset="image_folder", data_dir=own, hparams=hparams)
 
 

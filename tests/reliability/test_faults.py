@@ -285,7 +285,7 @@ def test_a_terminal_that_went_away_does_not_stop_a_run(monkeypatch):
         def isatty(self):
             return False
 
-    show = Progress(1, 1)
+    show = Progress(1, 1, 1)
     monkeypatch.setattr(sys, "stdout", Gone())
     show.note("epoch 1")
     show.note("epoch 2")

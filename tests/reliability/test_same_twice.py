@@ -19,6 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from small_runs import TIMES
 
 TRAIN = """
 import json, sys
@@ -57,7 +58,7 @@ def train(folder, name="binarynet/bop", seed=0, precision="float32", epochs=2, e
 
 def comparable(record):
     """A record without its times: on one machine, all else must be the same."""
-    rows = [{k: v for k, v in row.items() if k != "seconds"} for row in record["epochs"]]
+    rows = [{k: v for k, v in row.items() if k not in TIMES} for row in record["epochs"]]
     starts = [{k: v for k, v in start.items() if k != "time"} for start in record["starts"]]
     return record | {"epochs": rows, "starts": starts}
 

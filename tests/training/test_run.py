@@ -24,7 +24,8 @@ def test_the_record_is_complete_and_true(finished):
     record = records.read(finished["binarynet/bop"])
     assert record["status"] == "completed"
     assert [row["epoch"] for row in record["epochs"]] == [1, 2]
-    columns = "epoch seconds loss accuracy top_5_accuracy val_loss val_accuracy val_top_5_accuracy"
+    columns = "epoch seconds images_per_second loss accuracy top_5_accuracy"
+    columns += " val_loss val_accuracy val_top_5_accuracy"
     rates = "flip_ratio max_flip_ratio gamma threshold sigma learning_rate"
     assert set(record["epochs"][0]) == {*columns.split(), *rates.split()}
     assert record["final"]["val_accuracy"] == record["epochs"][-1]["val_accuracy"] > 0.3
