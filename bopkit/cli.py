@@ -82,8 +82,6 @@ Seeds = _option(int, "N", "Number of seeds per setting, counted from 0.", min=1)
 Jobs = _option(
     int | None, "N", "Runs at once; default: one per core, or as the GPUs suffice.", min=1
 )
-    int | None, "N", "Runs at once; default: one per core, or as the GPUs suffice.", min=1
-)
 GpusPerRun = _option(int, "N", "GPUs of this machine for each run.", min=1)
 Scheduler = _option(str | None, "ADDRESS", "Dask scheduler whose workers train the runs.")
 Retries = _option(int, "N", "Retries of a failed run.", min=0)
