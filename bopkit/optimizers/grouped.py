@@ -25,7 +25,7 @@ class GroupedOptimizer(tf.keras.optimizers.Optimizer):
 
     Raises:
         ValueError: a hyperparameter is out of range or NaN; at an update: no variable has a
-            gradient.
+            gradient, or a binary variable's gradient is of another shape.
         TypeError: `fp_optimizer` is not an optimizer of Keras 2's current kind, or a
             hyperparameter is none of the class's; at an update: a binary variable's gradient is
             sparse.
@@ -93,6 +93,9 @@ class GroupedOptimizer(tf.keras.optimizers.Optimizer):
                     f"the gradient of the binary variable {variable.name} is sparse; "
                     f"{type(self).__name__} needs every weight's gradient."
                 )
+            # TensorFlow would broadcast it, and flip whole rows at once.
+            if is_binary_variable(variable) and gradient is not None:
+                _require_shape(gradient, variable)
         aggregate = kwargs.pop("experimental_aggregate_gradients", True)
         if aggregate and not skip_gradients_aggregation:
             grads_and_vars = self.aggregate_gradients(grads_and_vars)
@@ -196,3 +199,12 @@ class GroupedOptimizer(tf.keras.optimizers.Optimizer):
             if isinstance(config[key], dict):
                 config[key] = tf.keras.optimizers.schedules.deserialize(config[key], custom_objects)
         return cls(**config)
+
+
+def _require_shape(gradient, variable):
+    shape = tf.TensorShape(getattr(gradient, "shape", None))
+    if not shape.is_compatible_with(variable.shape):
+        raise ValueError(
+            f"the gradient of the binary variable {variable.name} is of shape {tuple(shape)}, and "
+            f"must be of the variable's, {tuple(variable.shape)}."
+        )

@@ -127,13 +127,14 @@ class State:
         self.most_flips.assign(0)
 
     def require_finite(self) -> None:
-        """Refuse weights and averages that are NaN or infinite, before a checkpoint holds them.
+        """Refuse weights and averages that cannot be, before a checkpoint holds them.
 
         A gradient may be NaN while the loss is not. A binary weight then keeps its sign for ever,
         and nothing else would show it.
 
         Raises:
-            TrainingError: a weight or an average is not finite.
+            TrainingError: a weight or an average is not finite, or a binary weight is not -1 or
+                +1 under a flip rule.
         """
         broken = [
             f"the weights {v.name}"
@@ -149,6 +150,19 @@ class State:
                 f"{broken[0]} became NaN or infinite in epoch {int(self.epoch) + 1}, at or before "
                 f"step {int(self.step)}, from a gradient that was, though the loss was not; {CURE}"
             )
+        if isinstance(self.optimizer, FlipOptimizer):
+            self._require_signs()
+
+    def _require_signs(self):
+        # A flip only turns the sign, so that a weight of 0.3 would stay 0.3 or -0.3 for ever.
+        for variable in filter(is_binary_variable, self.model.trainable_variables):
+            others = tf.math.count_nonzero(tf.abs(tf.convert_to_tensor(variable)) != 1)
+            if int(others):
+                raise TrainingError(
+                    f"{int(others)} of the binary weights {variable.name} are not -1 or +1 in "
+                    f"epoch {int(self.epoch) + 1}: something else than the optimizer has set them. "
+                    "The last good checkpoint is kept."
+                )
 
 
 def make_metrics(num_classes: int) -> list[tf.keras.metrics.Metric]:

@@ -444,6 +444,15 @@ def test_refuses_weights_that_are_not_binary(layer):
         model.fit(*examples(), verbose=0)
 
 
+@pytest.mark.parametrize("shape", [(1,), (), (4, 1), (2, 4)])
+def test_a_gradient_of_another_shape_is_not_broadcast(shape):
+    for optimizer in (Bop("adam"), Bop2ndOrder("adam", threshold=0.0, gamma=0.1, sigma=0.1)):
+        variable = binary_variable(np.ones((4, 2)))
+        with pytest.raises(ValueError, match=r"is of shape .*, and must be of .*\(4, 2\)"):
+            optimizer.apply_gradients([(tf.ones(shape), variable)])
+        np.testing.assert_array_equal(variable, np.ones((4, 2)))
+
+
 def test_refuses_sparse_gradients():
     variable = binary_variable(np.ones((4, 2)))
     sparse = tf.IndexedSlices(tf.ones((1, 2)), tf.constant([0]), tf.constant([4, 2]))

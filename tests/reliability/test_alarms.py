@@ -3,6 +3,7 @@
 import math
 from pathlib import Path
 from types import SimpleNamespace
+from unittest import mock
 
 import pytest
 import tensorflow as tf
@@ -13,6 +14,7 @@ from bopkit import optimizers, records
 from bopkit.errors import TrainingError
 from bopkit.optimizers.variables import is_binary_variable
 from bopkit.training import diagnosis
+from bopkit.training.state import State
 
 RESULTS = Path(__file__).parents[2] / "results"
 
@@ -253,6 +255,23 @@ def test_a_validation_loss_that_is_not_finite_is_not_saved_as_good(
     assert checkpoints(tmp_path) == good
     reader = tf.train.load_checkpoint(good[-1])
     assert reader.get_tensor("epoch/.ATTRIBUTES/VARIABLE_VALUE") == 1
+
+
+def test_a_binary_weight_that_something_else_has_set_is_not_saved_as_good(tmp_path):
+    """Bop would turn a weight of 0.3 to -0.3 and back for ever."""
+    start = State.flip_ratio
+
+    def meddle(state, *arguments):
+        kernel = next(filter(is_binary_variable, state.model.trainable_variables))
+        kernel.assign(tf.tensor_scatter_nd_update(tf.identity(kernel), [[0, 0]], [0.3]))
+        return start(state, *arguments)
+
+    with (
+        mock.patch.object(State, "flip_ratio", meddle),  # called at the end of an epoch
+        pytest.raises(TrainingError, match=r"1 of the binary weights .* are not -1 or \+1 in"),
+    ):
+        run(tmp_path)
+    assert records.read(tmp_path)["status"] == "failed"
 
 
 def test_the_largest_signal_is_the_largest_and_tells_what_is_not_finite():
