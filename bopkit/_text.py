@@ -8,6 +8,24 @@ from collections.abc import Iterable
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
+def printable(text: object) -> str:
+    r"""Write foreign text on one line that moves no terminal's cursor and turns no direction.
+
+    Args:
+        text: anything, because a file's name or a record may come from anyone.
+
+    Returns:
+        The text with its blanks made single spaces, and with escapes such as ``\x1b`` for what
+        does not print.
+
+    Example:
+        >>> printable("a\nb \x1b[2J\u202e.")
+        'a b \\x1b[2J\\u202e.'
+    """
+    line = " ".join(str(text).split())
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
+
+
 def number(value: float) -> str:
     """Write a number as a page shows it.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -196,7 +197,8 @@ def _check_output(output):
     place = output.resolve()
     for folder in place.parents:
         # Without regard to case, as some file systems have it.
-        of_a_run = place.relative_to(folder).parts[0].casefold() in _OF_A_RUN
+        name = place.relative_to(folder).parts[0].casefold()
+        of_a_run = name in _OF_A_RUN or re.fullmatch(r"run\.before.*\.json", name)
         if of_a_run and (folder / records.FILE_NAME).exists():
             raise ConfigError(f"cannot write {output}: it is part of a run; name another file.")
 

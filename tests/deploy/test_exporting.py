@@ -119,7 +119,15 @@ def test_wrong_use_is_one_line(run, monkeypatch, capsys, arguments, message):
 
 @pytest.mark.parametrize(
     "name",
-    ["run.json", "Model.keras", ".lock", "checkpoints", "checkpoints/new.npz", "tensorboard/x.npz"],
+    [
+        "run.json",
+        "Model.keras",
+        ".lock",
+        "checkpoints",
+        "checkpoints/new.npz",
+        "tensorboard/x.npz",
+        "run.before-2.json",
+    ],
 )
 def test_what_is_part_of_a_run_is_not_overwritten(run, tmp_path, name):
     """Of this run or of another, by whatever path."""

@@ -88,6 +88,13 @@ def member(name, content=b"", kind=tarfile.REGTYPE, link=""):
     return info, content
 
 
+def sparse(name, size):
+    """A member that takes no room in its archive, and is this long when it is read."""
+    info, content = member(name)
+    info.pax_headers = {"GNU.sparse.map": "0,0", "GNU.sparse.size": str(size)}
+    return info, content
+
+
 def tar(members):
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:

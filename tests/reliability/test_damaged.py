@@ -11,7 +11,18 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from damage import BAD, ODD, SYNSET, flip, images, member, tar, write_fashion_mnist, write_imagenet
+from damage import (
+    BAD,
+    ODD,
+    SYNSET,
+    flip,
+    images,
+    member,
+    sparse,
+    tar,
+    write_fashion_mnist,
+    write_imagenet,
+)
 from small_runs import run
 
 import bopkit  # noqa: F401  # sets TF_USE_LEGACY_KERAS before TensorFlow is imported
@@ -180,7 +191,22 @@ def _escaping(tmp_path):
         "hard.JPEG is a link": member("hard.JPEG", kind=tarfile.LNKTYPE, link="../../x"),
         "fifo.JPEG is a link or a device": member("fifo.JPEG", kind=tarfile.FIFOTYPE),
         "disk.JPEG is a link or a device": member("disk.JPEG", kind=tarfile.BLKTYPE),
+        "gaps.JPEG claims 3,000,000,000 bytes": sparse("gaps.JPEG", 3_000_000_000),
+        # One line, and nothing that moves a terminal's cursor or turns what is read.
+        r"two lines.JPEG\x1b[2J\u202e.JPEG is no JPEG": member(
+            "two\nlines.JPEG\x1b[2J\u202e.JPEG", b"GIF87"[:2]
+        ),
     }
+
+
+def test_a_name_that_comes_twice_is_noticed_while_it_is_read(tmp_path):
+    """TFDS notices it too, once it has read and sorted all of ImageNet."""
+    manual = write_imagenet(tmp_path / "m", [*images(GOOD), *images(dict([*GOOD.items()][:1]))])
+    arguments = {"manual_dir": manual, "data_dir": tmp_path / "d", "progress": False}
+    name = next(iter(GOOD))
+    refused(lambda: prepare.prepare("imagenet2012", **arguments), f"{name}.JPEG is there twice")
+    summary = prepare.prepare("imagenet2012", skip_damaged=True, **arguments)
+    assert summary.examples["train"] == len(GOOD)
 
 
 def test_members_that_lead_elsewhere_are_named_and_written_nowhere(tmp_path):

@@ -92,8 +92,10 @@ def check(archive: Archive, path: Path) -> str:
                 name = os.path.normpath(member.name)
                 if passed_over(member):
                     continue
-                if name in names or not member.isreg():
-                    raise DataError(f"{path} holds {name!r} twice, or as a link: pack it again.")
+                if name in names or not member.isreg() or member.issparse():
+                    raise DataError(
+                        f"{path} holds {name!r} twice, as a link or with gaps: pack it again."
+                    )
                 check_member(path, file, member, name, known)
                 names.add(name)
             file.fileobj.seek(file.offset)

@@ -15,11 +15,13 @@ import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from bopkit._text import printable
 from bopkit.data.imagenet import archives
 from bopkit.errors import DataError, one_line
 
 # Number of images that are looked at together, each in a thread.
 AT_ONCE = 256
+MOST_BYTES = 100_000_000  # of one image; ImageNet's largest has 16 million
 
 
 class Images:
@@ -33,7 +35,7 @@ class Images:
     """
 
     def __init__(self, skip_damaged: bool):
-        self.skip_damaged, self.skipped = skip_damaged, []
+        self.skip_damaged, self.skipped, self._names = skip_damaged, [], set()
 
     def of(
         self, archive: archives.Archive, path: Path, mend: Callable
@@ -79,7 +81,10 @@ class Images:
                     if archives.passed_over(member):
                         continue
                     name = os.path.normpath(member.name)
-                    if not member.isreg():
+                    # A sparse member takes no room here, and any amount of memory when it is read.
+                    if member.issparse() or member.size > MOST_BYTES:
+                        self._skip(where, f"{member.name} claims {member.size:,} bytes")
+                    elif not member.isreg():
                         self._skip(where, f"{member.name} is a link or a device, and not a file")
                     elif os.path.isabs(name) or name.startswith(".."):
                         self._skip(where, f"{member.name} leads out of the folder")
@@ -110,12 +115,17 @@ class Images:
         with concurrent.futures.ThreadPoolExecutor() as threads:
             while some := list(itertools.islice(images, AT_ONCE)):
                 for name, content, problem in threads.map(look, some):
+                    if problem is None and name in self._names:
+                        problem = "is there twice"
                     if problem is None:
+                        self._names.add(name)
                         yield name, io.BytesIO(content)
                     else:
                         self._skip(where, f"{name} {problem}")
 
     def _skip(self, where, problem):
+        # What is left out is counted by lines, and a member's name is whatever somebody gave it.
+        where, problem = printable(where), printable(problem)
         if not self.skip_damaged:
             raise DataError(
                 f"{where}: {problem}; get the archive again, or leave out what is damaged with "
