@@ -23,6 +23,10 @@ _TOO_LATE = (
     "bopkit needs Keras 2 (larq does), but TensorFlow was imported with Keras 3: set "
     "TF_USE_LEGACY_KERAS=1 in the environment, or import bopkit before tensorflow and larq."
 )
+_TOO_LITTLE_MEMORY = (
+    "TensorFlow does not fit into the memory that this process may use: allow it some GB more "
+    "(`ulimit -v` shows a limit on the address space)."
+)
 
 
 def __getattr__(name):
@@ -43,7 +47,11 @@ def _import_tensorflow():
         import tensorflow as tf
 
         keras = tf.keras.optimizers.Optimizer.__module__
+    except MemoryError as error:
+        raise SetupError(_TOO_LITTLE_MEMORY) from error
     except ImportError as error:
+        if any(words in str(error) for words in ("failed to map", "annot allocate memory")):
+            raise SetupError(_TOO_LITTLE_MEMORY) from error
         # TensorFlow's own words for a missing Keras 2 are a paragraph.
         raise SetupError(
             "training needs TensorFlow with Keras 2, which cannot be imported: "

@@ -68,6 +68,22 @@ def folder(path: str | os.PathLike) -> Path:
         ) from error
 
 
+def environment_folder() -> Path | None:
+    """Name the folder of the environment's BOPKIT_DATA_DIR; None if it is not set.
+
+    Raises:
+        DataError: if it names no folder: another copy of the data would be used unmentioned.
+    """
+    named = os.environ.get("BOPKIT_DATA_DIR")
+    if not named:
+        return None
+    if not folder(named).is_dir():
+        raise DataError(
+            f"BOPKIT_DATA_DIR names {named}, which is not a folder: make it, or name another."
+        )
+    return folder(named)
+
+
 def keras_cache() -> Path:
     """Name the folder where Keras keeps the data sets that it downloaded."""
     return folder(os.environ.get("KERAS_HOME") or "~/.keras") / "datasets"

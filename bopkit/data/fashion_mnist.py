@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bopkit.data.checks import folder, keras_cache
+from bopkit.data.checks import environment_folder, folder, keras_cache
 from bopkit.data.identity import Origin
 from bopkit.errors import DataError, as_our_error, one_line
 
@@ -65,10 +65,9 @@ def locate(data_dir: str | os.PathLike | None, splits: tuple[str, ...]) -> Origi
 
 
 def _folders(data_dir):
-    root = data_dir if data_dir is not None else os.environ.get("BOPKIT_DATA_DIR")
+    root = folder(data_dir) if data_dir is not None else environment_folder()
     folders = []
     if root:
-        root = folder(root)
         # torchvision's root holds the files in FashionMNIST/raw.
         names = ("fashion-mnist", "fashion_mnist", "FashionMNIST/raw", "raw")
         folders += [root, *(root / name for name in names)]

@@ -46,12 +46,12 @@ def load_own(num_classes, data_dir=None, **arguments) -> Folders:
 
 
 def _own_folder(data_dir):
-    data_dir = data_dir if data_dir is not None else os.environ.get("BOPKIT_DATA_DIR")
-    if not data_dir:
+    root = checks.folder(data_dir) if data_dir is not None else checks.environment_folder()
+    if root is None:
         raise DataError(
             "image_folder needs data_dir or BOPKIT_DATA_DIR: the folder with train/CLASS/*.jpg."
         )
-    return checks.folder(data_dir)
+    return root
 
 
 def load(

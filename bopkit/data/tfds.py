@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bopkit._files import objects
-from bopkit.data.checks import folder
+from bopkit.data.checks import environment_folder, folder
 from bopkit.data.summary import Summary
 from bopkit.errors import DataError, as_our_error
 
@@ -34,15 +34,16 @@ def folders(data_dir: str | os.PathLike | None) -> list[Path]:
         data_dir: the folder to look in; None: `$BOPKIT_DATA_DIR` and TFDS's own folder.
 
     Raises:
-        DataError: if `data_dir` is a file.
+        DataError: if `data_dir` is a file, or `$BOPKIT_DATA_DIR` is set and no folder.
     """
     if data_dir is not None:
         only = folder(data_dir)
         if only.exists() and not only.is_dir():
             raise DataError(f"{only} is a file; data_dir must name a folder.")
         return [only]
-    usual = os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")
-    return [folder(p) for p in (os.environ.get("BOPKIT_DATA_DIR"), usual) if p]
+    usual = folder(os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets")
+    first = environment_folder()
+    return [first, usual] if first else [usual]
 
 
 def find_prepared(name: str, places: list[Path]) -> Path | None:

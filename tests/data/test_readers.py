@@ -67,6 +67,13 @@ def test_where_fashion_mnist_is_looked_for(tmp_path, monkeypatch, folder):
     assert data.load("fashion_mnist", data_dir=tmp_path / "there").train_examples == 20
 
 
+@pytest.mark.parametrize("name", ["fashion_mnist", "cifar10", "imagenet2012", "image_folder"])
+def test_an_environment_that_names_no_folder_is_not_passed_over(tmp_path, monkeypatch, name):
+    monkeypatch.setenv("BOPKIT_DATA_DIR", str(tmp_path / "typo"))
+    with pytest.raises(DataError, match=r"BOPKIT_DATA_DIR names .*typo, which is not a folder"):
+        data.load(name)
+
+
 def test_fashion_mnist_that_is_unzipped(tmp_path):
     write_fashion_mnist(tmp_path)
     zipped = data.load("fashion_mnist", data_dir=tmp_path)

@@ -185,7 +185,7 @@ def test_one_line_exit_2_and_nothing_touched(
     precious.write_text("{}")
     before = fingerprint(tmp_path, *places.values())
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("BOPKIT_DATA_DIR", str(tmp_path / "nothing"))
+    monkeypatch.setenv("BOPKIT_DATA_DIR", str(places["empty"]))
     monkeypatch.setattr(sys, "argv", ["bopkit", *(a.format(**places) for a in arguments)])
     with pytest.raises(SystemExit) as stopped:
         cli.main()
@@ -211,6 +211,23 @@ def test_the_process_says_so_too(arguments, env, message, tmp_path):
     assert done.returncode == 2
     assert done.stderr.startswith("bopkit: ") and done.stderr.count("\n") == 1, done.stderr
     assert message in done.stderr and list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of other systems differ")
+def test_too_little_memory_for_tensorflow_itself_is_one_line(tmp_path):
+    import resource
+
+    done = subprocess.run(
+        [sys.executable, "-m", "bopkit.cli", *TRAIN],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (10**9, 10**9)),
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("bopkit: TensorFlow does not fit into the memory"), done.stderr
+    assert done.stderr.count("\n") == 1
 
 
 def test_what_a_terminal_cannot_write_is_a_question_mark(tmp_path):
