@@ -88,3 +88,11 @@ def test_at_least_sixty_distinct_mistakes_are_tried_over_the_three_ways_in():
     counts = [len(found) for found in (command_line, environment, parameters, api)]
     assert min(len(command_line), len(parameters), len(api)) >= 20
     assert sum(counts) >= 60
+
+
+def test_papermill_writes_a_parameters_name_as_it_is():
+    """The page warns of it. Once papermill quotes names, the page must say so."""
+    from papermill.translators import PythonTranslator
+
+    code = PythonTranslator.codify({"import os; seed": 1})
+    assert "\nimport os; seed = 1\n" in code
