@@ -24,6 +24,6 @@ def write_run(folder, name="binarynet/bop", image_shape=(16, 16, 1), classes=10,
             variable.assign(random.uniform(0.5, 1.5, variable.shape))
     network.save(folder / "model.keras")
     config = small_records.record()["config"] | vars(experiment)
-    config |= {"image_shape": list(image_shape)}
+    config |= {"image_shape": list(image_shape), "epochs": 2}
     records.write(folder, small_records.record(experiment=name, config=config))
     return network

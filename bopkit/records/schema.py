@@ -14,6 +14,7 @@ from typing import Annotated, Literal
 import pydantic
 from pydantic import ConfigDict, Field, JsonValue
 
+from bopkit._text import printable
 from bopkit.errors import RecordError
 from bopkit.experiments import methods
 
@@ -28,6 +29,7 @@ _Line = Annotated[str, Field(max_length=1000, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$
 _Number = Annotated[float, Field(ge=-_LARGEST_NUMBER, le=_LARGEST_NUMBER)]
 _Count = Annotated[int, Field(ge=0, le=_LARGEST_NUMBER)]
 _Positive = Annotated[_Count, Field(ge=1)]
+_Share = Annotated[float, Field(ge=0, le=1)] | None
 _Kinds = {float: _Number, int: _Count, bool: bool}
 
 
@@ -69,6 +71,13 @@ class Row(_Open):
     __pydantic_extra__: dict[str, _Number | None]
     epoch: _Positive
     seconds: Annotated[_Number, Field(ge=0)]
+    images_per_second: Annotated[_Number, Field(ge=0)] | None = None
+    accuracy: _Share = None
+    top_5_accuracy: _Share = None
+    val_accuracy: _Share = None
+    val_top_5_accuracy: _Share = None
+    flip_ratio: _Share = None
+    max_flip_ratio: _Share = None
 
 
 class Warned(pydantic.BaseModel):
@@ -118,6 +127,33 @@ class Record(_Open):
     warnings: Annotated[list[Warned], Field(max_length=1_000_000)] = []
     starts: Annotated[list[Start], Field(max_length=1_000_000)] = []
 
+    @pydantic.model_validator(mode="after")
+    def _agrees_with_itself(self):
+        rows, config = self.epochs, self.config
+        if any(row.epoch != number for number, row in enumerate(rows, 1)):
+            raise ValueError("the rows of epochs are not numbered 1, 2, 3 and so on")
+        if len(rows) > config.epochs:
+            raise ValueError(f"it has {len(rows)} epochs, and config.epochs is {config.epochs}")
+        if any(warning.epoch > len(rows) for warning in self.warnings):
+            raise ValueError(f"it has {len(rows)} epochs, and a warning of a later one")
+        if "seed" in config.model_fields_set and config.seed != self.seed:
+            raise ValueError(f"seed is {self.seed}, and config.seed is {config.seed}")
+        if self.status == "completed":
+            self._is_complete()
+        return self
+
+    def _is_complete(self):
+        if len(self.epochs) < self.config.epochs:
+            raise ValueError(
+                f"it is completed with {len(self.epochs)} of {self.config.epochs} epochs"
+            )
+        last = self.epochs[-1].model_dump(exclude_unset=True)
+        if self.final is None or self.final.get("val_accuracy") is None:
+            raise ValueError("it is completed, and final has no val_accuracy")
+        for name, value in self.final.items():
+            if name not in last or last[name] != value:
+                raise ValueError(f"final.{name:.80} is not that of the last epoch")
+
 
 def read_json(path: Path) -> object:
     """Read strict JSON: no NaN, no key twice, nothing that is not text in UTF-8.
@@ -157,7 +193,8 @@ def check(record: object, path: Path) -> dict:
     """Return the record itself, if it is one.
 
     Raises:
-        RecordError: something is missing, of another type or out of range.
+        RecordError: something is missing, of another type or out of range, or the record
+            contradicts itself.
     """
     if not isinstance(record, dict):
         raise RecordError(f"{path} is not a run record: it holds a {type(record).__name__}.")
@@ -166,8 +203,8 @@ def check(record: object, path: Path) -> dict:
     except pydantic.ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in first["loc"])
-        # What the file holds is quoted without its control characters.
-        reason = repr(f"{place[1:]}: {first['msg'].removeprefix('Value error, ')}")[1:-1]
+        message = first["msg"].removeprefix("Value error, ")
+        reason = printable(f"{place[1:]}: {message}" if place else message)
         if len(reason) > 300:
             reason = f"{reason[:200]} ... {reason[-80:]}"
         raise RecordError(f"{path} is not a run record: {reason}.") from None

@@ -44,6 +44,9 @@ def test_a_failed_write_leaves_the_old_record_and_nothing_else(tmp_path, monkeyp
     assert [p.name for p in tmp_path.iterdir()] == ["run.json"]
 
 
+ROW = {"epoch": 1, "seconds": 1.0, "val_accuracy": 0.75}
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -56,6 +59,34 @@ def test_a_failed_write_leaves_the_old_record_and_nothing_else(tmp_path, monkeyp
         (json.dumps(record(epochs=[{"epoch": 1}])), r"epochs\[0\].seconds: Field required"),
         (json.dumps(record(warnings=[{"epoch": 1, "message": 2}])), r"warnings\[0\].message: Inp"),
         (json.dumps(record(config={"method": "bop"})), "config.epochs: Field required"),
+        *(
+            (json.dumps(record(epochs=[ROW | {key: value}, ROW | {"epoch": 2}])), message)
+            for key, value, message in [
+                (
+                    "accuracy",
+                    -3,
+                    r"epochs\[0\].accuracy: Input should be greater than or equal to 0",
+                ),
+                ("top_5_accuracy", 1.01, "top_5_accuracy: Input should be less than or equal to 1"),
+                ("val_accuracy", 75.0, "val_accuracy: Input should be less than or equal to 1"),
+                ("val_top_5_accuracy", -0.1, "val_top_5_accuracy: Input should be greater"),
+                ("flip_ratio", 1.5, "flip_ratio: Input should be less than or equal to 1"),
+                ("max_flip_ratio", -1e-9, "max_flip_ratio: Input should be greater than or equal"),
+                ("seconds", -1.0, "seconds: Input should be greater than or equal to 0"),
+                ("images_per_second", -1.0, "images_per_second: Input should be greater than"),
+                ("epoch", 77, "the rows of epochs are not numbered 1, 2, 3 and so on"),
+                ("epoch", 2, "the rows of epochs are not numbered 1, 2, 3 and so on"),
+            ]
+        ),
+        (json.dumps(record(accuracies=(0.1, 0.2, 0.3))), "3 epochs, and config.epochs is 2"),
+        (json.dumps(record(accuracies=(0.1,))), "it is completed with 1 of 2 epochs"),
+        (json.dumps(record() | {"seed": 1}), "seed is 1, and config.seed is 0"),
+        (json.dumps(record(final=None)), "it is completed, and final has no val_accuracy"),
+        (json.dumps(record(final={})), "it is completed, and final has no val_accuracy"),
+        (json.dumps(record(final={"val_accuracy": None})), "and final has no val_accuracy"),
+        (json.dumps(record(final={"val_accuracy": 0.8})), "final.val_accuracy is not that of the"),
+        (json.dumps(record(final={"val_accuracy": 0.75, "x": 1})), "final.x is not that of the la"),
+        (json.dumps(record(warnings=[{"epoch": 3, "message": ""}])), "a warning of a later one"),
     ],
 )
 def test_damaged_records_are_named(tmp_path, text, message):
@@ -65,10 +96,17 @@ def test_damaged_records_are_named(tmp_path, text, message):
     assert str(tmp_path) in str(caught.value)
 
 
+def test_a_run_that_is_not_complete_needs_no_final_row(tmp_path):
+    half = record(accuracies=(0.5,), status="failed", final=None)
+    del half["config"]["seed"]  # as in records that did not keep it there
+    records.write(tmp_path, half)
+    assert records.read(tmp_path) == half
+
+
 @pytest.mark.parametrize("method", methods.METHODS)
 def test_a_record_says_what_each_rate_of_its_method_is(method, tmp_path):
     name = next(e.name for e in experiments.EXPERIMENTS.values() if e.method == method)
-    one = record(config=record()["config"] | vars(experiments.get(name)))
+    one = record(config=record()["config"] | vars(experiments.get(name)) | {"epochs": 2})
     records.write(tmp_path, one)
     assert records.read(tmp_path) == one
     for rate in methods.METHODS[method].rates:
