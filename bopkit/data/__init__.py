@@ -54,17 +54,20 @@ def load(
     - `cifar10`: 32x32 RGB, 50,000 / 10,000 (Krizhevsky 2009), from Python's batches or the binary
       files, unpacked or in their archive, or as TFDS prepared it; in `data_dir`, or without one in
       `$BOPKIT_DATA_DIR`, TFDS's own folder or Keras' cache. TFDS downloads it if it is nowhere.
-    - `imagenet2012`: as TFDS prepared it, in `data_dir`, `$BOPKIT_DATA_DIR` or TFDS's own folder
-      (see `bopkit.data.imagenet.pipeline`).
+    - `imagenet2012`: photographs in 1,000 classes, 1,281,167 / 50,000, as TFDS prepared them or in
+      the folders of torchvision or Kaggle, in `data_dir`, `$BOPKIT_DATA_DIR` or TFDS's own folder.
+      Labels are TFDS's in every form.
+    - `image_folder`: one's own photographs, `train/CLASS/*.jpg` and `val/CLASS/*.jpg` in `data_dir`
+      or `$BOPKIT_DATA_DIR`; also PNG, BMP and GIF files. The classes are sorted by name.
 
     Args:
         name: one of `DATASETS`.
         data_dir: the only folder to read from (or, for `cifar10`, to download to).
         image_size: side in pixels of the images that the network sees; None: the set's own, and
-            224 for ImageNet. Images are resized bilinearly (ImageNet: bicubically), after the
+            224 for photographs. Images are resized bilinearly (photographs: bicubically), after the
             augmentation.
         channels: 3 repeats a grayscale image three times; None keeps the set's own channels.
-        preprocess: "default" scales (x / 127.5 - 1; ImageNet: see `bopkit.data.imagenet.pipeline`);
+        preprocess: "default" scales (x / 127.5 - 1; photographs: see `bopkit.data.photographs`);
             "resize_and_flip" adds random crops of the padded image and random flips in training.
         train_examples: number of training images to take, from the first on; the order of the
             files is fixed and mixes the classes. None: all.
