@@ -20,6 +20,7 @@ from typer import Argument, Option
 import bopkit
 from bopkit import experiments, records
 from bopkit._tensorflow import load_tensorflow
+from bopkit._text import printable
 from bopkit.data import DATASETS, readers
 from bopkit.data import prepare as preparing
 from bopkit.errors import BopkitError
@@ -154,10 +155,13 @@ def main() -> None:
 
 
 def _fail(message):
-    # Whatever the message quotes, it stays one line and moves no terminal's cursor.
-    line = "".join(c if c.isprintable() else " " for c in " ".join(message.split()))
-    print(f"bopkit: {line}", file=sys.stderr)
+    _say(message)
     sys.exit(2)
+
+
+def _say(message):
+    """Say on standard error what is wrong, in one line whatever it quotes."""
+    print(f"bopkit: {printable(message)}", file=sys.stderr)
 
 
 def _print_version(asked: bool) -> None:
@@ -292,7 +296,12 @@ def list_experiments() -> None:
 @app.command()
 def results(folder: Records = Path("results"), markdown: Markdown = False) -> None:
     """Print a table of the runs below a folder, one row per group that differs only in the seed."""
-    found = records.collect(folder)
+    refused = []
+    found = records.collect(folder, refused.append)
+    for error in refused:
+        _say(error)
+    if refused and not found:
+        sys.exit(2)
     if not found:
         print(f"no run.json below {folder}.")
     elif markdown:
@@ -354,7 +363,8 @@ def _print_table(header, rows):
     for index, title in enumerate(header):
         table.add_column(title, no_wrap=index == 0)
     for row in rows:
-        table.add_row(*map(Text, row))  # not rich's markup: a name may hold a bracket
+        # Not rich's markup: a name may hold a bracket.
+        table.add_row(*(Text(printable(cell)) for cell in row))
     Console(width=None if sys.stdout.isatty() else 200).print(table)
 
 

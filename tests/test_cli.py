@@ -7,6 +7,7 @@ from importlib.metadata import version
 from types import SimpleNamespace
 
 import pytest
+import small_records
 import typer
 
 from bopkit import cli, records
@@ -100,6 +101,26 @@ def test_experiments_lists_the_papers_settings(bopkit):
 def test_a_folder_without_records_is_no_mistake(bopkit, tmp_path):
     done = bopkit("results", tmp_path)
     assert done.code == 0 and done.out.startswith("no run.json below")
+
+
+def test_results_shows_what_can_be_read_and_names_the_rest(bopkit, tmp_path):
+    r"""On lines of their own that turn no terminal: "\x1b[2J" clears one, U+202E turns it."""
+    for name in ("good", "b\nad\x1b[2J\u202e"):
+        (tmp_path / name).mkdir()
+        foreign = small_records.record(experiment="mine\u202e\u2028", dataset="a\u2066 b")
+        records.write(tmp_path / name, foreign)
+    bad = tmp_path / name / "run.json"
+    bad.write_text(bad.read_text().replace("completed", "done"))
+    done = bopkit("results", tmp_path)
+    assert done.code == 0 and r"mine\u202e" in done.out and r"a\u2066 b" in done.out
+    assert r"b ad\x1b[2J\u202e/run.json is not a run record: status" in done.err
+    assert done.err.startswith("bopkit: ") and done.err.count("\n") == 1
+    markdown = bopkit("results", tmp_path, "--markdown")
+    assert markdown.code == 0 and markdown.err == done.err
+    for text in (done.out, done.err, markdown.out):
+        assert text.replace("\n", "").isprintable()
+    alone = bopkit("results", bad.parent)
+    assert alone.code == 2 and alone.out == "" and alone.err == done.err
 
 
 def test_help_names_every_flag_of_the_released_command_line(bopkit):

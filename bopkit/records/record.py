@@ -6,7 +6,7 @@ import json
 import math
 import os
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from bopkit._files import whole_file
@@ -53,9 +53,9 @@ def read(path: str | os.PathLike) -> dict:
             `bopkit.records.schema`).
     """
     path = Path(path)
-    if path.is_dir():
+    if os.path.isdir(path):
         path = path / FILE_NAME
-    if not path.exists():
+    if not os.path.lexists(path):
         raise RecordError(
             f"cannot read {path}: there is none; name one run's own folder, such as "
             f"runs/cifar10-paper/bop, or its {FILE_NAME}."
@@ -63,16 +63,73 @@ def read(path: str | os.PathLike) -> dict:
     return schema.check(schema.read_json(path), path)
 
 
-def collect(folder: str | os.PathLike) -> list[dict]:
+def collect(
+    folder: str | os.PathLike, refused: Callable[[RecordError], None] | None = None
+) -> list[dict]:
     """Read every record below a folder, sorted by path.
 
+    `collect` follows links to folders, and reads each record once, however many paths lead to it.
+
+    Args:
+        folder: the folder.
+        refused: takes the error of each folder and record that cannot be read, and the others are
+            read; None: the first error is raised.
+
     Raises:
-        RecordError: the folder does not exist, or a record in it cannot be read.
+        RecordError: the folder does not exist; or, without `refused`, a folder or a record in it
+            cannot be read.
     """
     folder = Path(folder)
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise RecordError(f"there is no folder {folder}; give one that holds run.json files.")
-    return [read(path) for path in sorted(folder.rglob(FILE_NAME))]
+
+    def unread(error):
+        if refused is None:
+            raise error
+        refused(error)
+
+    found = []
+    for path in sorted(_find(folder, unread)):
+        try:
+            found.append(read(path))
+        except RecordError as error:
+            unread(error)
+    return found
+
+
+def _find(folder: Path, unread: Callable[[RecordError], None]) -> list[Path]:
+    """The paths of all records below a folder, one for each file."""
+    # Links come last, so that what has a path of its own below `folder` is found by that path.
+    folders, links, seen, found = [folder], [], set(), []
+    while folders or links:
+        here = folders.pop() if folders else links.pop(0)
+        try:
+            if (identity := _identity(here)) in seen:
+                continue
+            seen.add(identity)
+            names = sorted(os.listdir(here))
+        except OSError as error:
+            unread(RecordError(f"cannot read {here}: {error.strerror}."))
+            continue
+        for path in map(here.joinpath, names):
+            if path.name == FILE_NAME:
+                found.append(path)
+            elif os.path.isdir(path):
+                (links if os.path.islink(path) else folders).append(path)
+            elif not os.path.exists(path) and not path.name.startswith("."):  # .x: an editor's lock
+                unread(RecordError(f"cannot read {path}: its link leads to nothing."))
+    by_file = {}
+    for path in sorted(found, key=os.path.islink):
+        try:
+            by_file.setdefault(_identity(path), path)
+        except OSError:
+            by_file[path] = path  # `read` will say why
+    return list(by_file.values())
+
+
+def _identity(path):
+    status = os.stat(path)
+    return status.st_dev, status.st_ino
 
 
 def final(record: dict, key: str = "val_accuracy") -> float:

@@ -8,7 +8,7 @@ import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from bopkit import experiments, records
-from bopkit._text import markdown, number, plain
+from bopkit._text import markdown, number, plain, printable
 from bopkit.experiments import cost, methods
 
 METHOD_NAMES = {name: method.label for name, method in experiments.METHODS.items()}
@@ -104,7 +104,7 @@ def escape(text: str) -> str:
         >>> escape("a | b")
         'a \\| b'
     """
-    text = "".join(c if c.isprintable() else " " for c in " ".join(str(text).split()))
+    text = printable(text)
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     text = re.sub(r"([\\`*\[\]{}|$~])", r"\\\1", text)
     text = re.sub(r"^([#+=-])|^(\d+)([.)])(?=\s|$)", r"\2\\\1\3", text)  # headings and lists

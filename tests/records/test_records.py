@@ -1,7 +1,9 @@
 """Records survive bad luck and bad files."""
 
+import errno
 import json
 import os
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -122,6 +124,66 @@ def test_missing_records(tmp_path):
     with pytest.raises(RecordError, match="there is no folder"):
         records.collect(tmp_path / "nowhere")
     assert records.collect(tmp_path) == []
+
+
+def put(folder, **changes):
+    folder.mkdir(parents=True)
+    records.write(folder, record(**changes))
+    return folder
+
+
+def test_links_are_followed_once(tmp_path):
+    """No folder is counted twice, and a circle of links ends."""
+    runs, elsewhere = tmp_path / "runs", tmp_path / "elsewhere"
+    put(runs / "z", seed=1)
+    (runs / "a").symlink_to("z")  # before the folder itself, by name
+    (runs / "again").symlink_to(runs)
+    (runs / "z" / "up").symlink_to("..")
+    put(elsewhere / "far" / "run", seed=2)
+    (elsewhere / "far" / "back").symlink_to(runs)
+    (runs / "b").symlink_to(elsewhere)
+    (runs / "c").symlink_to(elsewhere / "far")
+    put(tmp_path / "alone", seed=3)
+    (runs / "d").mkdir()
+    (runs / "d" / "run.json").symlink_to(tmp_path / "alone" / "run.json")
+    (runs / "e").mkdir()
+    os.link(runs / "z" / "run.json", runs / "e" / "run.json")
+    (runs / ".#notes").symlink_to("user@host.1234")  # an editor's lock
+    assert sorted(r["seed"] for r in records.collect(runs)) == [1, 2, 3]
+    assert [r["seed"] for r in records.collect(runs / "b")] == [3, 1, 2]  # sorted by path
+
+
+def test_what_cannot_be_read_is_named_and_the_rest_is_read(tmp_path, monkeypatch):
+    """The folder that may not be listed is stood in for, because root may list every one."""
+    put(tmp_path / "good")
+    put(tmp_path / "mine")
+    put(tmp_path / "bad", status="done")
+    (tmp_path / "gone").symlink_to("nowhere")
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "lost").mkdir()
+    (tmp_path / "lost" / "run.json").symlink_to("nowhere")
+    list_of = os.listdir
+
+    def listdir(path):
+        if Path(path).name == "mine":
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return list_of(path)
+
+    monkeypatch.setattr(os, "listdir", listdir)
+    refused = []
+    assert records.collect(tmp_path, refused.append) == [record()]
+    said = sorted(str(error) for error in refused)
+    assert len(said) == 5 and not any("\n" in line for line in said)
+    for name, reason in {
+        "bad/run.json": " is not a run record: status: Input should be",
+        "gone": ": its link leads to nothing.",
+        "loop": ": its link leads to nothing.",
+        "lost/run.json": ": No such file",
+        "mine": ": Permission denied.",
+    }.items():
+        assert any(f"{tmp_path / name}{reason}" in line for line in said), (name, said)
+    with pytest.raises(RecordError, match=r"cannot read|is not a run record"):
+        records.collect(tmp_path)  # a page shows all there is or nothing
 
 
 def test_what_a_run_stands_on():
