@@ -61,16 +61,16 @@ def read_member(archive: zipfile.ZipFile, name: str, largest: int) -> bytes:
         return file.read(info.file_size)
 
 
-def refuse_nan(source: object, arrays: Iterable[tuple[str, np.ndarray]]) -> None:
-    """Refuse weights that are NaN.
+def require_finite(source: object, arrays: Iterable[tuple[str, np.ndarray]]) -> None:
+    """Refuse weights that are NaN or infinite.
 
     Args:
         source: the file, or whatever else the weights are of.
         arrays: pairs of a weight's name and its values.
 
     Raises:
-        DataError: a weight is NaN.
+        DataError: a weight is not finite.
     """
     for name, values in arrays:
-        if np.isnan(values).any():
-            raise DataError(f"{source} holds NaN in {name}: train the network again.")
+        if not np.isfinite(values).all():
+            raise DataError(f"{source} holds NaN or infinity in {name}: train the network again.")

@@ -72,7 +72,7 @@ def load_run(folder: str | os.PathLike) -> tf.keras.Model:
             if [a.shape for a in arrays] != [tuple(v.shape) for v in network.weights]:
                 raise _other_network(folder, "the weights have other shapes")
             arrays = [array[()] for array in arrays]
-    archives.refuse_nan(path, zip(places, arrays, strict=True))
+    archives.require_finite(path, zip(places, arrays, strict=True))
     network.set_weights(arrays)
     return network
 

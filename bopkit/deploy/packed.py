@@ -53,7 +53,8 @@ def save_packed(model: tf.keras.Model, path: str | os.PathLike) -> int:
         The file's size in bytes.
 
     Raises:
-        DataError: a weight is NaN.
+        DataError: a weight is NaN or infinite, or a layer uses a binary weight that is not -1 or
+            +1, which its sign alone would not give back.
         OSError: the file cannot be written.
 
     Example:
@@ -64,8 +65,10 @@ def save_packed(model: tf.keras.Model, path: str | os.PathLike) -> int:
     weights, arrays = [], {}
     for number, variable in enumerate(model.weights):
         values = np.asarray(tf.convert_to_tensor(variable), np.float32)
-        archives.refuse_nan("the network", [(variable.name, values)])
+        archives.require_finite("the network", [(variable.name, values)])
         one_bit = is_binary_variable(variable)
+        if one_bit:
+            _require_signs(variable, values)
         weights.append([variable.name, list(values.shape), 1 if one_bit else 32])
         # sign(0) is +1, as in the quantizers
         arrays[str(number)] = np.packbits(values.ravel() >= 0) if one_bit else values
@@ -75,6 +78,16 @@ def save_packed(model: tf.keras.Model, path: str | os.PathLike) -> int:
     with whole_file(path) as file:
         np.savez_compressed(file, **arrays)
     return path.stat().st_size
+
+
+def _require_signs(variable, values):
+    # The layer sees what the quantizer makes of it: of a latent weight, its sign.
+    used = variable.quantizer(values) if variable.quantizer else values
+    if not (np.abs(used) == 1).all():
+        raise DataError(
+            f"the network uses values other than -1 and +1 in {variable.name}, which one bit "
+            "cannot keep: assign the signs, or train the network again."
+        )
 
 
 def load_packed(path: str | os.PathLike, into: tf.keras.Model) -> tf.keras.Model:
@@ -113,7 +126,7 @@ def load_packed(path: str | os.PathLike, into: tf.keras.Model) -> tf.keras.Model
             _weight(archive, str(number), shape, width)
             for number, (shape, width) in enumerate(zip(shapes, bits, strict=True))
         ]
-    archives.refuse_nan(path, zip((v.name for v in variables), arrays, strict=True))
+    archives.require_finite(path, zip((v.name for v in variables), arrays, strict=True))
     for variable, values in zip(variables, arrays, strict=True):
         variable.assign(values)
     return into

@@ -135,9 +135,15 @@ def claims(shape):
     return file.getvalue()
 
 
-def with_nan(members):
-    values = np.load(io.BytesIO(members["1.npy"]))
-    members["1.npy"] = array(np.full_like(values, np.nan))
+def holding(number, value):
+    """One real-valued weight is this; of batch normalization's, 1 is β and 2 a moving mean."""
+
+    def change(members):
+        values = np.load(io.BytesIO(members[f"{number}.npy"]))
+        values[-1] = value
+        members[f"{number}.npy"] = array(values)
+
+    return change
 
 
 DAMAGED = "is not a packed network, or is damaged"
@@ -156,7 +162,9 @@ DAMAGED = "is not a packed network, or is damaged"
         (lambda m: m.update({"header.npy": claims((10**12,))}), DAMAGED),
         (lambda m: m.update({"header.npy": array(np.zeros(65 * 2**20, np.uint8))}), DAMAGED),
         (lambda m: m.update({"header.npy": array(np.frombuffer(b"[" * 10**5, np.uint8))}), DAMAGED),
-        (with_nan, "holds NaN in batch_normalization"),
+        (holding(1, np.nan), r"holds NaN or infinity in batch_normalization\w*/beta"),
+        (holding(2, np.inf), r"holds NaN or infinity in batch_normalization\w*/moving_mean"),
+        (holding(3, -np.inf), r"holds NaN or infinity in batch_normalization\w*/moving_variance"),
         (edit(format="something"), "its header says otherwise"),
         (edit(version=2), "is of version 2 of the format; this bopkit reads version 1"),
         (edit(version=["x" * 10**6]), r"is of version \['xx"),
@@ -261,10 +269,24 @@ def test_a_flipped_bit_is_noticed(file, tmp_path):
     assert refused >= 10
 
 
-def test_a_network_that_could_not_be_loaded_again_is_not_saved(tmp_path):
-    broken = network()
-    broken.weights[1].assign(np.full(broken.weights[1].shape, np.nan))
-    with pytest.raises(DataError, match="the network holds NaN in batch_normalization"):
+@pytest.mark.parametrize(
+    ("method", "number", "value", "message"),
+    [
+        ("bop", 1, np.nan, r"the network holds NaN or infinity in batch_normalization\w*/beta"),
+        ("bop", 3, np.inf, r"holds NaN or infinity in batch_normalization\w*/moving_variance"),
+        ("bop", 0, 0.3, r"uses values other than -1 and \+1 in quant_conv2d\w*/kernel"),
+        ("bop", 0, np.inf, r"holds NaN or infinity in quant_conv2d\w*/kernel"),
+        ("latent", 0, -np.inf, r"holds NaN or infinity in quant_conv2d\w*/kernel"),
+    ],
+)
+def test_a_network_that_could_not_be_loaded_again_is_not_saved(
+    tmp_path, method, number, value, message
+):
+    broken = network(method)
+    values = broken.weights[number].numpy()
+    values.flat[-1] = value
+    broken.weights[number].assign(values)
+    with pytest.raises(DataError, match=message):
         bopkit.save_packed(broken, tmp_path / "model.npz")
     assert list(tmp_path.iterdir()) == []
 

@@ -107,6 +107,10 @@ def nan(file):
     file[KERNEL][3, 3] = np.nan
 
 
+def infinity(file):
+    file["layers/batch_normalization_1/vars/2"][1] = np.inf  # a moving variance
+
+
 def linked_to_each_other(file):
     file["layers/quant_dense_1/vars"]["again"] = file["layers"]
     del file[KERNEL]
@@ -169,7 +173,8 @@ FILES = {
         in_place_of_a_kernel(lambda f: f.update({KERNEL: np.ones((256, 255), "f4")})),
         "does not describe the network in model.keras .the weights have other shapes",
     ),
-    "NaN": (edit(nan), "holds NaN in layers/quant_dense_1"),
+    "NaN": (edit(nan), "holds NaN or infinity in layers/quant_dense_1"),
+    "infinity": (edit(infinity), "holds NaN or infinity in layers/batch_normalization_1/vars/2"),
 }
 
 
