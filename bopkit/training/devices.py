@@ -8,6 +8,7 @@ import re
 
 from bopkit._tensorflow import tf
 from bopkit.errors import ConfigError, one_line
+from bopkit.training import slurm
 
 # Of a cluster that is described wrongly, or that TensorFlow cannot make any more.
 _NOT_JOINED = (AttributeError, KeyError, TypeError, ValueError, RuntimeError, tf.errors.OpError)
@@ -104,8 +105,8 @@ def _find(batch_size) -> Cluster:
     find_workers = None
     if os.environ.get("TF_CONFIG"):
         find_workers = tf.distribute.cluster_resolver.TFConfigClusterResolver
-    elif os.environ.get("SLURM_STEP_NUM_TASKS", "1") not in ("", "0", "1"):
-        find_workers = tf.distribute.cluster_resolver.SlurmClusterResolver
+    elif slurm.in_a_step():
+        find_workers = slurm.find_workers
     if find_workers is not None:
         try:
             resolver = find_workers()
