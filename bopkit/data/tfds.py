@@ -78,15 +78,38 @@ class _Split:
 
 
 def _read_description(prepared: Path) -> tuple[str, list[_Split]]:
-    """Read a set's name and its splits from `dataset_info.json`."""
+    """Read a set's name and its splits from `dataset_info.json`; a ValueError says what is wrong.
+
+    The names are parts of file names, so they hold letters, digits and underscores only.
+    """
     info = json.loads((prepared / "dataset_info.json").read_text(encoding="utf8"))
-    name, splits = info["name"], []
-    for split in info["splits"]:
-        lengths = [int(length) for length in split["shardLengths"]]
-        files = sorted(prepared.glob(f"{name}-{split['name']}.*-of-*"))
-        size = int(split["numBytes"]) if "numBytes" in split else None
-        splits.append(_Split(split["name"], lengths, files, size))
+    name, splits = _name(info), []
+    for split in _field(info, "splits", list):
+        files = sorted(prepared.glob(f"{name}-{_name(split)}.*-of-*"))
+        lengths = [_count_of("shardLengths", n) for n in _field(split, "shardLengths", list)]
+        size = _count_of("numBytes", split["numBytes"]) if "numBytes" in split else None
+        splits.append(_Split(_name(split), lengths, files, size))
     return name, splits
+
+
+def _field(entry, key, kind):
+    value = entry.get(key) if isinstance(entry, dict) else None
+    if not isinstance(value, kind):
+        raise ValueError(f"dataset_info.json has {value!r:.40} as {key}")
+    return value
+
+
+def _name(entry) -> str:
+    if not re.fullmatch(r"\w{1,100}", name := _field(entry, "name", str)):
+        raise ValueError(f"dataset_info.json has {name!r:.40} as name")
+    return name
+
+
+def _count_of(key, value) -> int:
+    """A whole number, which TFDS writes as text."""
+    if not re.fullmatch(r"\d{1,18}", str(value)):
+        raise ValueError(f"dataset_info.json has {value!r:.40} in {key}")
+    return int(value)
 
 
 def summarize(prepared: Path) -> Summary:
@@ -127,10 +150,11 @@ def check_lengths(prepared: Path) -> None:
     stopped early would only make the set smaller.
 
     Args:
-        prepared: a folder `NAME/VERSION` with a `dataset_info.json`, which must be readable.
+        prepared: a folder `NAME/VERSION` with a `dataset_info.json`.
 
     Raises:
         DataError: if a file is cut short, or longer than it was; the error names it.
+        Exception: what is wrong with `dataset_info.json`.
     """
     name, splits = _read_description(prepared)
     for split in splits:

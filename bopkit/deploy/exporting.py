@@ -123,13 +123,13 @@ def export(
         raise ConfigError(f"format must be one of: {', '.join(FORMATS)}; got {format!r}.")
     if not isinstance(min_agreement, int | float) or not 0 <= min_agreement <= 1:
         raise ConfigError(f"min_agreement must be a number from 0 to 1; got {min_agreement!r}.")
-    config = records.read(run)["config"]
+    record = records.read(run)
     output = Path(output or Path(run) / f"model.{FORMATS[format]}")
     _check_output(output)
     if format == "tflite":
         _engine()  # before the data are read
     model = load_run(run)
-    data = _data(config, data_dir, validation_examples)
+    data = _data(run, record["config"], data_dir, validation_examples)
     return write(model, data, format, output, min_agreement=min_agreement)
 
 
@@ -203,7 +203,13 @@ def _check_output(output):
             raise ConfigError(f"cannot write {output}: it is part of a run; name another file.")
 
 
-def _data(config, data_dir, validation_examples):
+def _data(run, config, data_dir, validation_examples):
+    for field in ("dataset", "preprocess"):
+        if not isinstance(config.get(field), str):
+            raise DataError(
+                f"the record in {run} does not say config.{field}, which names the images to "
+                f"compare predictions on: put it into {records.FILE_NAME}, or train the run again."
+            )
     height, _, channels = config["image_shape"]
     return bopdata.load(
         config["dataset"],
