@@ -214,12 +214,27 @@ def _out_of_reach(path, error, otherwise="") -> RecordError:
     )
 
 
+def ends_with_run(config: Mapping[str, object]) -> list[str]:
+    """Name the settings that are a rate's value at the run's end, and so depend on its length.
+
+    Args:
+        config: a run's configuration.
+
+    Example:
+        >>> ends_with_run({"gamma": 1e-2, "gamma_end": 1e-4, "threshold_end": None})
+        ['gamma_end']
+    """
+    return [key for key, value in config.items() if key.endswith("_end") and value is not None]
+
+
 def _identify(config) -> int:
     """A configuration as a number of 64 bits.
 
     Without what is None, so that a setting which a later version adds changes nothing where it is
-    not used.
+    not used; and without the number of epochs where a run may be made longer.
     """
     used = {key: value for key, value in config.items() if value is not None}
+    if not ends_with_run(config):
+        used.pop("epochs", None)
     digest = hashlib.sha256(json.dumps(used, sort_keys=True).encode()).digest()
     return int.from_bytes(digest[:8], "little", signed=True)

@@ -15,7 +15,7 @@ from bopkit import records, rules
 from bopkit._files import only_one, whole_file
 from bopkit._tensorflow import tf
 from bopkit.errors import ConfigError, RecordError
-from bopkit.training.checkpoints import Checkpoints
+from bopkit.training.checkpoints import Checkpoints, ends_with_run
 from bopkit.training.faults import REMOVED
 from bopkit.training.state import State
 
@@ -77,6 +77,8 @@ class RunFolder:
     def open_record(self, new: dict) -> None:
         """Read the record of this very run, or begin a new one where there is none.
 
+        A run whose rates do not depend on its length may be made longer.
+
         Args:
             new: a record of the run before its first epoch; its `config` is the run's identity,
                 and the one entry of its `starts` is this start.
@@ -97,16 +99,26 @@ class RunFolder:
             self.record = new
             return
         self.record = records.read(self.path)
-        there = self.record["config"]
-        what = "; ".join(
-            f"{key} {there.get(key)} there, {value} here"
-            for key, value in new["config"].items()
-            if there.get(key) != value
-        )
-        if what:
+        there, here = self.record["config"], new["config"]
+        changed = [key for key in here if there.get(key) != here[key]]
+        if changed == ["epochs"] and here["epochs"] > there["epochs"] and not ends_with_run(here):
+            # It computes what a run of this length would have: nothing in it knew the end.
+            there["epochs"] = here["epochs"]
+            self.record |= {"status": "running", "final": None}
+        elif changed:
+            what = "; ".join(f"{key} {there.get(key)} there, {here[key]} here" for key in changed)
+            longer = ""
+            if changed == ["epochs"]:
+                rates = " and ".join(ends_with_run(here))
+                longer = (
+                    f" A run whose {rates} is set changes its rates over the whole run, so that a "
+                    "longer one is another run from its first step."
+                    if rates
+                    else " A run can be made longer, but not shorter."
+                )
             raise ConfigError(
                 f"{self.path} holds a run with another configuration ({what}); choose another "
-                "output folder, or remove this one."
+                f"output folder, or remove this one.{longer}"
             )
 
     def write(self) -> None:

@@ -42,9 +42,10 @@ def train(
 ) -> dict:
     """Train one network and leave its record; resume where an earlier call stopped.
 
-    Called again with the same settings on the same `output_dir`, it resumes, or returns at
-    once if the run is complete. It leaves there ``run.json`` (the record), ``checkpoints/``,
-    ``tensorboard/`` and, at the end, ``model.keras``.
+    Called again with the same settings on the same `output_dir`, it resumes, or returns at once if
+    the run is complete. With more epochs it makes a run longer whose rates are constant or fall in
+    steps; a rate that changes linearly depends on the length of the run. It leaves there
+    ``run.json`` (the record), ``checkpoints/``, ``tensorboard/`` and, at the end, ``model.keras``.
 
     Args:
         experiment: a name of `bopkit.experiments.EXPERIMENTS`, or an `Experiment`.

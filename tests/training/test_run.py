@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from small_runs import HPARAMS, checkpoints, rows, run, two_layers
+from small_runs import HPARAMS, assert_same_end, checkpoints, rows, run, two_layers
 
 import bopkit
 from bopkit import experiments, models, records
@@ -88,10 +88,34 @@ def test_a_finished_run_returns_at_once(finished, capsys, monkeypatch):
 
 def test_another_configuration_is_refused_and_named(finished):
     folder = finished["binarynet/bop"]
-    with pytest.raises(ConfigError, match=r"another configuration \(epochs 2 there, 4 here\)"):
-        run(folder, hparams=HPARAMS | {"epochs": 4})
+    with pytest.raises(ConfigError, match=r"another configuration \(batch_size 20 there, 40 here; steps"):
+        run(folder, hparams=HPARAMS | {"batch_size": 40})
     with pytest.raises(ConfigError, match=r"\(seed 0 there, 1 here\)"):
         run(folder, seed=1)
+
+
+def test_a_run_whose_rates_do_not_know_its_end_can_be_made_longer(tmp_path, capsys):
+    steps = {"gamma_decay_rate": 0.1, "gamma_decay_epochs": 2}
+    for name, rates in (("constant", {}), ("in steps", steps)):
+        whole, longer = tmp_path / name, tmp_path / f"{name}, made longer"
+        run(whole, hparams=HPARAMS | rates | {"epochs": 4})
+        first = run(longer, hparams=HPARAMS | rates | {"epochs": 2})
+        run(longer, hparams=HPARAMS | rates | {"epochs": 4}, progress=True)
+        assert "resuming after epoch 2, step 0" in capsys.readouterr().out
+        assert_same_end(longer, whole)
+        record = records.read(longer)
+        assert record["config"] == records.read(whole)["config"]
+        assert record["final"] != first["final"] and "epochs=4" in record["command"]
+        with pytest.raises(ConfigError, match=r"epochs 4 there, 3 here.* but not shorter\."):
+            run(longer, hparams=HPARAMS | rates | {"epochs": 3})
+
+
+def test_a_run_whose_rates_fall_until_its_end_cannot_be_made_longer(tmp_path):
+    falling = HPARAMS | {"gamma_end": 1e-5, "learning_rate_end": 1e-4}
+    before = run(tmp_path, hparams=falling)
+    with pytest.raises(ConfigError, match=r"whose learning_rate_end and gamma_end is set changes"):
+        run(tmp_path, hparams=falling | {"epochs": 3})
+    assert records.read(tmp_path) == before
 
 
 @pytest.mark.parametrize("name", ["binarynet/bop", "binarynet/default"])
