@@ -28,7 +28,8 @@ def prepare(
     Args:
         name: one of `bopkit.data.DATASETS`.
         manual_dir: for imagenet2012, the folder with `ILSVRC2012_img_train.tar` and
-            `ILSVRC2012_img_val.tar`, or with smaller archives of the same form.
+            `ILSVRC2012_img_val.tar`, or with smaller archives of the same form; or the folder
+            with `train/SYNSET/*.JPEG` and `val/`, in torchvision's layout or Kaggle's.
         data_dir: the folder to prepare in; None: the first of the usual ones, which are
             `$BOPKIT_DATA_DIR` and TFDS's own folder.
         skip_damaged: for imagenet2012, leave out images that cannot be decoded; they are counted,

@@ -271,3 +271,28 @@ def test_a_folder_that_is_no_class_of_imagenet(torchvision):
     paint(torchvision / "train" / "n01440765" / "a.JPEG", (0, 0, 0))
     with pytest.raises(DataError, match=r"n01440765 is not one of ImageNet's.*image_folder"):
         data.load("imagenet2012", data_dir=torchvision)
+
+
+def test_folders_are_packed_as_archives_are(torchvision, kaggle, tmp_path_factory):
+    pytest.importorskip("tensorflow_datasets")
+    in_place = data.load("imagenet2012", data_dir=torchvision, image_size=32)
+    expected = {hash(x.numpy().tobytes()) for x, _ in in_place.validation_batches(1)}
+    for place in (torchvision, kaggle):
+        target = tmp_path_factory.mktemp("packed")
+        summary = prepare.prepare("imagenet2012", manual_dir=place, data_dir=target, progress=False)
+        assert summary.examples == {"train": 12, "validation": 3}
+        packed = data.load("imagenet2012", data_dir=target, image_size=32)
+        batches = list(packed.validation_batches(1))
+        assert {hash(x.numpy().tobytes()) for x, _ in batches} == expected
+        assert sorted(int(y.numpy().argmax()) for _, y in batches) == [0, 1, 999]
+
+
+def test_a_damaged_image_of_a_folder_is_left_out_if_asked(torchvision, tmp_path_factory):
+    pytest.importorskip("tensorflow_datasets")
+    (torchvision / "train/n01440764/n01440764_0.JPEG").write_bytes(b"<html>")
+    where = {"manual_dir": torchvision, "data_dir": tmp_path_factory.mktemp("packed")}
+    with pytest.raises(DataError, match=r"n01440764_0\.JPEG is no JPEG; .*--skip-damaged"):
+        prepare.prepare("imagenet2012", progress=False, **where)
+    summary = prepare.prepare("imagenet2012", progress=False, skip_damaged=True, **where)
+    assert summary.examples == {"train": 11, "validation": 3}
+    assert "n01440764_0.JPEG" in (summary.folder / "left_out.txt").read_text()

@@ -3,16 +3,31 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import io
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import tensorflow_datasets
 from tensorflow_datasets.datasets.imagenet2012 import imagenet2012_dataset_builder as imagenet
 from tqdm import tqdm
 
-from bopkit.data.imagenet import archives
-from bopkit.data.imagenet.images import Images
 from bopkit.errors import DataError, one_line
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """Say where the images of a split come from.
+
+    Attributes:
+        name: what to call it.
+        size: bytes.
+        examples: yields (name, example) of each image; takes TFDS's function that mends some.
+    """
+
+    name: str
+    size: int
+    examples: Callable[[Callable], Iterator[tuple[str, dict]]]
 
 
 class Builder(imagenet.Builder, skip_registration=True):
@@ -20,45 +35,41 @@ class Builder(imagenet.Builder, skip_registration=True):
 
     Args:
         data_dir: the folder that gets `imagenet2012/VERSION`.
-        found: the file of each archive.
-        images: reads the archives.
-        bar: shows how many of the archives' bytes were read.
+        sources: where the images of each split come from.
+        bar: shows how many of their bytes were read.
     """
 
     name = "imagenet2012"
     pkg_dir_path = tensorflow_datasets.core.tfds_path("datasets/imagenet2012")
 
-    def __init__(self, data_dir: Path, found: dict, images: Images, bar: tqdm):
+    def __init__(self, data_dir: Path, sources: dict[str, Source], bar: tqdm):
         # The description that TFDS writes names the module of the builder: TFDS's own.
         self.__module__ = imagenet.Builder.__module__
-        self.found, self.images, self.bar = found, images, bar
+        self.sources, self.bar = sources, bar
         super().__init__(data_dir=data_dir)
 
     def _split_generators(self, dl_manager):
         # TFDS's own would also prepare a test archive, which has no labels.
-        return {
-            archive.split: self._generate_examples(archive, path)
-            for archive, path in self.found.items()
-        }
+        return {split: self._generate_examples(split) for split in self.sources}
 
-    def _generate_examples(self, archive, path):
-        end = self.bar.n + path.stat().st_size
-        self.bar.set_description_str(f"reading {path.name}")
-        for name, example in self.images.of(archive, path, self._fix_image):
+    def _generate_examples(self, split):
+        source = self.sources[split]
+        end = self.bar.n + source.size
+        self.bar.set_description_str(f"reading {source.name}")
+        for name, example in source.examples(self._fix_image):
             self.bar.update(example["image"].getbuffer().nbytes)
             yield name, example
-        self.bar.update(end - self.bar.n)  # the archive's headers
-        self.bar.set_description_str(f"shuffling and writing the {archive.split} split")
+        self.bar.update(end - self.bar.n)  # an archive's headers
+        self.bar.set_description_str(f"shuffling and writing the {split} split")
 
 
-def build(work: Path, found: dict[archives.Archive, Path], images: Images, bar: tqdm) -> Path:
+def build(work: Path, sources: dict[str, Source], bar: tqdm) -> Path:
     """Have TFDS prepare ImageNet below `work`.
 
     Args:
         work: a folder that is there for this alone.
-        found: the file of each archive.
-        images: reads the archives, and notes what it left out.
-        bar: shows how many of the archives' bytes were read.
+        sources: where the images of each split come from.
+        bar: shows how many of their bytes were read.
 
     Returns:
         The folder with the prepared files.
@@ -69,7 +80,7 @@ def build(work: Path, found: dict[archives.Archive, Path], images: Images, bar: 
     silence = io.StringIO()
     try:
         with contextlib.redirect_stdout(silence), contextlib.redirect_stderr(silence):
-            builder = Builder(work, found, images, bar)
+            builder = Builder(work, sources, bar)
             builder.download_and_prepare(download_dir=work / "downloads")
     except Exception as error:  # TFDS raises what its many parts raise, with notes of its own.
         while error.__cause__ is not None and not isinstance(error, DataError):

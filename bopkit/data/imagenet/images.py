@@ -17,6 +17,7 @@ from pathlib import Path
 
 from bopkit._text import printable
 from bopkit.data.imagenet import archives
+from bopkit.data.listings import Listing
 from bopkit.errors import DataError, one_line
 
 # Number of images that are looked at together, each in a thread.
@@ -71,6 +72,36 @@ class Images:
                 images = self._members(f"{path.name}: {name}", content)
                 for image_name, image in self._decodable(f"{path.name}: {name}", images, mend):
                     yield image_name, {"file_name": image_name, "image": image, "label": name[:-4]}
+
+    def of_folders(
+        self, listing: Listing, split: str, mend: Callable
+    ) -> Iterator[tuple[str, dict]]:
+        """Yield all images of one half of a listing that can be decoded, as `of` does.
+
+        Args:
+            listing: what `bopkit.data.listings.find_imagenet` found.
+            split: "train" or "validation".
+            mend: TFDS's own function of (name, file) for the few images that it mends by name.
+
+        Raises:
+            DataError: if an image is damaged and `skip_damaged` is not set.
+        """
+        files = {os.path.basename(path): label for path, label in getattr(listing, split)}
+        contents = (
+            (os.path.basename(path), (listing.root / path).read_bytes())
+            for path, _ in getattr(listing, split)
+            if self._is_small_file(listing.root / path)
+        )
+        mend = mend if split == "train" else None
+        for name, image in self._decodable(str(listing.root), contents, mend):
+            label = listing.classes[files[name]]
+            yield name, {"file_name": name, "image": image, "label": label}
+
+    def _is_small_file(self, path):
+        if path.is_file() and path.stat().st_size <= MOST_BYTES:
+            return True
+        self._skip(str(path), "is not a file, or too large for an image")
+        return False
 
     def _members(self, where, source):
         """Yield (name, content) of the ordinary files in an archive, to its very end."""
@@ -128,7 +159,7 @@ class Images:
         where, problem = printable(where), printable(problem)
         if not self.skip_damaged:
             raise DataError(
-                f"{where}: {problem}; get the archive again, or leave out what is damaged with "
+                f"{where}: {problem}; get it again, or leave out what is damaged with "
                 "--skip-damaged."
             )
         self.skipped.append(f"{where}: {problem}")

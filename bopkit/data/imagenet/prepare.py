@@ -1,4 +1,4 @@
-"""Prepare ImageNet from its archives, once everything that can go wrong was looked at.
+"""Prepare ImageNet from its archives or folders, once all that can go wrong was looked at.
 
 Only ImageNet's makers may give the archives away. Preparing takes hours and 155 GB, so the space
 and the archives are checked before it begins. It works in a folder of its own, so that others see a
@@ -8,6 +8,7 @@ complete set or none.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 import shutil
 import sys
@@ -18,9 +19,10 @@ from tqdm import tqdm
 
 from bopkit._files import only_one
 from bopkit._tensorflow import load_tensorflow
-from bopkit.data import tfds
+from bopkit.data import checks, tfds
 from bopkit.data.imagenet import archives
 from bopkit.data.imagenet.images import Images
+from bopkit.data.listings import Listing, find_imagenet
 from bopkit.data.summary import Summary, check_space
 from bopkit.errors import DataError
 
@@ -44,7 +46,8 @@ def prepare(
     prepared = tfds.find_prepared("imagenet2012", folders)
     if prepared is not None:
         return summarize(prepared)
-    found = archives.find(manual_dir)
+    listing = None if manual_dir is None else find_imagenet([checks.folder(manual_dir)])
+    found = listing or archives.find(manual_dir)
     folder = folders[0]
     for unfinished in (folder / "imagenet2012").glob("[0-9]*"):
         raise DataError(
@@ -72,25 +75,40 @@ def _prepare(folder, found, skip_damaged, progress):
         shutil.rmtree(work)
     for other in (folder / "imagenet2012").glob("incomplete.*"):
         say(f"{other} is not bopkit's: if TFDS is not at work there, remove it")
-    total = sum(path.stat().st_size for path in found.values())
+    sizes = _sizes(found)
     # The space first, which is quick to see; then the archives, which may take minutes.
-    check_space(folder, int(SPACE_NEEDED * total), "imagenet2012")
-    for archive, path in found.items():
-        say(f"checking {path} ({tqdm.format_sizeof(path.stat().st_size, 'B')})")
-        say(f"  {archives.check(archive, path)}")
+    check_space(folder, int(SPACE_NEEDED * sum(sizes.values())), "imagenet2012")
+    if isinstance(found, Listing):
+        say(f"reading {found.form} in {found.root}")
+    else:
+        for archive, path in found.items():
+            say(f"checking {path} ({tqdm.format_sizeof(path.stat().st_size, 'B')})")
+            say(f"  {archives.check(archive, path)}")
     load_tensorflow()
     from bopkit.data.imagenet import build
 
     images = Images(skip_damaged)
+    if isinstance(found, Listing):
+        sources = {
+            split: build.Source(split, size, functools.partial(images.of_folders, found, split))
+            for split, size in sizes.items()
+        }
+    else:
+        sources = {
+            archive.split: build.Source(
+                path.name, sizes[archive.split], functools.partial(images.of, archive, path)
+            )
+            for archive, path in found.items()
+        }
     try:
         work.mkdir()
-        with _bar(total, progress) as bar:
-            built = build.build(work, found, images, bar)
+        with _bar(sum(sizes.values()), progress) as bar:
+            built = build.build(work, sources, bar)
         for line in images.skipped:
             say(f"left out: {line}")
         if images.skipped:
             (built / LEFT_OUT).write_text("\n".join(images.skipped) + "\n", encoding="utf8")
-        else:
+        elif not isinstance(found, Listing):
             _check_counts(found, summarize(built))
         prepared = folder / "imagenet2012" / built.name
         prepared.parent.mkdir(exist_ok=True)
@@ -100,6 +118,16 @@ def _prepare(folder, found, skip_damaged, progress):
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return prepared
+
+
+def _sizes(found) -> dict[str, int]:
+    """Bytes of each split, in archives or in folders."""
+    if isinstance(found, Listing):
+        return {
+            split: sum((found.root / path).stat().st_size for path, _ in getattr(found, split))
+            for split in ("train", "validation")
+        }
+    return {archive.split: path.stat().st_size for archive, path in found.items()}
 
 
 class _Lines:
