@@ -154,9 +154,11 @@ def write(
         A `Report`.
 
     Raises:
-        DataError: the file would predict something else; then nothing is written.
+        DataError: a binary weight is not ±1, or the file would predict something else; then nothing
+            is written.
         SetupError: the format is "tflite" and larq-compute-engine is missing.
     """
+    packed.require_signs(model)
     unfinished = output.with_name(f".{output.name}.unfinished")
     try:
         if format == "packed":

@@ -23,6 +23,7 @@ import numpy as np
 
 from bopkit import models, records
 from bopkit._tensorflow import tf
+from bopkit._text import printable
 from bopkit.deploy import archives
 from bopkit.errors import DataError, one_line, unknown
 from bopkit.experiments import METHODS
@@ -56,9 +57,9 @@ def load_run(folder: str | os.PathLike) -> tf.keras.Model:
     """
     folder, record = Path(folder), records.read(folder)
     if record["status"] != "completed":
+        why = printable(record.get("error", record["status"]))
         raise DataError(
-            f"the run in {folder} is not complete ({record.get('error', record['status'])}): give "
-            "its command again first."
+            f"the run in {folder} is not complete ({why:.300}): give its command again first."
         )
     path = folder / FILE_NAME
     damaged = "is not a .keras file of bopkit's networks, or is damaged: train the run again."

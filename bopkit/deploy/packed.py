@@ -28,6 +28,7 @@ import os
 import zipfile
 from pathlib import Path
 
+import larq as lq
 import numpy as np
 
 from bopkit._files import whole_file
@@ -67,11 +68,10 @@ def save_packed(model: tf.keras.Model, path: str | os.PathLike) -> int:
         values = np.asarray(tf.convert_to_tensor(variable), np.float32)
         archives.require_finite("the network", [(variable.name, values)])
         one_bit = is_binary_variable(variable)
-        if one_bit:
-            _require_signs(variable, values)
         weights.append([variable.name, list(values.shape), 1 if one_bit else 32])
         # sign(0) is +1, as in the quantizers
         arrays[str(number)] = np.packbits(values.ravel() >= 0) if one_bit else values
+    require_signs(model)
     network = json.loads(model.to_json())
     header = {"format": FORMAT, "version": VERSION, "network": network, "weights": weights}
     arrays["header"] = np.frombuffer(json.dumps(header).encode(), np.uint8)
@@ -80,14 +80,21 @@ def save_packed(model: tf.keras.Model, path: str | os.PathLike) -> int:
     return path.stat().st_size
 
 
-def _require_signs(variable, values):
-    # The layer sees what the quantizer makes of it: of a latent weight, its sign.
-    used = variable.quantizer(values) if variable.quantizer else values
-    if not (np.abs(used) == 1).all():
-        raise DataError(
-            f"the network uses values other than -1 and +1 in {variable.name}, which one bit "
-            "cannot keep: assign the signs, or train the network again."
-        )
+def require_signs(model: tf.keras.Model) -> None:
+    """Refuse a network that computes with anything but -1 and +1 where it is binary.
+
+    Raises:
+        DataError: a binary weight is something else.
+    """
+    for variable in filter(is_binary_variable, model.weights):
+        # The layer sees what the quantizer makes of it: of a latent weight, its sign.
+        with lq.context.quantized_scope(True):
+            used = np.asarray(tf.convert_to_tensor(variable), np.float32)
+        if not (np.abs(used) == 1).all():
+            raise DataError(
+                f"the network uses values other than -1 and +1 in {variable.name}, which one bit "
+                "cannot keep: assign the signs, or train the network again."
+            )
 
 
 def load_packed(path: str | os.PathLike, into: tf.keras.Model) -> tf.keras.Model:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 import bopkit
 from bopkit import models
+from bopkit.deploy import exporting
 from bopkit.errors import ConfigError, DataError
 
 SMALL = {"filters": 8, "dense_units": 16}
@@ -289,6 +290,36 @@ def test_a_network_that_could_not_be_loaded_again_is_not_saved(
     with pytest.raises(DataError, match=message):
         bopkit.save_packed(broken, tmp_path / "model.npz")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_quantizer_that_scales_is_not_one_bit_wide(tmp_path):
+    """Nor is it given to Larq's converter, whose file could predict nearly the same."""
+    scales = lq.quantizers.MagnitudeAwareSign()
+    layer = lq.layers.QuantDense(8, use_bias=False, kernel_quantizer=scales)
+    model = tf.keras.Sequential([layer])
+    model.build((None, 3))
+    layer.kernel.assign(np.full((3, 8), 0.3))
+    said = r"uses values other than -1 and \+1 in quant_dense\w*/kernel"
+    with pytest.raises(DataError, match=said):
+        bopkit.save_packed(model, tmp_path / "model.npz")
+    for format in exporting.FORMATS:
+        with pytest.raises(DataError, match=said):
+            exporting.write(model, None, format, tmp_path / "model")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_plain_variable_that_is_marked_as_binary_takes_one_bit(tmp_path):
+    def build():
+        layer = tf.keras.layers.Dense(8, use_bias=False, kernel_initializer=bopkit.RandomSign())
+        model = tf.keras.Sequential([layer])
+        model.build((None, 3))
+        layer.kernel.precision = 1
+        return model
+
+    model = build()
+    bopkit.save_packed(model, tmp_path / "model.npz")
+    again = bopkit.load_packed(tmp_path / "model.npz", into=build())
+    np.testing.assert_array_equal(model.get_weights(), again.get_weights())
 
 
 def test_what_is_not_there_is_said(tmp_path):
