@@ -1,9 +1,15 @@
-"""Write numbers and tables as people read them, on a page and in a terminal."""
+"""Write numbers and tables as people read them, and print them on streams that may fail."""
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Iterable
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from typing import TextIO
+
+from bopkit.errors import BopkitError
 
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -79,3 +85,69 @@ def markdown(header: Iterable[str], rows: Iterable[Iterable[str]], *, right: int
     header = list(header)
     rule = ["---"] * (len(header) - right) + ["---:"] * right
     return "\n".join("| " + " | ".join(line) + " |" for line in [header, rule, *rows])
+
+
+def open_closed_streams() -> None:
+    """Put the null device in place of each standard stream that is closed.
+
+    Otherwise the next file that is opened gets the stream's number, and what a library prints is
+    written into that file.
+    """
+    for number, (name, mode) in enumerate([("stdin", "r"), ("stdout", "w"), ("stderr", "w")]):
+        if getattr(sys, name) is None:
+            null = os.open(os.devnull, os.O_RDWR)
+            if null == number:
+                os.set_inheritable(null, True)
+            else:  # something else has the number already
+                os.close(null)
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 (until Python exits)
+
+
+def note(text: str) -> OSError | None:
+    """Print a line on what is being done or has been done.
+
+    Returns:
+        The error if standard output cannot be written. Then later lines go nowhere, and the work
+        that they are about continues.
+    """
+    try:
+        print(text, flush=True)
+    except OSError as error:
+        discard(sys.stdout)
+        return error
+    return None
+
+
+def complain(text: object) -> None:
+    """Print on standard error what is wrong, in one line whatever it quotes."""
+    try:
+        print(f"bopkit: {printable(text)}", file=sys.stderr, flush=True)
+    except OSError:  # the terminal may be gone; the exit code stays
+        discard(sys.stderr)
+
+
+@contextlib.contextmanager
+def printing() -> Iterator[None]:
+    """Print in the block what a command is for, and nothing else happens there.
+
+    Raises:
+        BopkitError: standard output cannot be written.
+        SystemExit: nobody reads it any more, as in `bopkit results | head -1`.
+    """
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        discard(sys.stdout)
+        sys.exit(1)
+    except OSError as error:
+        discard(sys.stdout)
+        raise BopkitError(f"standard output cannot be written: {error.strerror}.") from error
+
+
+def discard(stream: TextIO) -> None:
+    """Let what a stream still holds go nowhere: Python would try, and fail, again at its exit."""
+    with contextlib.suppress(OSError, ValueError):
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, stream.fileno())
+        os.close(null)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import contextlib
 import gc
-import os
 import signal
 import sys
 from pathlib import Path
@@ -18,9 +17,8 @@ from rich.text import Text
 from typer import Argument, Option
 
 import bopkit
-from bopkit import experiments, records
+from bopkit import _text, experiments, records
 from bopkit._tensorflow import load_tensorflow
-from bopkit._text import printable
 from bopkit.data import DATASETS, readers
 from bopkit.data import prepare as preparing
 from bopkit.errors import BopkitError
@@ -132,6 +130,7 @@ _UsageError = typer.BadParameter.__base__  # click's, or the one of typer's own 
 
 def main() -> None:
     """Run the command line. A mistake of the user ends in one line and exit code 2."""
+    _text.open_closed_streams()
     if hasattr(sys.stdout, "reconfigure"):
         # A terminal whose encoding lacks γ and τ shows question marks; the command continues.
         sys.stdout.reconfigure(errors="replace")
@@ -147,26 +146,34 @@ def main() -> None:
             sys.exit(2)
         command = error.ctx.command_path if error.ctx else "bopkit"
         _fail(f"{error.format_message().rstrip('.')}; see `{command} --help`.")
-    except BrokenPipeError:  # `bopkit results | head -1`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # `bopkit --help | head -1`
+        _text.discard(sys.stdout)
         sys.exit(1)
     except OSError as error:
         _fail(f"{error.filename or 'the system'}: {error.strerror or error}.")
 
 
 def _fail(message):
-    _say(message)
+    _text.complain(message)
     sys.exit(2)
 
 
-def _say(message):
-    """Say on standard error what is wrong, in one line whatever it quotes."""
-    print(f"bopkit: {printable(message)}", file=sys.stderr)
+def _print(text):
+    """Print what a command is for: where that cannot be written, the command fails."""
+    with _text.printing():
+        print(text)
+
+
+def _report(text):
+    """Print what a command has done: that nobody can read it undoes nothing."""
+    error = _text.note(text)
+    if error and not isinstance(error, BrokenPipeError):
+        _text.complain(f"standard output cannot be written ({error.strerror}), but {text}")
 
 
 def _print_version(asked: bool) -> None:
     if asked:
-        print(f"bopkit {bopkit.__version__}")
+        _print(f"bopkit {bopkit.__version__}")
         raise typer.Exit
 
 
@@ -189,8 +196,7 @@ def _stoppable(advice):
         code = getattr(stop, "code", 130)
         if code == 130 or code in _STOPPED:
             word = "interrupted" if code == 130 else "told to stop"
-            with contextlib.suppress(OSError):  # the terminal may be gone
-                print(f"bopkit: {word}; to {advice}, repeat the command.", file=sys.stderr)
+            _text.complain(f"{word}; to {advice}, repeat the command.")
         raise SystemExit(code) from None
 
 
@@ -238,7 +244,9 @@ def train(
             tensorboard=tensorboard,
             jit_compile=jit_compile,
         )
-    print(f"validation top-1 {record['final']['val_accuracy']:.2%}; the record is in {output_dir}.")
+    _report(
+        f"validation top-1 {record['final']['val_accuracy']:.2%}; the record is in {output_dir}."
+    )
 
 
 @app.command(name="sweep")
@@ -283,7 +291,7 @@ def run_sweep(
             validation_examples=validation_examples,
             holdout=holdout,
         )
-    print(f"{len(runs)} runs are complete; `bopkit results {output_dir}` shows them.")
+    _report(f"{len(runs)} runs are complete; `bopkit results {output_dir}` shows them.")
 
 
 @app.command(name="experiments")
@@ -299,13 +307,13 @@ def results(folder: Records = Path("results"), markdown: Markdown = False) -> No
     refused = []
     found = records.collect(folder, refused.append)
     for error in refused:
-        _say(error)
+        _text.complain(error)
     if refused and not found:
         sys.exit(2)
     if not found:
-        print(f"no run.json below {folder}.")
+        _print(f"no run.json below {folder}.")
     elif markdown:
-        print(tables.markdown_table(found))
+        _print(tables.markdown_table(found))
     else:
         _print_table(tables.COLUMNS, [list(row.values()) for row in tables.rows(found)])
 
@@ -329,7 +337,7 @@ def export(
         validation_examples=validation_examples,
         min_agreement=min_agreement,
     )
-    print(report)
+    _report(str(report))
 
 
 @data_app.command()
@@ -354,7 +362,7 @@ def prepare(
         summary = preparing.prepare(
             name, manual_dir=manual_dir, data_dir=data_dir, skip_damaged=skip_damaged
         )
-    print(summary)
+    _report(str(summary))
 
 
 def _print_table(header, rows):
@@ -364,8 +372,9 @@ def _print_table(header, rows):
         table.add_column(title, no_wrap=index == 0)
     for row in rows:
         # Not rich's markup: a name may hold a bracket.
-        table.add_row(*(Text(printable(cell)) for cell in row))
-    Console(width=None if sys.stdout.isatty() else 200).print(table)
+        table.add_row(*(Text(_text.printable(cell)) for cell in row))
+    with _text.printing():
+        Console(width=None if sys.stdout.isatty() else 200).print(table)
 
 
 if __name__ == "__main__":
