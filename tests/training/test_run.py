@@ -88,7 +88,8 @@ def test_a_finished_run_returns_at_once(finished, capsys, monkeypatch):
 
 def test_another_configuration_is_refused_and_named(finished):
     folder = finished["binarynet/bop"]
-    with pytest.raises(ConfigError, match=r"another configuration \(batch_size 20 there, 40 here; steps"):
+    named = r"another configuration \(batch_size 20 there, 40 here; steps"
+    with pytest.raises(ConfigError, match=named):
         run(folder, hparams=HPARAMS | {"batch_size": 40})
     with pytest.raises(ConfigError, match=r"\(seed 0 there, 1 here\)"):
         run(folder, seed=1)
