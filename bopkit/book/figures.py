@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 import matplotlib as mpl
 import numpy as np
@@ -135,6 +135,32 @@ def sweep_curves(runs: Iterable[dict], *, vary: str, fixed: str) -> Figure:
     figure.description = "Accuracy in training and validation, and flip ratio. At the end: " + (
         "; ".join(f"{symbol} = {number(value)}: {_at_the_end(groups[value])}" for value in values)
     )
+    return figure
+
+
+def stopped_flips(counts: Mapping[str, Sequence[dict]]) -> Figure:
+    """Share of the flips that the threshold stopped, epoch by epoch, one line per setting.
+
+    Args:
+        counts: by a setting's name, what `tools/held_by_threshold.py` counted: a row per epoch with
+            `stopped` and `flips`.
+
+    Returns:
+        A figure of one panel, in percent of the flips that there would be at τ = 0.
+    """
+    with mpl.rc_context(STYLE):
+        figure, axis = new_figure(6, 3.2)
+        for (name, rows), colour in zip(counts.items(), SEQUENCE[::-2], strict=False):
+            shares = [100 * r["stopped"] / (r["stopped"] + r["flips"]) for r in rows]
+            axis.plot(range(1, len(rows) + 1), shares, color=colour, marker="o", label=name)
+        axis.set(title="Flips that the threshold stopped (%)", xlabel="epoch", ylim=(0, 100))
+        axis.xaxis.get_major_locator().set_params(integer=True)
+        axis.legend(loc="lower right")
+    ends = (
+        f"{name} {100 * rows[-1]['stopped'] / (rows[-1]['stopped'] + rows[-1]['flips']):.0f} %"
+        for name, rows in counts.items()
+    )
+    figure.description = f"Share of flips that τ stopped. In the last epoch: {'; '.join(ends)}"
     return figure
 
 

@@ -61,3 +61,31 @@ def test_the_sweep_is_section_51s(runs):
     settings = {(r["config"]["gamma"], r["config"]["threshold"]) for r in runs["sweep"]}
     wanted = sweep.vary(experiments.get("binarynet/bop"), sweep.SECTION_51)
     assert settings == {(e.gamma, e.threshold) for e, _ in wanted.values()}
+
+
+@pytest.fixture(scope="module")
+def trials():
+    return records.collect(RESULTS.parent / "cifar10" / "tuning")
+
+
+def test_the_trials_on_cifar10_are_alike_but_for_what_is_tuned(trials):
+    for record in trials:
+        assert record["status"] == "completed" and record["dataset"] == "cifar10"
+        assert re.fullmatch(r"[0-9a-f]{40}", record["git_commit"])
+    fields = (
+        "seed", "data_fingerprint", "train_examples", "validation_examples", "holdout", "epochs",
+        "batch_size", "filters", "dense_units", "precision", "preprocess",
+    )  # fmt: skip
+    for field in fields:
+        assert len({str(record["config"][field]) for record in trials}) == 1, field
+    assert trials[0]["config"]["holdout"] == 5000 and trials[0]["seed"] not in (0, 1, 2)
+
+
+def test_no_contender_has_more_trials_on_cifar10_than_the_protocol_gives(trials):
+    text = (RESULTS.parent / "cifar10" / "PROTOCOL.md").read_text(encoding="utf8")
+    assert "Each contender gets ten trials of five epochs" in text
+    counts = Counter(record["experiment"] for record in trials)
+    assert len(counts) == 5 and max(counts.values()) <= 10
+    # Whatever trained at length had all its trials.
+    finals = [r for r in records.collect(RESULTS.parent / "cifar10") if not r["config"]["holdout"]]
+    assert all(counts[record["experiment"]] == 10 for record in finals)
