@@ -1,0 +1,25 @@
+#!/bin/bash
+# Train one network on one GPU: sbatch one_gpu.sh
+# To resume a run that the time limit stopped, submit it again.
+
+#SBATCH --job-name=bop
+#SBATCH --partition=gpu
+#SBATCH --gres=gpu:1
+#SBATCH --cpus-per-task=8
+#SBATCH --mem=32G
+#SBATCH --time=12:00:00
+#SBATCH --output=%x-%j.out
+# Before the time limit SLURM asks the run to stop: the run saves its step, and nothing is lost.
+#SBATCH --signal=TERM@120
+
+VENV=${VENV:-$HOME/bop/env}  # the environment that holds bopkit
+RUNS=${RUNS:-$HOME/bop/runs} # on a file system that every node sees
+export BOPKIT_DATA_DIR=${BOPKIT_DATA_DIR:-$HOME/bop/data}
+
+# Since version 22.05 srun no longer takes the number of CPUs from sbatch.
+export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK
+
+# Signals reach what srun starts. What follows the script's name in the command comes last, so
+# that it overrides what stands here.
+srun "$VENV/bin/bopkit" train binarynet --dataset cifar10 --hparams-set bop_sec52 \
+    --output-dir "$RUNS/one_gpu" "$@"
