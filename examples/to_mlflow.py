@@ -1,0 +1,25 @@
+"""Send every completed run below a folder to MLflow.
+
+    python examples/to_mlflow.py RUNS
+
+Set MLFLOW_TRACKING_URI to choose the server or the folder. A second call sends the runs again.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import mlflow
+
+folder = Path(sys.argv[1])
+mlflow.set_experiment("bop")
+for path in sorted(folder.rglob("run.json")):
+    record = json.loads(path.read_text(encoding="utf8"))
+    if record["status"] == "completed":
+        with mlflow.start_run(run_name=str(path.parent.relative_to(folder))):
+            mlflow.log_params(record["config"])
+            mlflow.set_tags({key: record[key] for key in ("experiment", "command", "git_commit")})
+            for row in record["epochs"]:
+                numbers = {key: value for key, value in row.items() if value is not None}
+                mlflow.log_metrics(numbers, step=row["epoch"])
+            mlflow.log_artifact(path)
