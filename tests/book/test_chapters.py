@@ -13,7 +13,7 @@ import pytest
 from bopkit.book import pictures
 
 BOOK = Path(__file__).resolve().parents[2] / "book"
-NOT_CHAPTERS = {"reliability", "speed"}  # pages of facts, to look things up
+NOT_CHAPTERS = {"cluster", "reliability", "speed"}  # pages of facts, to look things up
 PAGES = [path for part in ("intuition", "practice") for path in (BOOK / part).iterdir()]
 CHAPTERS = sorted(
     path for path in PAGES if path.suffix in (".ipynb", ".md") and path.stem not in NOT_CHAPTERS
