@@ -19,7 +19,7 @@ from typer import Argument, Option
 import bopkit
 from bopkit import _text, experiments, records
 from bopkit._tensorflow import load_tensorflow
-from bopkit.data import DATASETS, readers
+from bopkit.data import DATASETS, checks, readers
 from bopkit.data import prepare as preparing
 from bopkit.errors import BopkitError
 from bopkit.records import tables
@@ -305,7 +305,7 @@ def list_experiments() -> None:
 def results(folder: Records = Path("results"), markdown: Markdown = False) -> None:
     """Print a table of the runs below a folder, one row per group that differs only in the seed."""
     refused = []
-    found = records.collect(folder, refused.append)
+    found = records.collect(checks.folder(folder), refused.append)
     for error in refused:
         _text.complain(error)
     if refused and not found:
@@ -330,9 +330,9 @@ def export(
     """Write a run's network to one small file, after checking that both predict the same."""
     load_tensorflow()
     report = bopkit.export(
-        run,
+        checks.folder(run),
         format=format,
-        output=output,
+        output=output and checks.folder(output),
         data_dir=data_dir,
         validation_examples=validation_examples,
         min_agreement=min_agreement,

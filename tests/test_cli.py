@@ -123,6 +123,17 @@ def test_results_shows_what_can_be_read_and_names_the_rest(bopkit, tmp_path):
     assert alone.code == 2 and alone.out == "" and alone.err == done.err
 
 
+def test_a_tilde_is_the_home_folder_in_every_path(bopkit, tmp_path, monkeypatch):
+    """A shell leaves it in --output=~/model.npz; Python's users quote it."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    records.write(tmp_path, small_records.record())
+    assert "binarynet/bop" in bopkit("results", "~").out
+    (tmp_path / "folder").mkdir()
+    for arguments in (["~"], ["~", "--output=~/folder"], ["~/nowhere"], ["~nosuchuser"]):
+        error = bopkit("export", *arguments).err
+        assert str(tmp_path) in error or "no home is known of ~nosuchuser" in error
+
+
 def test_help_names_every_flag_of_the_released_command_line(bopkit):
     text = bopkit("train", "--help").out
     for flag in (
