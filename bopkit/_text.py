@@ -103,17 +103,22 @@ def open_closed_streams() -> None:
             setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 (until Python exits)
 
 
-def note(text: str) -> OSError | None:
+def note(text: str, stream: TextIO | None = None) -> OSError | None:
     """Print a line on what is being done or has been done.
 
+    Args:
+        text: the line.
+        stream: where to print it; None: standard output.
+
     Returns:
-        The error if standard output cannot be written. Then later lines go nowhere, and the work
-        that they are about continues.
+        The error if the stream cannot be written. Then later lines go nowhere, and the work that
+        they are about continues.
     """
+    stream = stream or sys.stdout
     try:
-        print(text, flush=True)
+        print(text, file=stream, flush=True)
     except OSError as error:
-        discard(sys.stdout)
+        discard(stream)
         return error
     return None
 

@@ -25,6 +25,7 @@ CIFAR10_URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
 # In a TFRecord file the length of each record (8 bytes) and its checksum (4) stand before the
 # record, and the checksum of the record's bytes (4) stands after it.
 _BEFORE, _AFTER = 12, 4
+_LARGEST_JSON = 2**24  # ImageNet's take 50 KB
 
 
 def folders(data_dir: str | os.PathLike | None) -> list[Path]:
@@ -82,14 +83,23 @@ def _read_description(prepared: Path) -> tuple[str, list[_Split]]:
 
     The names are parts of file names, so they hold letters, digits and underscores only.
     """
-    info = json.loads((prepared / "dataset_info.json").read_text(encoding="utf8"))
+    info = _read_json(prepared / "dataset_info.json")
     name, splits = _name(info), []
     for split in _field(info, "splits", list):
         files = sorted(prepared.glob(f"{name}-{_name(split)}.*-of-*"))
+        files = [file for file in files if file.is_file()]  # a pipe would be waited for
         lengths = [_count_of("shardLengths", n) for n in _field(split, "shardLengths", list)]
         size = _count_of("numBytes", split["numBytes"]) if "numBytes" in split else None
         splits.append(_Split(_name(split), lengths, files, size))
     return name, splits
+
+
+def _read_json(path: Path) -> object:
+    if not path.is_file():  # a pipe would be waited for, a device never end
+        raise ValueError(f"{path.name} is missing, or no file")
+    if path.stat().st_size > _LARGEST_JSON:
+        raise ValueError(f"{path.name} is too large")
+    return json.loads(path.read_text(encoding="utf8"))
 
 
 def _field(entry, key, kind):
@@ -200,7 +210,7 @@ def open_prepared(prepared: Path):
         DataError: if `features.json` names a class that is not TFDS's.
         Exception: what TFDS raises where the folder is damaged.
     """
-    features = json.loads((prepared / "features.json").read_text(encoding="utf8"))
+    features = _read_json(prepared / "features.json")
     for value in objects(features):
         for key in ("pythonClassName", "python_class_name", "type"):  # "type" of older versions
             name = value.get(key)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import copy
 import io
 import json
+import os
+import signal
 import zipfile
 
 import numpy as np
@@ -159,3 +161,36 @@ def test_the_features_of_a_prepared_set_are_read_or_refused(tmp_path, value):
     (folder / "dataset_info.json").write_text(json.dumps({"name": "cifar10", "splits": []}))
     (folder / "features.json").write_text(json.dumps(value))
     assert not used_or_refused(lambda: data.load("cifar10", data_dir=tmp_path))
+
+
+@pytest.fixture
+def no_waiting():
+    """A test that waits for a pipe fails."""
+
+    def stop(*_):
+        raise KeyboardInterrupt("waited for a pipe")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.alarm(20)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.parametrize(
+    ("pipe", "said"),
+    [
+        ("dataset_info.json", "dataset_info.json is missing, or no file"),
+        ("features.json", "features.json is missing, or no file"),
+        ("cifar10-train.tfrecord-00000-of-00001", "has 0 of the 1 files of its train split"),
+    ],
+)
+def test_a_pipe_in_a_prepared_set_is_not_waited_for(tmp_path, no_waiting, pipe, said):
+    split = {"name": "train", "shardLengths": ["1"], "numBytes": "3"}
+    os.mkfifo(tmp_path / pipe)
+    if pipe != "dataset_info.json":
+        info = {"name": "cifar10", "splits": [split]}
+        (tmp_path / "dataset_info.json").write_text(json.dumps(info))
+    call = tfds.open_prepared if pipe == "features.json" else tfds.summarize
+    with pytest.raises(ValueError, match=said):
+        call(tmp_path)

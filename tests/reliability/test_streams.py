@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import damage
 import pytest
 
 from bopkit import cli, records
@@ -69,3 +70,15 @@ def test_what_is_done_is_said_on_standard_error_and_is_a_success(tmp_path, monke
     error = capsys.readouterr().err
     assert error.startswith("bopkit: standard output cannot be written (No space left on device)")
     assert "digits is there train: 1,437" in error and error.count("\n") == 1
+
+
+@needs_full
+def test_a_preparation_goes_to_its_end_where_its_progress_cannot_be_printed(tmp_path, monkeypatch):
+    pytest.importorskip("tensorflow_datasets")
+    from bopkit.data import prepare
+
+    manual = damage.write_imagenet(tmp_path / "m", damage.images({"a": damage.ODD["grey"]}))
+    with FULL.open("w") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        summary = prepare.prepare("imagenet2012", manual_dir=manual, data_dir=tmp_path)
+    assert summary.examples == {"train": 1, "validation": 3}

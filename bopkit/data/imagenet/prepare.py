@@ -17,6 +17,7 @@ from typing import TextIO
 
 from tqdm import tqdm
 
+from bopkit import _text
 from bopkit._files import only_one
 from bopkit._tensorflow import load_tensorflow
 from bopkit.data import checks, tfds
@@ -67,7 +68,7 @@ def prepare(
 def _prepare(folder, found, skip_damaged, progress):
     def say(text):
         if progress:
-            print(text, flush=True)
+            _text.note(text)
 
     work = folder / "imagenet2012.incomplete"
     if work.exists():
@@ -134,11 +135,14 @@ class _Lines:
     """Turn what tqdm draws over and over into lines, for a log file."""
 
     def __init__(self, stream: TextIO):
-        self.stream, self.flush = stream, stream.flush
+        self.stream = stream
 
     def write(self, text: str) -> None:
         if text := text.strip():
-            self.stream.write(text + "\n")
+            _text.note(text, self.stream)
+
+    def flush(self) -> None:
+        pass
 
 
 def _bar(total: int, progress: bool) -> tqdm:
@@ -175,7 +179,7 @@ def summarize(prepared: Path) -> Summary:
                 f"command again with {archive.name} in the manual folder."
             )
     note = ""
-    if (prepared / LEFT_OUT).exists():
+    if (prepared / LEFT_OUT).is_file():
         lines = len((prepared / LEFT_OUT).read_text(encoding="utf8").splitlines())
         note = f"damaged and left out: {lines:,}, named in {prepared / LEFT_OUT}"
     elif any(
