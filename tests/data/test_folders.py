@@ -282,6 +282,7 @@ def test_folders_are_packed_as_archives_are(torchvision, kaggle, tmp_path_factor
         summary = prepare.prepare("imagenet2012", manual_dir=place, data_dir=target, progress=False)
         assert summary.examples == {"train": 12, "validation": 3}
         packed = data.load("imagenet2012", data_dir=target, image_size=32)
+        assert packed.origin.form == "prepared by TFDS" and packed.origin.path == summary.folder
         batches = list(packed.validation_batches(1))
         assert {hash(x.numpy().tobytes()) for x, _ in batches} == expected
         assert sorted(int(y.numpy().argmax()) for _, y in batches) == [0, 1, 999]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from bopkit._tensorflow import tf
 from bopkit.data import checks, folders, tfds
+from bopkit.data.identity import Origin
 from bopkit.data.imagenet import jpegs
 from bopkit.data.listings import find_imagenet
 from bopkit.data.photographs import IMAGE_SIZE, Photographs, check_arguments
@@ -84,7 +85,7 @@ def load(
             "validation_examples", validation_examples, counts["validation"]
         )
         validation_split = f"validation[:{validation}]"
-    return ImageNet(
+    loaded = ImageNet(
         prepared,
         num_classes,
         image_size or IMAGE_SIZE,
@@ -93,6 +94,8 @@ def load(
         validation_split,
         validation,
     )
+    loaded.origin = Origin("prepared by TFDS", prepared)
+    return loaded
 
 
 def _explained(prepared: Path):
