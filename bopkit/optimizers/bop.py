@@ -21,6 +21,11 @@ class Bop(FlipOptimizer):
     for each binary variable. `fp_optimizer` updates all other variables. Learning-rate callbacks
     act on `fp_optimizer` too, because its rate is this optimizer's `learning_rate`.
 
+    A flip turns a weight's sign and keeps its size, so a kernel that is assigned 0.3 stays ±0.3.
+    The optimizer checks that binary weights are -1 or +1 when it first meets a model, and not again
+    in Keras' `fit`, where a check per step would cost a pass over all weights. `bopkit.train`
+    checks before each checkpoint, and `bopkit.save_packed` and `bopkit.export` before they write.
+
     Args:
         fp_optimizer: a `tf.keras.optimizers.Optimizer` for everything that is not binary
             (batch normalization, real-valued layers), or its name.
@@ -34,7 +39,7 @@ class Bop(FlipOptimizer):
     Raises:
         ValueError: `threshold` or `gamma` is out of range or NaN; when the optimizer first meets a
             model: a binary variable holds anything but -1 and +1; at an update: no variable has a
-            gradient.
+            gradient, or a binary variable's gradient is of another shape.
         TypeError: `fp_optimizer` is not an optimizer of Keras 2's current kind; at an update: a
             binary variable's gradient is sparse.
 
