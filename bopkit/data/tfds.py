@@ -208,8 +208,13 @@ def open_prepared(prepared: Path):
 
     Raises:
         DataError: if `features.json` names a class that is not TFDS's.
-        Exception: what TFDS raises where the folder is damaged.
+        Exception: what is wrong with `dataset_info.json`, and what TFDS raises where the folder is
+            damaged.
     """
+    for path in prepared.iterdir():  # TFDS would wait for a pipe
+        if path.exists() and not path.is_file() and not path.is_dir():
+            raise ValueError(f"{path.name} is a device or a pipe")
+    _read_description(prepared)
     features = _read_json(prepared / "features.json")
     for value in objects(features):
         for key in ("pythonClassName", "python_class_name", "type"):  # "type" of older versions

@@ -178,19 +178,20 @@ def no_waiting():
 
 
 @pytest.mark.parametrize(
-    ("pipe", "said"),
+    ("call", "pipe", "said"),
     [
-        ("dataset_info.json", "dataset_info.json is missing, or no file"),
-        ("features.json", "features.json is missing, or no file"),
-        ("cifar10-train.tfrecord-00000-of-00001", "has 0 of the 1 files of its train split"),
+        (tfds.summarize, "dataset_info.json", "dataset_info.json is missing, or no file"),
+        (tfds.summarize, "cifar10-train.tfrecord-00000-of-00001", "has 0 of the 1 files"),
+        (tfds.open_prepared, "dataset_info.json", "dataset_info.json is a device or a pipe"),
+        (tfds.open_prepared, "features.json", "features.json is a device or a pipe"),
+        (tfds.open_prepared, "label.labels.txt", "label.labels.txt is a device or a pipe"),
     ],
 )
-def test_a_pipe_in_a_prepared_set_is_not_waited_for(tmp_path, no_waiting, pipe, said):
+def test_a_pipe_in_a_prepared_set_is_not_waited_for(tmp_path, no_waiting, call, pipe, said):
     split = {"name": "train", "shardLengths": ["1"], "numBytes": "3"}
+    info = {"name": "cifar10", "splits": [split]}
+    (tmp_path / "dataset_info.json").write_text(json.dumps(info))
+    (tmp_path / pipe).unlink(missing_ok=True)
     os.mkfifo(tmp_path / pipe)
-    if pipe != "dataset_info.json":
-        info = {"name": "cifar10", "splits": [split]}
-        (tmp_path / "dataset_info.json").write_text(json.dumps(info))
-    call = tfds.open_prepared if pipe == "features.json" else tfds.summarize
     with pytest.raises(ValueError, match=said):
         call(tmp_path)
