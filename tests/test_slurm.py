@@ -43,6 +43,7 @@ MpiDefault=none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
 SchedulerType=sched/builtin
+SchedulerParameters=sched_interval=1
 KillWait=5
 GresTypes=gpu
 NodeName=127.0.0.1 NodeAddr=127.0.0.1 NodeHostname=localhost Port={ports[1]} {node}
@@ -217,33 +218,32 @@ def test_two_nodes_train_one_run_together(slurm, tmp_path):
     assert slurm.printed(job).count("epoch 1/1") == 1
 
 
-def start_to_requeue(slurm, folder):
-    """A job of requeue.sh that has trained two epochs of 30."""
-    arguments = [*SMALL, "--hparams", f"epochs=30,{SHAPE}"]
+def start_to_requeue(slurm, folder, epochs):
+    """A job of requeue.sh that has trained two epochs of so many."""
+    arguments = [*SMALL, "--hparams", f"epochs={epochs},{SHAPE}"]
     job = slurm.submit("requeue.sh", *arguments, RUNS=str(folder))
-    record = folder / "requeue" / "run.json"
-    slurm.wait_until(lambda: record.exists() and len(records.read(record)["epochs"]) > 1, job)
+    wait_for_epochs(slurm, job, folder, 2)
     return job
 
 
-def warn(slurm, job):
-    """By hand, as --signal does: SLURM looks at time limits every half minute."""
-    slurm.call("scancel", "--signal=TERM", job)
+def wait_for_epochs(slurm, job, folder, number):
+    record = folder / "requeue" / "run.json"
+    slurm.wait_until(lambda: record.exists() and len(records.read(record)["epochs"]) >= number, job)
 
 
-def preempt(slurm, job):
-    """A job that counts for more takes both nodes."""
-    options = ["--partition=urgent", "--nodes=2", "--gres=gpu:1", "--wrap=true"]
-    slurm.wait(slurm.call("sbatch", "--parsable", *options).strip())
-
-
-@pytest.mark.parametrize("interrupt", [warn, preempt])
-def test_a_job_that_is_interrupted_is_requeued_and_resumes(slurm, tmp_path, interrupt):
-    job = start_to_requeue(slurm, tmp_path)
-    interrupt(slurm, job)
+def wait_in_queue(slurm, job, folder):
+    """Until the interrupted job is back in the queue; what its run has left."""
     slurm.wait_until(lambda: slurm.show(job)[0]["JobState"] == "PENDING", job)
-    assert records.read(tmp_path / "requeue")["error"] == "interrupted"
-    slurm.call("scontrol", "update", f"JobId={job}", "StartTime=now")  # not in two minutes
+    # Not in two minutes; but the node starts no job in the second in which it has ended it.
+    slurm.call("scontrol", "update", f"JobId={job}", "StartTime=now+2")
+    return records.read(folder / "requeue")
+
+
+def test_a_job_that_is_warned_requeues_itself_and_resumes(slurm, tmp_path):
+    """By hand, as --signal does: SLURM looks at time limits every half minute."""
+    job = start_to_requeue(slurm, tmp_path, epochs=30)
+    slurm.call("scancel", "--signal=TERM", job)
+    assert wait_in_queue(slurm, job, tmp_path)["error"] == "interrupted"
     assert slurm.wait(job) == [("COMPLETED", 0)], slurm.printed(job)
     assert slurm.show(job)[0]["Restarts"] == "1"
     record = records.read(tmp_path / "requeue")
@@ -252,10 +252,18 @@ def test_a_job_that_is_interrupted_is_requeued_and_resumes(slurm, tmp_path, inte
     assert first["from_epoch"] == 0 and 2 <= second["from_epoch"] < 30
 
 
-def test_a_job_that_its_user_cancels_is_not_requeued(slurm, tmp_path):
-    job = start_to_requeue(slurm, tmp_path)
+def test_a_job_that_is_preempted_resumes_and_one_that_is_cancelled_ends(slurm, tmp_path):
+    job = start_to_requeue(slurm, tmp_path, epochs=1000)
+    options = ["--partition=urgent", "--nodes=2", "--gres=gpu:1", "--wrap=true"]
+    slurm.wait(slurm.call("sbatch", "--parsable", *options).strip())
+    left = wait_in_queue(slurm, job, tmp_path)
+    assert left["error"] == "interrupted"
+    wait_for_epochs(slurm, job, tmp_path, len(left["epochs"]) + 2)
     slurm.call("scancel", job)
     assert [state for state, _ in slurm.wait(job)] == ["CANCELLED"], slurm.printed(job)
-    time.sleep(1)  # the script could ask now
-    assert slurm.show(job)[0]["JobState"] == "CANCELLED"
-    assert records.read(tmp_path / "requeue")["error"] == "interrupted"
+    time.sleep(1)  # the script could ask for another start now
+    shown = slurm.show(job)[0]
+    assert shown["JobState"] == "CANCELLED" and shown["Restarts"] == "1"
+    record = records.read(tmp_path / "requeue")
+    assert record["error"] == "interrupted"
+    assert [start["from_epoch"] >= 2 for start in record["starts"]] == [False, True]
