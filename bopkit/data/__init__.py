@@ -57,6 +57,8 @@ def load(
     - `imagenet2012`: photographs in 1,000 classes, 1,281,167 / 50,000, as TFDS prepared them or in
       the folders of torchvision or Kaggle, in `data_dir`, `$BOPKIT_DATA_DIR` or TFDS's own folder.
       Labels are TFDS's in every form.
+    - `imagenette`: ten of ImageNet's classes, 9,469 / 3,925, as its authors' archives unpack or as
+      TFDS prepared them, in the same folders. TFDS downloads 94 MB if they are nowhere.
     - `image_folder`: one's own photographs, `train/CLASS/*.jpg` and `val/CLASS/*.jpg` in `data_dir`
       or `$BOPKIT_DATA_DIR`; also PNG, BMP and GIF files. The classes are sorted by name.
 

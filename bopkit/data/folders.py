@@ -28,11 +28,20 @@ def describe(data_dir: str | os.PathLike | None) -> Summary:
         DataError: if a folder is not as it must be, or an image cannot be used.
     """
     listing = find_own(_own_folder(data_dir))
-    for name, _ in [*listing.train, *listing.validation]:
-        if what := problem(str(listing.root / name)):
-            raise DataError(f"{listing.root / name} {what}: get it again, or remove it.")
+    return summarize("image_folder", listing)
+
+
+def summarize(name: str, listing: Listing) -> Summary:
+    """Look at every image of a listing, and count them.
+
+    Raises:
+        DataError: an image cannot be used.
+    """
+    for path, _ in [*listing.train, *listing.validation]:
+        if what := problem(str(listing.root / path)):
+            raise DataError(f"{listing.root / path} {what}: get it again, or remove it.")
     return Summary(
-        "image_folder",
+        name,
         listing.root,
         {"train": len(listing.train), "val": len(listing.validation)},
         origin=Origin(listing.form, listing.root),

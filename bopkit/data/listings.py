@@ -76,6 +76,26 @@ def find_own(place: Path) -> Listing:
     )
 
 
+def find_classes(form: str, root: Path, classes: tuple[str, ...]) -> Listing | None:
+    """List a set whose classes are known, in `train/CLASS/*` and `val/CLASS/*`.
+
+    Args:
+        form: what to call the form.
+        root: the folder.
+        classes: the names of all classes, by label.
+
+    Returns:
+        The listing; None if the folder does not hold the folders of these classes.
+
+    Raises:
+        DataError: a class has no image.
+    """
+    train, val = root / "train", root / "val"
+    if not (train.is_dir() and val.is_dir() and set(_subfolders(train)) == set(classes)):
+        return None
+    return Listing(form, root, classes, _images(root, train, classes), _images(root, val, classes))
+
+
 def find_imagenet(places: Iterable[Path]) -> Listing | None:
     """Find ImageNet as folders, in the first place that has it: torchvision's form or Kaggle's.
 
@@ -153,7 +173,10 @@ def _flat(root, val, place, classes):
     of = {}
     if solutions:
         with solutions[0].open(newline="", encoding="utf8", errors="replace") as file:
-            rows = [row for row in csv.reader(file) if len(row) == 2]
+            try:
+                rows = [row for row in csv.reader(file) if len(row) == 2]
+            except csv.Error as error:
+                raise DataError(f"{solutions[0]} is not Kaggle's list ({error}).") from error
         of = {image: text.split(" ")[0] for image, text in rows}
     official = imagenet_list("validation_labels.txt")
     found = []

@@ -119,6 +119,18 @@ def _stream_folders(num_classes, **arguments):
     return folders.load_own(num_classes, **arguments)
 
 
+def _stream_imagenette(num_classes, **arguments):
+    from bopkit.data import imagenette
+
+    return imagenette.load(num_classes, **arguments)
+
+
+def _prepare_imagenette(data_dir):
+    from bopkit.data import imagenette
+
+    return imagenette.prepare(data_dir)
+
+
 def _describe_folders(data_dir):
     from bopkit.data import folders
 
@@ -168,6 +180,7 @@ DATASETS = {
             prepare=_prepare_imagenet,
             from_archives=True,
         ),
+        DataSet("imagenette", 10, stream=_stream_imagenette, prepare=_prepare_imagenette),
         DataSet("image_folder", None, stream=_stream_folders, prepare=_describe_folders),
     )
 }

@@ -21,7 +21,6 @@ from bopkit.data.checks import environment_folder, folder
 from bopkit.data.summary import Summary
 from bopkit.errors import DataError, as_our_error
 
-CIFAR10_URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
 # In a TFRecord file the length of each record (8 bytes) and its checksum (4) stand before the
 # record, and the checksum of the record's bytes (4) stands after it.
 _BEFORE, _AFTER = 12, 4
@@ -229,10 +228,13 @@ def open_prepared(prepared: Path):
     return tensorflow_datasets.builder_from_directory(prepared)
 
 
-def prepare_cifar10(places: list[Path]) -> Path:
-    """Download CIFAR-10 and prepare it with TFDS in the first of the folders.
+def download(builder: str, title: str, url: str, places: list[Path]) -> Path:
+    """Download a set and prepare it with TFDS in the first of the folders.
 
     Args:
+        builder: the set as TFDS calls it, with its configuration if it has several.
+        title: the set as people call it.
+        url: what TFDS downloads, which is asked for first.
         places: what `folders` returned.
 
     Returns:
@@ -242,16 +244,16 @@ def prepare_cifar10(places: list[Path]) -> Path:
         DataError: if the download or the preparation fails.
     """
     failed = (
-        f"CIFAR-10 is not there: looked for cifar10 prepared by TFDS in "
-        f"{', '.join(map(str, places))}, and could not download {CIFAR10_URL} ({{}}); run once "
-        "with internet, or name the folder that holds it with data_dir or BOPKIT_DATA_DIR."
+        f"{title} is not there: looked in {', '.join(map(str, places))}, and could not download "
+        f"{url} ({{}}); run once with internet, or name the folder that holds it with data_dir or "
+        "BOPKIT_DATA_DIR."
     )
     with as_our_error(DataError, failed):
         # Without internet TFDS would try again for minutes.
         with contextlib.suppress(urllib.error.HTTPError):
-            urllib.request.urlopen(urllib.request.Request(CIFAR10_URL, method="HEAD"), timeout=20)
+            urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=20)
         import tensorflow_datasets
 
-        builder = tensorflow_datasets.builder("cifar10", data_dir=places[0])
-        builder.download_and_prepare()
-    return Path(builder.data_dir)
+        made = tensorflow_datasets.builder(builder, data_dir=places[0])
+        made.download_and_prepare()
+    return Path(made.data_dir)

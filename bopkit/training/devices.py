@@ -7,6 +7,7 @@ import os
 import re
 
 from bopkit._tensorflow import tf
+from bopkit._text import note
 from bopkit.errors import ConfigError, one_line
 from bopkit.training import slurm
 
@@ -126,7 +127,7 @@ def _find(batch_size) -> Cluster:
     gpus = len(tf.config.get_visible_devices("GPU"))
     used = max((n for n in range(1, gpus + 1) if batch_size % n == 0), default=0)
     if used < gpus:
-        print(f"batch_size {batch_size} does not divide over {gpus} GPUs: {used} used.")
+        note(f"batch_size {batch_size} does not divide over {gpus} GPUs: {used} used.")
     if used > 1:
         return Cluster(tf.distribute.MirroredStrategy([f"GPU:{i}" for i in range(used)]))
     return Cluster(tf.distribute.get_strategy())

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from bopkit import data
-from bopkit.data import cifar10_files, prepare, tfds
+from bopkit.data import cifar10, cifar10_files, prepare
 from bopkit.errors import DataError
 
 NAMES = [*(f"data_batch_{n}" for n in range(1, 6)), "test_batch"]
@@ -67,7 +67,7 @@ FORMS = ("python", "binary", "python packed", "binary packed")
 def no_cache(monkeypatch, tmp_path):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "no cache"))
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "no tfds"))
-    monkeypatch.setattr(tfds, "CIFAR10_URL", "http://127.0.0.1:9/cifar-10-binary.tar.gz")
+    monkeypatch.setattr(cifar10, "URL", "http://127.0.0.1:9/cifar-10-binary.tar.gz")
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -206,7 +206,7 @@ def test_first_examples_are_taken():
     ("arguments", "message"),
     [
         ({"name": "fashion-mnist"}, "did you mean fashion_mnist"),
-        ({"name": "imagenet"}, "did you mean imagenet2012"),
+        ({"name": "imagenet2021"}, "did you mean imagenet2012"),
         ({"name": "nosuch"}, "digits, fashion_mnist, cifar10, imagenet2012"),
         ({"preprocess": "flip"}, "default, resize_and_flip"),
         ({"image_size": 0}, "image_size"),

@@ -12,7 +12,9 @@ from PIL import Image
 from small_runs import run
 
 from bopkit import data
-from bopkit.data import prepare
+from bopkit.data import imagenette as imagenette_set
+from bopkit.data import prepare, tfds
+from bopkit.data.imagenette import CLASSES
 from bopkit.errors import ConfigError, DataError
 
 COLOURS = {"blue": (0, 0, 255), "green": (0, 255, 0), "red": (255, 0, 0)}
@@ -251,6 +253,12 @@ def test_both_forms_of_imagenet_give_the_same_batches(torchvision, kaggle):
             np.testing.assert_array_equal(labels, as_well)
 
 
+def test_a_list_that_is_none_is_named(kaggle):
+    (kaggle / "LOC_val_solution.csv").write_text("x" * 200_000)
+    with pytest.raises(DataError, match=r"LOC_val_solution\.csv is not Kaggle's list"):
+        data.load("imagenet2012", data_dir=kaggle)
+
+
 def test_imagenets_own_names_tell_the_classes_without_a_list(kaggle):
     (kaggle / "LOC_val_solution.csv").unlink()
     val = kaggle / "ILSVRC/Data/CLS-LOC/val"
@@ -297,3 +305,47 @@ def test_a_damaged_image_of_a_folder_is_left_out_if_asked(torchvision, tmp_path_
     summary = prepare.prepare("imagenet2012", progress=False, skip_damaged=True, **where)
     assert summary.examples == {"train": 11, "validation": 3}
     assert "n01440764_0.JPEG" in (summary.folder / "left_out.txt").read_text()
+
+
+# Imagenette.
+
+
+@pytest.fixture
+def imagenette(tmp_path):
+    for label, synset in enumerate(CLASSES):
+        for half, number in (("train", 3), ("val", 1)):
+            for image in range(number):
+                name = f"{synset}_{half}{image}.JPEG"
+                paint(tmp_path / "imagenette2-160" / half / synset / name, (25 * label, 90, 9))
+    return tmp_path
+
+
+def test_imagenette_as_it_unpacks_and_as_tfds_prepares_it(
+    imagenette, tmp_path_factory, monkeypatch
+):
+    tensorflow_datasets = pytest.importorskip("tensorflow_datasets")
+    unpacked = data.load("imagenette", data_dir=imagenette, image_size=32)
+    place = tmp_path_factory.mktemp("tfds")
+    monkeypatch.setattr(
+        tensorflow_datasets.download.DownloadManager,
+        "download_and_extract",
+        lambda self, url: imagenette,
+    )
+    monkeypatch.setattr(tfds.urllib.request, "urlopen", lambda request, timeout: None)
+    assert prepare.prepare("imagenette", data_dir=place).examples == {"train": 30, "validation": 10}
+    prepared = data.load("imagenette", data_dir=place, image_size=32)
+    assert (prepared.train_examples, prepared.num_classes) == (30, 10)
+    assert prepared.origin.form == "prepared by TFDS" != unpacked.origin.form
+    halves = []
+    for found in (unpacked, prepared):
+        batches = found.validation_batches(1)
+        halves.append({(int(y.numpy().argmax()), hash(x.numpy().tobytes())) for x, y in batches})
+    assert halves[0] == halves[1] and len(halves[0]) == 10
+    assert prepare.prepare("imagenette", data_dir=imagenette).examples == {"train": 30, "val": 10}
+
+
+def test_imagenette_without_internet_is_one_line(tmp_path, monkeypatch):
+    monkeypatch.setattr(imagenette_set, "URL", "http://127.0.0.1:9/imagenette2-160.tgz")
+    with pytest.raises(DataError, match=r"Imagenette is not there: .*could not download") as caught:
+        data.load("imagenette", data_dir=tmp_path)
+    assert "\n" not in str(caught.value) and not list(tmp_path.iterdir())

@@ -19,7 +19,7 @@ import pytest
 import bopkit  # noqa: F401  # sets TF_USE_LEGACY_KERAS before TensorFlow is imported
 from bopkit import cli, data
 from bopkit._tensorflow import tf
-from bopkit.data import fashion_mnist, prepare, tfds
+from bopkit.data import cifar10, fashion_mnist, prepare, tfds
 from bopkit.data.imagenet import archives, drawn
 from bopkit.errors import BopkitError, ConfigError, DataError
 
@@ -438,8 +438,8 @@ def test_fashion_mnist_from_keras(tmp_path, monkeypatch):
 
 
 def test_cifar10_without_a_network(tmp_path, monkeypatch):
-    monkeypatch.setattr(tfds, "CIFAR10_URL", "http://127.0.0.1:9/cifar-10-binary.tar.gz")
-    refused("CIFAR-10 is not there: looked for .* could not download", "cifar10", data_dir=tmp_path)
+    monkeypatch.setattr(cifar10, "URL", "http://127.0.0.1:9/cifar-10-binary.tar.gz")
+    refused("CIFAR-10 is not there: looked in .* could not download", "cifar10", data_dir=tmp_path)
 
 
 def test_cifar10_that_is_there(tmp_path):
@@ -456,7 +456,7 @@ def test_cifar10_that_is_there(tmp_path):
 
 @pytest.mark.parametrize("inside", ["", "cifar-10-batches-bin"])
 def test_cifar10_in_its_authors_files_is_not_downloaded(tmp_path, monkeypatch, inside):
-    monkeypatch.setattr(tfds, "CIFAR10_URL", "http://127.0.0.1:9/cifar-10-binary.tar.gz")
+    monkeypatch.setattr(cifar10, "URL", "http://127.0.0.1:9/cifar-10-binary.tar.gz")
     folder = tmp_path / inside
     folder.mkdir(exist_ok=True)
     for number in range(1, 6):

@@ -72,9 +72,44 @@ def load(
             "`bopkit data prepare imagenet2012 --manual-dir DIR"
             + (f" --data-dir {data_dir}`." if data_dir else "`.")
         )
-    with _explained(prepared):
-        counts = _count_examples(prepared)
-    checks.check_holdout("imagenet2012", holdout, counts["train"])
+    return open_prepared(
+        "imagenet2012",
+        prepared,
+        num_classes,
+        image_size=image_size,
+        train_examples=train_examples,
+        validation_examples=validation_examples,
+        holdout=holdout,
+    )
+
+
+def open_prepared(
+    name: str,
+    prepared: Path,
+    num_classes: int,
+    *,
+    image_size: int | None,
+    train_examples: int | None,
+    validation_examples: int | None,
+    holdout: int,
+) -> ImageNet:
+    """Open a set of photographs that TFDS prepared, with the splits train and validation.
+
+    Args:
+        name: of the set.
+        prepared: the folder of its version.
+        num_classes: labels lie from 0 to `num_classes` - 1.
+        image_size: side in pixels of the images that the network sees; None: 224.
+        train_examples: number of training images to take, from the first on; None: all.
+        validation_examples: number of validation images to take; None: all.
+        holdout: number of training images, from the end, to validate on.
+
+    Raises:
+        DataError: if the data or an argument is not as it must be.
+    """
+    with _explained(name, prepared):
+        counts = _count_examples(name, prepared)
+    checks.check_holdout(name, holdout, counts["train"])
     available = counts["train"] - holdout
     train = checks.check_examples("train_examples", train_examples, available)
     if holdout:
@@ -86,6 +121,7 @@ def load(
         )
         validation_split = f"validation[:{validation}]"
     loaded = ImageNet(
+        name,
         prepared,
         num_classes,
         image_size or IMAGE_SIZE,
@@ -98,14 +134,13 @@ def load(
     return loaded
 
 
-def _explained(prepared: Path):
+def _explained(name: str, prepared: Path):
     return as_our_error(
-        DataError,
-        f"{prepared} cannot be read ({{}}): copy it again, or prepare imagenet2012 again.",
+        DataError, f"{prepared} cannot be read ({{}}): copy it again, or prepare {name} again."
     )
 
 
-def _count_examples(prepared: Path) -> dict[str, int]:
+def _count_examples(name: str, prepared: Path) -> dict[str, int]:
     """Count the examples per split, once it is clear that all files are there and whole."""
     builder = tfds.open_prepared(prepared)
     if builder.info.file_format.value != "tfrecord":
@@ -117,24 +152,29 @@ def _count_examples(prepared: Path) -> dict[str, int]:
         if missing:
             raise DataError(
                 f"{missing[0]} is missing, with {len(missing) - 1} other files of the "
-                f"{split.name} split: prepare imagenet2012 again, or copy it whole."
+                f"{split.name} split: prepare {name} again, or copy it whole."
             )
     tfds.check_lengths(prepared)
     counts = {name: split.num_examples for name, split in builder.info.splits.items()}
-    for name in ("train", "validation"):
-        if not counts.get(name):
+    for split in ("train", "validation"):
+        if not counts.get(split):
             raise DataError(
-                f"{prepared} has no {name} images: remove it and prepare imagenet2012 again with "
-                "both ILSVRC2012_img_train.tar and ILSVRC2012_img_val.tar."
+                f"{prepared} has no {split} images: remove it and prepare {name} again"
+                + (
+                    " with both ILSVRC2012_img_train.tar and ILSVRC2012_img_val.tar."
+                    if name == "imagenet2012"
+                    else "."
+                )
             )
     return counts
 
 
 class ImageNet(Photographs):
-    """Stream ImageNet from TFRecord files. Made by `load`."""
+    """Stream ImageNet, or a set of its form, from TFRecord files. Made by `open_prepared`."""
 
     def __init__(
         self,
+        name: str,
         prepared: Path,
         num_classes: int,
         image_size: int,
@@ -144,14 +184,14 @@ class ImageNet(Photographs):
         validation_examples: int,
     ):
         super().__init__(
-            "imagenet2012",
+            name,
             num_classes,
             (image_size, image_size, 3),
             train_examples,
             validation_examples,
             "default",
         )
-        with _explained(prepared):
+        with _explained(name, prepared):
             splits = tfds.open_prepared(prepared).info.splits
             self._train_files = _file_parts(splits[train_split])
             self._validation_files = _file_parts(splits[validation_split])
@@ -165,7 +205,7 @@ class ImageNet(Photographs):
             found = found.map(lambda epoch, position, record: record)
         else:
             found = self._validation_records()
-        again = "prepare imagenet2012 again"
+        again = f"prepare {self.name} again"
         try:
             for record in found:
                 example = _parse(record)
@@ -176,7 +216,9 @@ class ImageNet(Photographs):
                         f"{self.num_classes - 1}: {again}."
                     )
                 if what := jpegs.problem(example["image"].numpy()):
-                    return f"the image {name} {what}: {again}, with --skip-damaged to leave it out."
+                    leave = ", with --skip-damaged to leave it out"
+                    leave = leave if self.name == "imagenet2012" else ""
+                    return f"the image {name} {what}: {again}{leave}."
         except tf.errors.OpError:
             files = (self._train_files if where else self._validation_files)[0]
             for file in files.numpy():
