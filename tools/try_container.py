@@ -1,0 +1,120 @@
+"""Run the steps of a Dockerfile or of an Apptainer definition in a fresh Debian, without a daemon.
+
+    sudo python3 tools/try_container.py containers/Dockerfile [--mount DIR] [--keep FOLDER]
+
+A Debian made by debootstrap stands in for the image that the file begins with. Each step is run
+there as the file says; then bopkit trains a small network as the file's user. `--mount` shows a
+folder of this machine there too, such as a mirror that its pip.conf names, which is taken along.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+CONFIGURATION = ("etc/pip.conf", "etc/resolv.conf", "etc/ssl/certs/ca-certificates.crt")
+PROOF = "train binarynet --hparams epochs=1,filters=8,dense_units=32 --train-examples 200"
+
+
+def read(path: Path) -> list[tuple[str, str]]:
+    """Read the steps of a file: pairs of an instruction of Dockerfiles and its text."""
+    text = path.read_text(encoding="utf8")
+    if path.suffix == ".def":
+        parts = dict(re.findall(r"^%(\w+)\n((?:(?:    .*)?\n)*)", text, re.MULTILINE))
+        post = "\n".join(line.strip() for line in parts["post"].splitlines())
+        files = [("COPY", line.strip()) for line in parts["files"].splitlines() if line.strip()]
+        paths = re.findall(r"export (PATH=\S+)", parts["environment"])
+        return [*files, ("RUN", f"set -e\n{post}"), *(("ENV", p) for p in paths)]
+    lines = re.sub(r"^\s*#.*\n", "", text, flags=re.MULTILINE).replace("\\\n", " ").splitlines()
+    return [tuple(line.split(maxsplit=1)) for line in lines if line.strip()]
+
+
+class Debian:
+    """Keep a Debian in a folder, and run commands in it."""
+
+    def __init__(self, folder: Path, mounts: list[Path]):
+        self.folder, self.mounts, self.mounted = folder, mounts, []
+        self.env = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
+        # How this machine reaches packages.
+        self.env |= {k: v for k, v in os.environ.items() if k.startswith("PIP_")}
+        self.env |= {k: v for k, v in os.environ.items() if k.lower().endswith("_proxy")}
+        self.place, self.user = "/", "root"
+
+    def __enter__(self):
+        if not (self.folder / "etc").exists():
+            mirror = os.environ.get("DEBIAN_MIRROR", "http://deb.debian.org/debian")
+            command = ["debootstrap", "--variant=minbase", "bookworm", str(self.folder), mirror]
+            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        for name in CONFIGURATION:
+            if Path("/", name).exists():
+                (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(Path("/", name), self.folder / name)
+        for source in [Path("/proc"), Path("/dev"), *self.mounts]:
+            target = self.folder / source.relative_to("/")
+            target.mkdir(parents=True, exist_ok=True)
+            subprocess.run(["mount", "--bind", str(source), str(target)], check=True)
+            self.mounted.append(target)
+        return self
+
+    def __exit__(self, *error):
+        for target in reversed(self.mounted):
+            subprocess.run(["umount", str(target)], check=True)
+
+    def run(self, command: list[str]) -> None:
+        """Run a command as the present user in the present folder."""
+        inside = ["env", "-i", "-C", self.place, *(f"{k}={v}" for k, v in self.env.items())]
+        user = [f"--userspec={self.user}"] if self.user != "root" else []
+        subprocess.run(["chroot", *user, str(self.folder), *inside, *command], check=True)
+
+    def step(self, instruction: str, text: str) -> None:
+        """Do one step of a Dockerfile."""
+        if instruction == "RUN":
+            self.run(["sh", "-c", text])
+        elif instruction == "COPY":
+            source, target = text.split()
+            ignored = (ROOT / ".dockerignore").read_text().split("\n")
+            names = [name.removeprefix("**/") for name in ignored if name and name[0] != "#"]
+            there = self.folder / target.lstrip("/")
+            pattern = shutil.ignore_patterns(*names)
+            shutil.copytree(ROOT / source, there, ignore=pattern, dirs_exist_ok=True)
+        elif instruction == "ENV":
+            name, _, value = text.partition("=")
+            self.env[name] = value.replace("$PATH", self.env["PATH"])
+        elif instruction == "WORKDIR":
+            self.place = text
+        elif instruction == "USER":
+            self.user = text
+        elif instruction not in ("FROM", "CMD", "ENTRYPOINT"):
+            sys.exit(f"{instruction} is no step that this tool knows.")
+
+
+def main():
+    """Run all steps, then bopkit."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("file", type=Path)
+    parser.add_argument("--mount", type=Path, action="append", default=[])
+    parser.add_argument("--keep", type=Path, help="the Debian's folder, kept for the next time")
+    arguments = parser.parse_args()
+    folder = arguments.keep or Path(tempfile.mkdtemp())
+    try:
+        with Debian(folder, arguments.mount) as debian:
+            for instruction, text in read(arguments.file):
+                print(f"{instruction} {' '.join(text.split())[:100]}", flush=True)
+                debian.step(instruction, text)
+            where = "/tmp/run" if debian.place == "/" else "run"
+            debian.run(["bopkit", *shlex.split(PROOF), "--output-dir", where])
+    finally:
+        if not arguments.keep:
+            shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    main()
