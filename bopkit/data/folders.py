@@ -118,14 +118,7 @@ class Folders(Photographs):
 
     def find_damaged(self, *where):
         """Name the file that cannot be used, as `bopkit.data.base.Data.find_damaged` says."""
-        if where:
-            batch_size, seed, epoch, step = where
-            steps, epochs = self.steps_per_epoch(batch_size), range(epoch, epoch + 1)
-            found = self._train_records(batch_size, steps, seed, epochs, step, 0, 1)
-            found = found.map(lambda epoch, position, record: record)
-        else:
-            found = self._validation_records()
-        for path, _ in found:
+        for path, _ in self._records(*where):
             if what := problem(path.numpy().decode()):
                 return f"{path.numpy().decode()} {what}: get it again, or remove it."
         return None

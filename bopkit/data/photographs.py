@@ -74,6 +74,15 @@ class Photographs(Data):
             )
         return batches.apply(tf.data.experimental.assert_cardinality(steps))
 
+    def _records(self, *where):
+        """Make a dataset of the records that `find_damaged` is asked about."""
+        if not where:
+            return self._validation_records()
+        batch_size, seed, epoch, step = where
+        steps, epochs = self.steps_per_epoch(batch_size), range(epoch, epoch + 1)
+        found = self._train_records(batch_size, steps, seed, epochs, step, 0, 1)
+        return found.map(lambda epoch, position, record: record)
+
     def _train_records(self, batch_size, steps, seed, epochs, start_step, index, count):
         raise NotImplementedError
 

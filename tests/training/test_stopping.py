@@ -13,6 +13,20 @@ from bopkit.training.progress import Progress
 from bopkit.training.state import State
 
 
+@pytest.fixture(autouse=True)
+def nothing_is_ignored():
+    """Of a job in the background a shell has Ctrl-C ignored, nohup the closing terminal."""
+    usual = {
+        signal.SIGINT: signal.default_int_handler,
+        signal.SIGTERM: signal.SIG_DFL,
+        signal.SIGHUP: signal.SIG_DFL,
+    }
+    before = {number: signal.signal(number, handler) for number, handler in usual.items()}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("undisturbed")

@@ -198,16 +198,9 @@ class ImageNet(Photographs):
 
     def find_damaged(self, *where):
         """Name the image that cannot be used, as `bopkit.data.base.Data.find_damaged` says."""
-        if where:
-            batch_size, seed, epoch, step = where
-            steps, epochs = self.steps_per_epoch(batch_size), range(epoch, epoch + 1)
-            found = self._train_records(batch_size, steps, seed, epochs, step, 0, 1)
-            found = found.map(lambda epoch, position, record: record)
-        else:
-            found = self._validation_records()
         again = f"prepare {self.name} again"
         try:
-            for record in found:
+            for record in self._records(*where):
                 example = _parse(record)
                 name, label = example["file_name"].numpy().decode(), int(example["label"])
                 if not 0 <= label < self.num_classes:
