@@ -78,7 +78,7 @@ class Slurm:
             cwd=self.folder,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=120,
         )
         assert done.returncode == 0, done.stderr
         return done.stdout
@@ -98,13 +98,13 @@ class Slurm:
         files = sorted(self.folder.glob(f"*-{job}*.out"))
         return "".join(path.read_text() for path in files)
 
-    def wait(self, job, seconds=90):
+    def wait(self, job, seconds=300):
         """Until a job has ended: how, and its exit code, for each of its tasks."""
         ends = {"COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL"}
         self.wait_until(lambda: {t["JobState"] for t in self.show(job)} <= ends, job, seconds)
         return [(t["JobState"], int(t["ExitCode"].partition(":")[0])) for t in self.show(job)]
 
-    def wait_until(self, condition, job, seconds=60):
+    def wait_until(self, condition, job, seconds=240):
         deadline = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < deadline, f"{self.show(job)}\n{self.printed(job)}"
@@ -156,7 +156,7 @@ def both_idle(cluster):
 
 
 def await_line(condition, folder):
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while not condition():
         logs = "\n".join(path.read_text() for path in folder.glob("*.log"))
         assert time.monotonic() < deadline, logs
@@ -166,7 +166,7 @@ def await_line(condition, folder):
 def cancel_all(cluster):
     """No job outlives its cluster: what a job started is no child of this process."""
     cluster.call("scancel", "--user", pwd.getpwuid(os.getuid()).pw_name)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while cluster.call("squeue", "--noheader") and time.monotonic() < deadline:
         time.sleep(0.2)
 
