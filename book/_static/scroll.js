@@ -31,5 +31,8 @@ addEventListener("load", () => {
   const observer = new ResizeObserver((entries) => {
     for (const { target } of entries) makeReachable(target);
   });
-  for (const node of document.querySelectorAll(`.bd-article ${wide}`)) observer.observe(node);
+  const nodes = document.querySelectorAll(`.bd-article ${wide}`);
+  for (const node of nodes) observer.observe(node);
+  /* A font that comes late makes text wider, and leaves its box as it was. */
+  document.fonts.ready.then(() => nodes.forEach(makeReachable));
 });
