@@ -153,7 +153,7 @@ def stopped_flips(counts: Mapping[str, Sequence[dict]]) -> Figure:
         for (name, rows), colour in zip(counts.items(), SEQUENCE[::-2], strict=False):
             shares = [100 * r["stopped"] / (r["stopped"] + r["flips"]) for r in rows]
             axis.plot(range(1, len(rows) + 1), shares, color=colour, marker="o", label=name)
-        axis.set(title="Flips that the threshold stopped (%)", xlabel="epoch", ylim=(0, 100))
+        axis.set(title="Flips that the threshold stopped (%)", xlabel="epoch", ylim=(0, 104))
         axis.xaxis.get_major_locator().set_params(integer=True)
         axis.legend(loc="lower right")
     ends = (
