@@ -88,7 +88,7 @@ def markdown(header: Iterable[str], rows: Iterable[Iterable[str]], *, right: int
 
 
 def open_closed_streams() -> None:
-    """Put the null device in place of each standard stream that is closed.
+    """Replace each standard stream that is closed by the null device.
 
     Otherwise the next file that is opened gets the stream's number, and what a library prints is
     written into that file.

@@ -77,7 +77,7 @@ def start(folder, name="binarynet/bop", hparams=HPARAMS, **env):
 
 
 def start_together(number, begin, chief=False):
-    """Start so many processes as one cluster: `begin(TF_CONFIG=...)` starts one.
+    """Start this many processes as one cluster: `begin(TF_CONFIG=...)` starts one.
 
     They are all workers, or the first is the chief, as TensorFlow's own guide has it.
     """

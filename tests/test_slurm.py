@@ -219,7 +219,7 @@ def test_two_nodes_train_one_run_together(slurm, tmp_path):
 
 
 def start_to_requeue(slurm, folder, epochs):
-    """A job of requeue.sh that has trained two epochs of so many."""
+    """A job of requeue.sh that has trained two of its epochs."""
     arguments = [*SMALL, "--hparams", f"epochs={epochs},{SHAPE}"]
     job = slurm.submit("requeue.sh", *arguments, RUNS=str(folder))
     wait_for_epochs(slurm, job, folder, 2)

@@ -33,6 +33,6 @@ addEventListener("load", () => {
   });
   const nodes = document.querySelectorAll(`.bd-article ${wide}`);
   for (const node of nodes) observer.observe(node);
-  /* A font that comes late makes text wider, and leaves its box as it was. */
-  document.fonts.ready.then(() => nodes.forEach(makeReachable));
+  /* A font that comes late, for text that was folded away, makes it wider and leaves its box as it was. */
+  document.fonts.addEventListener("loadingdone", () => nodes.forEach(makeReachable));
 });

@@ -276,7 +276,7 @@ _STAND_INS = {
     ("_codecs", "encode"): _encode,
 }
 
-# The sums stand on www.cs.toronto.edu/~kriz/cifar.html and in the sources of Keras and torchvision.
+# Published on www.cs.toronto.edu/~kriz/cifar.html, and in the sources of Keras and torchvision.
 FORMS = (
     Form(
         "Python's batches",
