@@ -31,8 +31,5 @@ addEventListener("load", () => {
   const observer = new ResizeObserver((entries) => {
     for (const { target } of entries) makeReachable(target);
   });
-  const nodes = document.querySelectorAll(`.bd-article ${wide}`);
-  for (const node of nodes) observer.observe(node);
-  /* A font that comes late, for text that was folded away, makes it wider and leaves its box as it was. */
-  document.fonts.addEventListener("loadingdone", () => nodes.forEach(makeReachable));
+  for (const node of document.querySelectorAll(`.bd-article ${wide}`)) observer.observe(node);
 });

@@ -85,7 +85,7 @@ class Visit:
         self.page.set_viewport_size({"width": width, "height": 900})
         self.page.emulate_media(color_scheme=scheme)
         self.page.wait_for_function(SHOWN, arg=[width, scheme], timeout=15_000)
-        self.page.evaluate(FRAMES)  # what watches sizes has run
+        self.page.evaluate(STILL)
 
 
 SHOWN = """([width, scheme]) =>
@@ -101,8 +101,16 @@ UNFOLD = """() => {
         box.classList.remove('toggle-hidden');
 }"""
 
-# Resolves when the page has been laid out and painted anew.
-FRAMES = "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
+# Resolves when nothing moves and what watches sizes has run: the theme's sidebar slides in for 0.3 s
+# as the window widens, and the article shrinks with every frame until then.
+STILL = """async () => {
+    const frame = () => new Promise(requestAnimationFrame);
+    const ends = moving => Number.isFinite(moving.effect.getComputedTiming().endTime);
+    await frame();
+    await Promise.allSettled(document.getAnimations().filter(ends).map(moving => moving.finished));
+    await frame();
+    await frame();
+}"""
 
 LOOK = (Path(__file__).parent / "look.js").read_text(encoding="utf8")
 
