@@ -95,7 +95,7 @@ def trials(contender, size, run):
 
 
 def main():
-    """Run what is missing, trials first, then seed by seed."""
+    """Run what is missing: trials, then section 5.2 seed by seed, then section 5.1."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("data_dir", type=Path, help="folder that holds CIFAR-10")
     parser.add_argument("output_dir", type=Path, help="folder for the runs")
@@ -129,6 +129,7 @@ def main():
             for name, values in chosen.items()
         }
         run("section52")(finals)
+    for seed in SEEDS:
         run("section51")(sweep.vary(lines, sweep.SECTION_51, [seed]))
 
 
