@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import stdtrit
 
 from bopkit._text import markdown, number
+from bopkit.book.contest import mean_interval
 from bopkit.experiments.methods import RATES
 
 # With fewer seeds or fewer epochs every claim is not decided.
@@ -163,9 +163,7 @@ def _decide(statistic, levels: Mapping[str, Mapping[int, float]], short):
         return Claim(statistic.claim, "not decided", shown)
     with np.errstate(all="ignore"):  # a setting without a flip: not a number, and not decided
         x = statistic.compare(np.array([[of[seed] for seed in seeds] for of in levels.values()]))
-        # mean ± t(97.5 %, n - 1) · s / √n
-        mean = x.mean(1)
-        half = stdtrit(len(seeds) - 1, 0.975) * x.std(1, ddof=1) / len(seeds) ** 0.5
+        mean, half = mean_interval(x)
     verdict = "not decided"
     if not short and len(seeds) >= SEEDS:
         if (mean - half > 0).all():

@@ -168,6 +168,7 @@ def train(
     seed: int = 0,
     batch_size: int = BATCH_SIZE,
     watch: Callable[[int, list[np.ndarray]], None] | None = None,
+    data: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray] | None = None,
 ) -> Run:
     """Train the network on the digits.
 
@@ -179,6 +180,7 @@ def train(
         seed: of the first weights and of the order of the images.
         batch_size: images a step, at most 1,437; what is left of an epoch is not used.
         watch: called after each step with its number and the weights.
+        data: images to train on, their labels, images to score on, theirs; `None`: `digits()`.
 
     Returns:
         A `Run`. The same arguments give the same numbers on one machine, however many of its cores
@@ -187,7 +189,7 @@ def train(
     Raises:
         ValueError: as the optimizer's rule.
     """
-    images, labels, held_out, held_out_labels = digits()
+    images, labels, held_out, held_out_labels = digits() if data is None else data
     weights = start_weights(hidden, seed)
     random = np.random.RandomState(seed + 1)
     running = [np.zeros((2, n), np.float32) for n in (hidden, 10)]

@@ -1,0 +1,228 @@
+"""Compare rules for binary weights, seed by seed; results/cifar10/PROTOCOL.md says how."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from itertools import combinations
+from typing import NamedTuple
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+from scipy.special import stdtrit
+
+from bopkit import records
+from bopkit._text import markdown
+from bopkit.book.style import GRID, INK, SEQUENCE, STYLE, new_figure
+from bopkit.experiments import METHODS
+
+# A difference within one point of zero is small enough to call two rules level.
+LEVEL = 1.0
+# With fewer pairs nothing is decided.
+SEEDS = 3
+
+
+class Rule(NamedTuple):
+    """How a contender is called and drawn."""
+
+    label: str
+    colour: str
+
+
+# By the experiment that the records of CIFAR-10 name; one rule was trained on the digits alone.
+RULES: dict[str, Rule] = {
+    "binarynet/default": Rule("latent weights with Adam", METHODS["latent"].colour),
+    "binarynet/leaking": Rule("leaking latent weights", METHODS["leaking"].colour),
+    "binarynet/bop": Rule("Bop at τ = 0", METHODS["bop"].colour),
+    "binarynet/bop_threshold": Rule("Bop at τ > 0", SEQUENCE[1]),
+    "binarynet/bop_sec52": Rule("Bop by the paper's schedule", SEQUENCE[0]),
+    "binarynet/bop2ndorder": Rule("Bop2ndOrder", METHODS["bop2ndorder"].colour),
+}
+
+# By rule, by seed: a score in percent.
+Scores = Mapping[str, Mapping[int, float]]
+
+
+def scores(runs: Iterable[dict]) -> dict[str, dict[int, float]]:
+    """Read the last epoch's accuracy, in percent, from the records of complete runs.
+
+    Returns:
+        The scores by experiment, in the order of `RULES`, and by seed.
+    """
+    found: dict[str, dict[int, float]] = {}
+    for run in runs:
+        if run["status"] == "completed":
+            found.setdefault(run["experiment"], {})[run["seed"]] = 100 * records.final(run)
+    return {name: found[name] for name in RULES if name in found}
+
+
+def mean_interval(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    r"""Estimate means over the last axis, with the 95 % interval of Student's t.
+
+    .. math:: \bar x \pm t_{0.975,\, n-1}\, s / \sqrt n
+
+    Args:
+        values: (..., n); with n = 1 the interval is infinite.
+
+    Returns:
+        The means, and half the width of their intervals.
+
+    Example:
+        >>> mean, half = mean_interval(np.array([1.0, 2.0, 3.0]))
+        >>> print(f"{mean:.2f} ± {half:.2f}")
+        2.00 ± 2.48
+    """
+    values = np.asarray(values, float)
+    n = values.shape[-1]
+    if n < 2:
+        return values.mean(-1), np.full(values.shape[:-1], math.inf)
+    half = stdtrit(n - 1, 0.975) * values.std(-1, ddof=1) / n**0.5
+    return values.mean(-1), half
+
+
+class Comparison(NamedTuple):
+    """The difference between two rules, in percentage points.
+
+    Attributes:
+        mean: of the differences between runs with the same seed.
+        half: half the width of its 95 % interval.
+        seeds: number of pairs.
+        verdict: of the first rule: "ahead", "behind", "level" or "not decided".
+    """
+
+    mean: float
+    half: float
+    seeds: int
+    verdict: str
+
+
+def compare(first: Mapping[int, float], second: Mapping[int, float]) -> Comparison:
+    """Decide whether one rule is ahead of another.
+
+    Args:
+        first: the first rule's scores by seed, in percent.
+        second: the second's. Seeds that only one of them has do not count.
+
+    Returns:
+        A `Comparison`. The first rule is *ahead* if the interval lies above zero, *behind* if it
+        lies below, and *level* if it contains zero and lies within one point of zero. Otherwise,
+        or with fewer than three pairs, the comparison is *not decided*.
+
+    Example:
+        >>> compare({0: 91.0, 1: 92.1, 2: 93.2}, {0: 90.0, 1: 91.0, 2: 92.0}).verdict
+        'ahead'
+    """
+    shared = sorted(first.keys() & second.keys())
+    if len(shared) < 2:
+        return Comparison(math.nan, math.inf, len(shared), "not decided")
+    mean, half = map(float, mean_interval(np.array([first[s] - second[s] for s in shared])))
+    verdict = "not decided"
+    if len(shared) >= SEEDS:
+        if mean - half > 0:
+            verdict = "ahead"
+        elif mean + half < 0:
+            verdict = "behind"
+        elif max(half - mean, half + mean) <= LEVEL:
+            verdict = "level"
+    return Comparison(mean, half, len(shared), verdict)
+
+
+def markdown_table(found: Scores, against: str = "binarynet/default") -> str:
+    """Tabulate rules, best first: mean score, seeds, and the difference to one of the rules."""
+    rows = []
+    for name in _ranked(found):
+        mean, half = mean_interval(np.array(list(found[name].values())))
+        row = [RULES[name].label, f"{mean:.2f}", _half(half), str(len(found[name]))]
+        if name == against or against not in found:
+            rows.append([*row, "–", "–"])
+            continue
+        difference = compare(found[name], found[against])
+        shown = "–" if math.isnan(difference.mean) else f"{difference.mean:+.2f}"
+        half = "" if math.isnan(difference.mean) else f" {_half(difference.half)}"
+        rows.append([*row, shown + half, difference.verdict])
+    if rows:
+        rows[0][:2] = [f"**{cell}**" for cell in rows[0][:2]]
+    other = RULES[against].label
+    header = ["rule", "top-1 %", "95 % interval", "seeds", f"less {other}, points", "verdict"]
+    return markdown(header, rows)
+
+
+def _half(half) -> str:
+    return f"± {half:.2f}" if math.isfinite(half) else "–"
+
+
+def _ranked(found):
+    return sorted(found, key=lambda name: -np.mean(list(found[name].values())))
+
+
+def sentence(found: Scores, first: str, second: str) -> str:
+    """Say in one sentence which of two rules is ahead, and by how much.
+
+    Returns:
+        Markdown; it says that nothing is decided where that is so.
+    """
+    one, other = RULES[first].label, RULES[second].label
+    if not {first, second} <= found.keys():
+        return f"Whether {one} or {other} is ahead is **not yet known**: runs are missing."
+    result = compare(found[first], found[second])
+    if math.isnan(result.mean):
+        return f"Whether {one} or {other} is ahead is **not decided**: too few seeds are complete."
+    numbers = f"{result.mean:+.2f} ± {result.half:.2f} points over {result.seeds} seeds"
+    if result.verdict == "not decided":
+        return f"Between {one} and {other} the comparison is **not decided** ({numbers})."
+    preposition = {"ahead": "of", "behind": "", "level": "with"}[result.verdict]
+    words = " ".join(filter(None, [result.verdict, preposition]))
+    verb = "are" if "weights" in one else "is"
+    return f"{one[0].upper()}{one[1:]} {verb} **{words}** {other} ({numbers})."
+
+
+def pairs(found: Scores) -> dict[tuple[str, str], Comparison]:
+    """Compare every two rules, the better mean first."""
+    return {(a, b): compare(found[a], found[b]) for a, b in combinations(_ranked(found), 2)}
+
+
+def chart(panels: Mapping[str, Scores]) -> Figure:
+    """Draw every seed of every rule as a dot, and the means with their intervals.
+
+    Args:
+        panels: by title, the scores of one data set.
+
+    Returns:
+        A figure with a panel for each data set; the rules stand in the same rows, the best of the
+        first panel at the top.
+    """
+    names = _ranked(next(iter(panels.values())))
+    names += [
+        name for name in RULES if name not in names and any(name in p for p in panels.values())
+    ]
+    with mpl.rc_context(STYLE):
+        figure, axes = new_figure(4.2 * len(panels) + 1.4, 0.42 * len(names) + 1.1, 1, len(panels),
+                                  sharey=True, squeeze=False)  # fmt: skip
+        for axis, (title, found) in zip(axes[0], panels.items(), strict=True):
+            for row, name in enumerate(names):
+                if name in found:
+                    _row(axis, row, np.array(list(found[name].values())), RULES[name].colour)
+            axis.set(title=title, xlabel="top-1 (%)", ylim=(len(names) - 0.5, -0.5))
+            axis.set_yticks(range(len(names)), [RULES[name].label for name in names])
+            axis.tick_params(axis="y", length=0)
+            axis.grid(axis="y", visible=False)
+    figure.description = "Top-1 of every seed. Means: " + "; ".join(
+        f"{title}: "
+        + ", ".join(
+            f"{RULES[n].label} {np.mean(list(found[n].values())):.1f} %" for n in _ranked(found)
+        )
+        for title, found in panels.items()
+    )
+    return figure
+
+
+def _row(axis, row, values, colour):
+    axis.axhline(row, color=GRID, linewidth=0.8, zorder=0)
+    # Dots of equal height would hide each other.
+    spread = 0.24 * np.linspace(-1, 1, len(values)) if len(values) > 3 else np.zeros(len(values))
+    axis.plot(values, row + spread, "o", markersize=5, color=colour, alpha=0.55, markeredgewidth=0)
+    mean, half = mean_interval(values)
+    if np.isfinite(half):
+        axis.plot([mean - half, mean + half], [row, row], color=INK, linewidth=2)
+    axis.plot([mean], [row], "|", markersize=14, markeredgewidth=2, color=INK)

@@ -1,0 +1,125 @@
+"""Rules are compared by pairs of seeds, and a verdict follows from the interval alone."""
+
+import math
+import statistics
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from scipy import stats
+
+from bopkit import rules
+from bopkit.book import contest, digits_contest, toy
+
+SCORES = st.lists(
+    st.tuples(st.floats(0, 100, width=32), st.floats(0, 100, width=32)), min_size=2, max_size=12
+)
+
+
+def by_seed(values):
+    return dict(enumerate(values))
+
+
+@given(SCORES)
+def test_the_interval_is_students_and_the_verdict_follows_from_it(pairs):
+    first, second = map(by_seed, zip(*pairs, strict=True))
+    result = contest.compare(first, second)
+    differences = [a - b for a, b in pairs]
+    n, mean = len(pairs), statistics.fmean(differences)
+    error = statistics.stdev(differences) / math.sqrt(n)
+    low, high = stats.t.interval(0.95, n - 1, mean, error) if error else (mean, mean)
+    assert result.seeds == n
+    assert (result.mean - result.half, result.mean + result.half) == pytest.approx((low, high))
+    assume(min(abs(low), abs(high), abs(low + 1), abs(high - 1)) > 1e-6)  # rounding decides there
+    if n < 3:
+        expected = "not decided"
+    elif low > 0:
+        expected = "ahead"
+    elif high < 0:
+        expected = "behind"
+    else:
+        expected = "level" if low >= -1 and high <= 1 else "not decided"
+    assert result.verdict == expected
+
+
+@given(SCORES, st.floats(-50, 50))
+def test_what_a_seed_does_to_both_rules_does_not_count(pairs, shift):
+    first, second = map(by_seed, zip(*pairs, strict=True))
+    result = contest.compare(first, second)
+    moved = [{s: v + shift * s for s, v in scores.items()} for scores in (first, second)]
+    assert contest.compare(*moved)[:2] == pytest.approx(result[:2], abs=1e-9)
+
+
+def test_only_seeds_that_both_rules_have_count():
+    result = contest.compare({0: 90, 1: 91, 2: 92, 7: 10}, {0: 89, 1: 90, 2: 91, 8: 99})
+    assert (result.mean, result.half, result.seeds, result.verdict) == (1, 0, 3, "ahead")
+    assert contest.compare({0: 90}, {1: 10}).verdict == "not decided"
+
+
+def run(experiment, seed, accuracy, status="completed"):
+    epochs = [{"val_accuracy": 0.1}, {"val_accuracy": accuracy}]
+    final = {"val_accuracy": accuracy}
+    return {"experiment": experiment, "seed": seed, "status": status, "epochs": epochs,
+            "config": {"method": "bop"}, "final": final}  # fmt: skip
+
+
+def test_scores_are_the_last_epochs_of_complete_runs():
+    runs = [
+        run("binarynet/bop", 0, 0.91),
+        run("binarynet/bop", 1, 0.9, "running"),
+        run("binarynet/default", 0, 0.9),
+    ]
+    found = contest.scores(runs)
+    assert list(found) == ["binarynet/default", "binarynet/bop"]
+    assert found["binarynet/bop"] == {0: pytest.approx(91)}
+
+
+ABOUT = {
+    "binarynet/bop": by_seed([91.0, 92.0, 93.0]),
+    "binarynet/default": by_seed([90.0, 91.1, 91.9]),
+    "binarynet/leaking": {0: 90.0},
+}
+
+
+def test_table_sentence_and_chart_say_the_same():
+    table = contest.markdown_table(ABOUT).splitlines()
+    assert table[2].startswith("| **Bop at τ = 0** | **92.00** | ± 2.48 | 3 | +1.00 ± 0.25 | ahead")
+    assert "| leaking latent weights | 90.00 | – | 1 | – | not decided |" in table
+    said = contest.sentence(ABOUT, "binarynet/default", "binarynet/bop")
+    assert said == (
+        "Latent weights with Adam are **behind** Bop at τ = 0 (-1.00 ± 0.25 points over 3 seeds)."
+    )
+    assert "missing" in contest.sentence(ABOUT, "binarynet/bop", "binarynet/bop2ndorder")
+    assert "too few seeds" in contest.sentence(ABOUT, "binarynet/bop", "binarynet/leaking")
+    figure = contest.chart({"One": ABOUT, "Two": {}})
+    assert "Bop at τ = 0 92.0 %" in figure.description
+    shown = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert shown == ["Bop at τ = 0", "latent weights with Adam", "leaking latent weights"]
+    dots = [line.get_xdata() for line in figure.axes[0].lines if line.get_marker() == "o"]
+    assert sorted(np.concatenate(dots)) == sorted(v for s in ABOUT.values() for v in s.values())
+
+
+def test_on_the_digits_no_winner_sits_at_the_edge_of_its_rates():
+    for name, (_, rates, *_) in digits_contest.CONTENDERS.items():
+        assert min(rates) < digits_contest.choose(name)[0] < max(rates), name
+    assert not set(digits_contest.SEEDS) & set(digits_contest.TRIAL_SEEDS)
+
+
+def test_leaking_latent_weights_and_bop_at_zero_make_the_same_flips():
+    kept = {}
+    for name in ("binarynet/leaking", "binarynet/bop"):
+        seen = kept[name] = []
+        optimizer = digits_contest.CONTENDERS[name][0](0.1, 1e-3)
+        toy.train(optimizer, epochs=15, watch=lambda _, weights, seen=seen: seen.append(weights))
+    for ours, theirs in zip(*kept.values(), strict=True):
+        for a, b in zip(ours, theirs, strict=True):
+            assert np.array_equal(a, b)
+
+
+def test_latent_weights_begin_at_the_networks_first_weights():
+    start = toy.start_weights()
+    optimizer = digits_contest.latent(1e-9, 1.0)
+    for layer, weights in enumerate(start):
+        moved = optimizer.step(layer, weights, np.ones_like(weights), 0)
+        assert np.array_equal(moved, weights) and np.array_equal(moved, rules.sign(moved))
