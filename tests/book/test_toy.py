@@ -37,6 +37,27 @@ print(zlib.crc32(run.loss.tobytes()), zlib.crc32(run.weights[0].tobytes()))
     assert len(found) == 1 and found.pop().strip()
 
 
+def test_a_pixel_that_is_blank_in_the_whole_batch_has_no_gradient():
+    """Its weights stay: at τ = 0 a rounding error would flip them."""
+    images, labels, _, _ = toy.digits()
+    blank = np.ptp(images[:100], axis=0) == 0
+    gradients = toy.probe(toy.start_weights(), images[:100], labels[:100]).gradients
+    assert blank.any() and not gradients[0][blank].any() and gradients[0][~blank].all()
+
+
+def test_the_order_within_a_batch_decides_no_flip(monkeypatch):
+    """So a run without a threshold ends alike on machines that add up in another order."""
+    backward = toy._backward
+
+    def backwards(images, labels, *args):
+        return backward(images[::-1], labels[::-1], *args)
+
+    run = toy.train(toy.NumPyBop(0.0, 0.1), epochs=4)
+    monkeypatch.setattr(toy, "_backward", backwards)
+    other = toy.train(toy.NumPyBop(0.0, 0.1), epochs=4)
+    assert np.array_equal(run.flip_ratio, other.flip_ratio) and run.flip_ratio.all()
+
+
 def test_flips_counted_are_flips_made():
     seen = [toy.start_weights()]
     run = toy.train(
