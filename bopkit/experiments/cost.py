@@ -1,7 +1,7 @@
 """Count what a run of the paper costs: floating-point operations, and hours on a GPU.
 
-Nothing here is measured. The operations follow from the shapes of the layers; the hours from a
-GPU's published peak and an assumed fraction of it. TensorFlow is imported only to count a network.
+The operations follow from the shapes of the layers, and the hours from a GPU's published peak and
+an assumed fraction of it: neither is measured. TensorFlow is imported only to count a network.
 
 A GPU multiplies binary weights as the floating-point numbers -1 and +1: training a binary network
 costs as many operations as training a real-valued one of the same shape.
@@ -10,7 +10,7 @@ costs as many operations as training a real-valued one of the same shape.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from bopkit import experiments
 from bopkit._text import markdown
@@ -135,15 +135,43 @@ def gpu_hours(experiment: str | Experiment, gpu: str = "A100", fraction: float =
     return training_flops(experiment) / (fraction * peak) / 3600
 
 
+def training_steps(experiment: str | Experiment) -> int:
+    """Count the optimizer's steps of a whole training run: full batches per epoch, times epochs.
+
+    Args:
+        experiment: a name of `bopkit.experiments.EXPERIMENTS`, or an `Experiment`.
+
+    Returns:
+        Steps.
+
+    Raises:
+        ConfigError: as `training_flops`.
+
+    Example:
+        >>> training_steps("binarynet/bop_sec52")
+        500000
+    """
+    experiment, (train_examples, *_) = _resolve(experiment)
+    return train_examples // experiment.batch_size * experiment.epochs
+
+
 def cost_table(
-    chosen: Iterable[str | Experiment], gpu: str = "A100", fractions: Iterable[float] = (0.3, 0.1)
+    chosen: Iterable[str | Experiment],
+    gpu: str = "A100",
+    fractions: Iterable[float] = (0.3, 0.1),
+    *,
+    measured: Mapping[str, float] | None = None,
+    machine: str = "",
 ) -> str:
     """Tabulate the cost of some experiments as Markdown.
 
     Args:
         chosen: each a name of `bopkit.experiments.EXPERIMENTS`, or an `Experiment`.
         gpu: a name of `GPUS`.
-        fractions: of its peak; the table has one column of hours for each.
+        fractions: of its peak. The table has one column of hours for each, with the milliseconds
+            per step that these hours assume: whoever measures a step can correct the hours.
+        measured: by experiment, the seconds of a step on another machine; None: no such column.
+        machine: that machine's name, for the heading.
 
     Returns:
         Markdown; one line per experiment.
@@ -152,14 +180,30 @@ def cost_table(
         ConfigError: as `gpu_hours`.
     """
     fractions = list(fractions)
-    hours = [f"{gpu} hours at {fraction:.0%} of peak" for fraction in fractions]
+    hours = [f"{gpu} hours at {fraction:.0%} of peak (ms per step)" for fraction in fractions]
+    header = ["experiment", "GMAC per image", "steps", "EFLOP", *hours]
+    if measured is not None:
+        header.append(f"hours at the measured ms per step, {machine}")
     rows = []
     for experiment in chosen:
         experiment, _ = _resolve(experiment)
+        steps = training_steps(experiment)
         row = [f"`{experiment.name}`", f"{forward_macs(experiment) / 1e9:.2f}"]
-        row += [str(experiment.epochs), f"{training_flops(experiment) / 1e18:.2g}"]
-        rows.append([*row, *(f"{gpu_hours(experiment, gpu, share):.2g}" for share in fractions)])
-    return markdown(["experiment", "GMAC per image", "epochs", "EFLOP", *hours], rows)
+        row += [f"{steps:,}", f"{training_flops(experiment) / 1e18:.2g}"]
+        row += [_hours(gpu_hours(experiment, gpu, share), steps) for share in fractions]
+        if measured is not None:
+            seconds = measured.get(experiment.name)
+            row.append("–" if seconds is None else _hours(seconds * steps / 3600, steps))
+        rows.append(row)
+    return markdown(header, rows)
+
+
+def _hours(hours, steps):
+    return f"{_round(hours)} ({_round(3.6e6 * hours / steps)})"
+
+
+def _round(value):
+    return f"{value:.2g}" if value < 100 else f"{value:,.0f}"
 
 
 def _resolve(experiment):

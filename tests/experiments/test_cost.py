@@ -93,10 +93,18 @@ def test_other_data_has_no_cost():
 
 def test_table():
     lines = cost.cost_table(["birealnet/bop"], "A100", [0.3]).splitlines()
-    assert (
-        lines[0] == "| experiment | GMAC per image | epochs | EFLOP | A100 hours at 30% of peak |"
+    assert lines[0] == (
+        "| experiment | GMAC per image | steps | EFLOP | A100 hours at 30% of peak (ms per step) |"
     )
-    assert lines[2] == "| `birealnet/bop` | 1.81 | 300 | 4.2 | 25 |"
+    assert lines[2] == "| `birealnet/bop` | 1.81 | 375,300 | 4.2 | 25 (238) |"
+
+
+def test_a_measured_step_gives_hours_of_its_own():
+    names = ["binarynet/bop_sec52", "binarynet/bop"]
+    table = cost.cost_table(names, measured={names[0]: 0.5}, machine="my CPU").splitlines()
+    assert table[0].endswith("| hours at the measured ms per step, my CPU |")
+    assert table[2].endswith("| 69 (500) |") and table[3].endswith("| – |")
+    assert cost.training_steps(names[0]) * 0.5 / 3600 == pytest.approx(69.4, abs=0.1)
 
 
 def test_counting_makes_no_weights_and_no_noise(run_python):
