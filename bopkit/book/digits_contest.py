@@ -16,7 +16,7 @@ from bopkit.book import toy
 from bopkit.book.remember import remember
 
 EPOCHS = 15
-SEEDS, TRIAL_SEEDS = tuple(range(20)), (100, 101, 102)
+SEEDS, TRIAL_SEEDS = tuple(range(40)), (100, 101, 102, 103)
 HOLDOUT = 300  # of the 1,437 training images
 RATES = (3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0)
 
@@ -132,7 +132,12 @@ def score(name: str, rate: float, second: float, seed: int, trial: bool) -> floa
 
 @remember
 def choose(name: str) -> tuple[float, float]:
-    """Find a rule's two numbers in ten trials: six rates, then four second numbers at the best."""
+    """Find a rule's two numbers in ten trials: six rates, then four second numbers at the best.
+
+    Leaking latent weights take Bop's, because both make the same flips.
+    """
+    if name == "binarynet/leaking":
+        return choose("binarynet/bop")
     _, rates, start, others = CONTENDERS[name]
 
     def best(grid):
