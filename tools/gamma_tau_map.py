@@ -1,4 +1,4 @@
-"""Writes bopkit/pictures/gamma_tau_map.py: the 128 runs of the picture of γ and τ, trained anew.
+"""Write bopkit/book/pictures/gamma_tau_map.py: train the picture's 128 settings, five seeds each.
 
     python tools/gamma_tau_map.py
 
@@ -9,28 +9,26 @@ from pathlib import Path
 
 from bopkit.book.pictures import gamma_tau as picture
 
-HEAD = '''"""What the runs of the picture of γ and τ end at: a map of them costs no training.
+HEAD = '''"""What the runs of the picture of γ and τ gave, so that the page trains nothing.
 
-Top-1 in percent on the held-out digits, averaged over the last three epochs: a table for each
-course of γ, a row for each τ and a column for each γ, in the sliders' order. Written by
-tools/gamma_tau_map.py; tests/book/pictures/test_gamma_tau.py trains them all and compares.
+Each setting has two lines of twelve numbers, one per epoch: top-1 on the held-out digits in
+percent, and the binary weights that flip per step. Both are means over the seeds 0 to 4. The
+settings stand in the order of the sliders, the last of which moves fastest. Written by
+tools/gamma_tau_map.py; tests/book/pictures/test_gamma_tau.py trains them again and compares.
 """
 
-FINAL = {
+RUNS = """\\
 '''
 
 
-def table(schedule: str) -> str:
-    """The rows of one course of γ, as Python."""
-    rows = (
-        ", ".join(f"{picture.final_accuracy(g, t, schedule):.2f}" for g in picture.GAMMAS)
-        for t in picture.THRESHOLDS
-    )
-    return "".join(f"        ({row}),\n" for row in rows)
+def lines(gamma: float, threshold: float, schedule: str) -> str:
+    """One setting as text."""
+    course = picture.train(gamma, threshold, schedule)
+    rows = (f"{value:.1f}" for value in course.accuracy), (f"{value:.4g}" for value in course.flips)
+    return "".join(" ".join(row) + "\n" for row in rows)
 
 
 if __name__ == "__main__":
     path = Path(__file__).resolve().parents[1] / "bopkit" / "book" / "pictures" / "gamma_tau_map.py"
-    courses = (picture.CONSTANT, picture.FALLING)
-    body = "".join(f'    "{course}": (\n{table(course)}    ),\n' for course in courses)
-    path.write_text(f"{HEAD}{body}}}\n", encoding="utf8")
+    body = "".join(lines(**values) for values in picture.SCENE.grid())
+    path.write_text(f'{HEAD}{body}"""\n', encoding="utf8")
