@@ -315,7 +315,8 @@ def results(folder: Records = Path("results"), markdown: Markdown = False) -> No
     elif markdown:
         _print(tables.markdown_table(found))
     else:
-        _print_table(tables.COLUMNS, [list(row.values()) for row in tables.rows(found)])
+        rows = [[row[column] for column in tables.COLUMNS] for row in tables.rows(found)]
+        _print_table(tables.COLUMNS, rows)
 
 
 @app.command()

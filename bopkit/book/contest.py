@@ -13,9 +13,10 @@ from matplotlib.figure import Figure
 from scipy.special import stdtrit
 
 from bopkit import records
-from bopkit._text import markdown
+from bopkit._text import markdown, number
 from bopkit.book.style import GRID, INK, SEQUENCE, STYLE, new_figure
-from bopkit.experiments import METHODS
+from bopkit.experiments import METHODS, methods
+from bopkit.records import tables
 
 # A difference within one point of zero is small enough to call two rules level.
 LEVEL = 1.0
@@ -129,23 +130,55 @@ def compare(first: Mapping[int, float], second: Mapping[int, float]) -> Comparis
 
 
 def markdown_table(found: Scores, against: str = "binarynet/default") -> str:
-    """Tabulate rules, best first: mean score, seeds, and the difference to one of the rules."""
+    """Tabulate rules, best first: mean score, its interval, and the difference to one of the rules.
+
+    Args:
+        found: as `scores` returns it.
+        against: the experiment of the rule that the others are compared with.
+
+    Returns:
+        Markdown; numbers are aligned at the decimal point, and the best mean is bold.
+    """
     rows = []
     for name in _ranked(found):
         mean, half = mean_interval(np.array(list(found[name].values())))
-        row = [RULES[name].label, f"{mean:.2f}", _half(half), str(len(found[name]))]
-        if name == against or against not in found:
-            rows.append([*row, "–", "–"])
-            continue
-        difference = compare(found[name], found[against])
-        shown = "–" if math.isnan(difference.mean) else f"{difference.mean:+.2f}"
-        half = "" if math.isnan(difference.mean) else f" {_half(difference.half)}"
-        rows.append([*row, shown + half, difference.verdict])
+        verdict = difference = "–"
+        if name != against and against in found:
+            result = compare(found[name], found[against])
+            verdict = result.verdict
+            if not math.isnan(result.mean):
+                difference = f"{result.mean:+.2f} {_half(result.half)}"
+        numbers = [str(len(found[name])), f"{mean:.2f}", _half(half), difference]
+        rows.append([RULES[name].label, verdict, *numbers])
     if rows:
-        rows[0][:2] = [f"**{cell}**" for cell in rows[0][:2]]
+        rows[0][0], rows[0][3] = f"**{rows[0][0]}**", f"**{rows[0][3]}**"
     other = RULES[against].label
-    header = ["rule", "top-1 %", "95 % interval", "seeds", f"less {other}, points", "verdict"]
-    return markdown(header, rows)
+    header = ["rule", f"compared with {other}", "seeds", "top-1 %", "95 % interval"]
+    return markdown([*header, "difference, points"], rows, right=4)
+
+
+def trials_table(runs: Iterable[dict], *, best: bool = False) -> str:
+    """Tabulate trials by rule, best first: their settings and their last epoch's accuracy.
+
+    Args:
+        runs: records of trials.
+        best: show only the best trial of each rule.
+
+    Returns:
+        Markdown; the best trial of each rule is bold.
+    """
+    by_rule: dict[str, list[dict]] = {}
+    for run in sorted(runs, key=records.final, reverse=True):
+        by_rule.setdefault(run["experiment"], []).append(run)
+    rates = {**{rate.symbol: name for name, rate in methods.RATES.items()}, "Adam": "learning_rate"}
+    rows = []
+    for name, trials in by_rule.items():
+        for run in trials[: 1 if best else None]:
+            settings = [tables.schedule(run["config"], key, number) for key in rates.values()]
+            score = f"{100 * records.final(run):.2f}"
+            score = f"**{score}**" if run is trials[0] else score
+            rows.append([RULES[name].label, *settings, score])
+    return tables.unbroken(markdown(["rule", *rates, "top-1 %"], rows, right=1))
 
 
 def _half(half) -> str:

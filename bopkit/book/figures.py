@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import matplotlib as mpl
 import numpy as np
@@ -16,12 +16,23 @@ from bopkit.book.style import SEQUENCE, STYLE, new_figure
 from bopkit.experiments.methods import METHODS, RATES
 
 
-def training_curves(runs: Iterable[dict], *, top_5: bool = False) -> Figure:
-    """Accuracy and π_t over the epochs, one line a method, all seeds behind it.
+def _method(run):
+    method = METHODS[run["config"]["method"]]
+    return method.label, method.colour
+
+
+def training_curves(
+    runs: Iterable[dict],
+    *,
+    top_5: bool = False,
+    line: Callable[[dict], tuple[str, str]] = _method,
+) -> Figure:
+    """Draw accuracy and π_t over the epochs, one line per method, with all seeds behind it.
 
     Args:
         runs: run records of `bopkit.train`.
         top_5: draw top-5 accuracy too, dashed.
+        line: names and colours a run's line; by default, by its method.
 
     Returns:
         A figure of two panels: validation accuracy in percent, and π_t as in section 5.1. A
@@ -33,13 +44,12 @@ def training_curves(runs: Iterable[dict], *, top_5: bool = False) -> Figure:
     groups = defaultdict(list)
     for run in runs:
         if run["epochs"]:
-            groups[run["config"]["method"]].append(run)
+            groups[line(run)].append(run)
     if not groups:
         raise ValueError("no run has finished an epoch yet; there is nothing to draw.")
     with mpl.rc_context(STYLE):
         figure, (left, right) = new_figure(8, 3.2, 1, 2)
-        for method, group in groups.items():
-            colour, name = METHODS[method].colour, METHODS[method].label
+        for (name, colour), group in groups.items():
             accuracy = [_percent(_column(run, "val_accuracy")) for run in group]
             flips = [rules.log_flip_ratio(_column(run, "flip_ratio")) for run in group]
             _band(left, accuracy, colour, f"{name}, top-1" if top_5 else name)
@@ -54,7 +64,7 @@ def training_curves(runs: Iterable[dict], *, top_5: bool = False) -> Figure:
             axis.xaxis.get_major_locator().set_params(integer=True)
             axis.legend()
     figure.description = "Validation accuracy and flip ratio by epoch. At the end: " + "; ".join(
-        f"{METHODS[method].label} {_at_the_end(group)}" for method, group in groups.items()
+        f"{name} {_at_the_end(group)}" for (name, _), group in groups.items()
     )
     return figure
 

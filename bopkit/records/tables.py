@@ -27,9 +27,9 @@ def rows(runs: Iterable[dict], form: Callable[[float], str] = plain) -> list[dic
         form: how the rates are written: `number` or `plain` of `bopkit._text`.
 
     Returns:
-        One dictionary per group, with the keys `COLUMNS`. "top-1 %" is the validation accuracy of
-        the last epoch: its mean ± standard deviation over the n runs of the group. "seconds" is the
-        mean time to train. "epochs" reads 2/10 for a run that is not complete.
+        One dictionary per group, with the keys `COLUMNS` and "method". "top-1 %" is the validation
+        accuracy of the last epoch: its mean ± standard deviation over the n runs of the group.
+        "seconds" is the mean time to train. "epochs" reads 2/10 for a run that is not complete.
     """
     return [_row(group, form) for group in records.group_by_seed(runs)]
 
@@ -39,6 +39,7 @@ def _row(group, form):
     done, seconds = len(record["epochs"]), [sum(e["seconds"] for e in r["epochs"]) for r in group]
     return {
         "experiment": record["experiment"],
+        "method": METHOD_NAMES.get(config["method"], config["method"]),
         "data": record["dataset"] + (" (held out)" if config["holdout"] else ""),
         "filters": str(config["filters"] or "–"),
         "epochs": str(done) if done == config["epochs"] else f"{done}/{config['epochs']}",
@@ -125,13 +126,14 @@ def markdown_table(runs: Iterable[dict], columns: Iterable[str] = COLUMNS) -> st
 
     Args:
         runs: run records.
-        columns: which of `COLUMNS` to show.
+        columns: which of `COLUMNS` to show; "method" names the method in place of the experiment.
 
     Returns:
         Markdown; a header, and one line per group of runs that differ only in their seed.
     """
     columns = list(columns)
-    return markdown(columns, ([escape(row[c]) for c in columns] for row in rows(runs, number)))
+    lines = ([escape(row[c]) for c in columns] for row in rows(runs, number))
+    return markdown(columns, lines, right=int(columns[-1] == "top-1 %"))
 
 
 def unbroken(table: str) -> str:
