@@ -54,14 +54,24 @@ def test_the_book_has_its_chapters():
     }
 
 
+def is_intuition(path):
+    """These chapters begin with a line and a picture; the others with a box and Play."""
+    return path.parent.name == "intuition"
+
+
 def test_sections_come_in_order(chapter):
     titles = re.findall(r"^## (.+)$", text(chapter), flags=re.MULTILINE)
-    assert titles[:1] == FIRST and titles[-3:] == LAST
+    assert titles[-3:] == LAST and (titles[:1] == FIRST) is not is_intuition(chapter)
     assert len(titles) > 4, titles
     assert len(re.findall(r"^# .+$", text(chapter), flags=re.MULTILINE)) == 1
 
 
-def test_says_at_a_glance_what_it_takes(chapter):
+def test_says_what_it_takes(chapter):
+    if is_intuition(chapter):
+        head = "".join(cells(chapter)[0]["source"]).partition("\n## ")[0]
+        for what in (r"\d+\s+minutes", r"\d+\s+seconds", "CPU"):
+            assert re.search(what, head), what
+        return
     glance = re.search(r":::\{div\} at-a-glance\n(.*?)\n:::", text(chapter), re.DOTALL)[1]
     assert re.findall(r"^What .*$", glance, flags=re.MULTILINE) == [
         "What you'll do", "What you'll learn", "What you'll need",
@@ -74,7 +84,7 @@ def test_says_at_a_glance_what_it_takes(chapter):
 def test_begins_with_something_to_play(chapter):
     name = re.search(r"widgets\.explore\(\"(\w+)\"\)", code(chapter)[0])[1]
     assert name in pictures.NAMES
-    assert section(chapter, "Play").strip()  # what to try
+    assert is_intuition(chapter) or section(chapter, "Play").strip()  # what to try
 
 
 def test_has_exercises_and_hides_their_solutions(chapter):
@@ -110,6 +120,21 @@ def test_cells_are_short(chapter):
     assert max(len(source.splitlines()) for source in code(chapter)) <= 40
 
 
+def test_the_argument_stands_in_the_text_and_not_in_code():
+    """Three rules are shown; what draws, measures or checks is folded or left out of the page."""
+    shown = []
+    for path in filter(is_intuition, CHAPTERS):
+        solved = False
+        for cell in cells(path):
+            source, tags = "".join(cell["source"]), set(cell["metadata"].get("tags", []))
+            if cell["cell_type"] == "markdown":  # a solution is folded with all that it holds
+                starts, ends = source.rfind("{solution-start}"), source.rfind("{solution-end}")
+                solved = starts > ends if max(starts, ends) >= 0 else solved
+            elif not solved and not tags & {"hide-input", "remove-input", "remove-cell"}:
+                shown.append(source)
+    assert len(shown) <= 3, [source.splitlines()[0] for source in shown]
+
+
 def test_links_its_terms_and_its_sources(chapter):
     terms = re.findall(r"\{term\}`(?:[^`<]*<)?([^`>]+)>?`", text(chapter))
     assert terms and len(terms) == len(set(terms)), "the first use of each, once"
@@ -118,8 +143,8 @@ def test_links_its_terms_and_its_sources(chapter):
 
 
 def test_a_term_is_linked_where_it_is_first_used(chapter):
-    """From Play on, in sentences and tables: titles, code and formulas have no links."""
-    prose = text(chapter).partition("## Play\n")[2]
+    """In sentences and tables, after the box if there is one; code and formulas have no links."""
+    prose = text(chapter).partition("\n" if is_intuition(chapter) else "## Play\n")[2]
     prose = re.sub(r"\{term\}`(?:[^`<]*<)?([^`>]+)>?`", r"⟦\1⟧", prose)  # to tell them from others
     prose = re.sub(r"^```\w+\n.*?^```$|\$\$.*?\$\$", "", prose, flags=re.MULTILINE | re.DOTALL)
     prose = re.sub(r"^(#|```|:::).*$|(\{[\w:]+\})?`[^`]*`|\]\(.*?\)", "", prose, flags=re.MULTILINE)
