@@ -133,13 +133,13 @@ def draw(behind: str, x: float, clip: float) -> Figure:
         above.plot(reach, loss + slope * (reach - x), color=LATENT, linewidth=2.2)
         dots(above, [x], [loss], size=8, color=INK, zorder=5)
         above.set(xlim=(-2.2, 2.2), ylim=_loss_limits(), ylabel="loss (nats)")
-        above.set_title("The loss of 100 digits, and the slope reported there", fontsize=10, pad=6)
+        above.set_title("The loss of 100 digits, and the surrogate slope there", fontsize=10, pad=6)
         place, reports = _reports(behind, clip)
         means = stairs.mean_slope(place, clip)
         below.axhline(0, color=INK, linewidth=1.6, label="true slope")
         for slopes, colour, label in (
             (means, THIRD, "mean over the window"),
-            (reports, LATENT, "reported"),
+            (reports, LATENT, "surrogate"),
         ):
             below.step(place, slopes, where="mid", color=colour, linewidth=1.5, label=label)
         dots(below, [x], [slope], size=7, color=LATENT, zorder=5)
@@ -153,7 +153,7 @@ def draw(behind: str, x: float, clip: float) -> Figure:
     name = "Latent weight" if behind == WEIGHT else "Shift"
     figure.description = (
         f"{name} {number(x)}: the true slope is 0. Within {number(clip)} on either side the loss "
-        f"has {steps}; the estimator reports {_slope(slope)}, the mean slope there is "
+        f"has {steps}. The surrogate slope is {_slope(slope)}, the mean slope over the window "
         f"{_slope(mean)}."
     ).replace("-", "−")
     return figure
