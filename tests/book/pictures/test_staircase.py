@@ -35,6 +35,6 @@ def test_mean_slope_counts_steps_at_both_ends():
 
 
 def test_says_that_the_true_slope_is_zero_and_how_many_steps_are_near():
-    assert "no step; the estimator reports 0" in staircase.draw(WEIGHT, -2.0, 1.0).description
-    assert "has 1 step;" in staircase.draw(WEIGHT, -0.4, 1.0).description
+    assert "no step. The surrogate slope is 0" in staircase.draw(WEIGHT, -2.0, 1.0).description
+    assert "has 1 step." in staircase.draw(WEIGHT, -0.4, 1.0).description
     assert "Shift −0.4: the true slope is 0" in staircase.draw(INPUT, -0.4, 1.0).description
