@@ -195,7 +195,7 @@ def cost_table(
             seconds = measured.get(experiment.name)
             row.append("–" if seconds is None else _hours(seconds * steps / 3600, steps))
         rows.append(row)
-    return markdown(header, rows)
+    return markdown(header, rows, right=len(header) - 1)
 
 
 def _hours(hours, steps):
