@@ -16,7 +16,7 @@ from page import GREY, Page, save_pdf, save_svg
 from poster_grid import COLUMN, COLUMNS, GUTTER, HEIGHT, MARGIN, SIZES, WIDTH
 from poster_halves import bop_half, latent_half
 
-from bopkit.book.pictures.one_weight import noisy_signal
+from bopkit.book.streams import noisy_signal
 from bopkit.book.style import STYLE
 
 TITLE = "Binary networks without latent weights"

@@ -7,7 +7,7 @@ from page import GREY, INK, Page
 from poster_grid import DASHED, HALF, SIZES, TOP_OF_HALVES, mark_flips, mark_threshold
 from traces import Trace
 
-from bopkit.book.pictures.one_weight import noisy_signal
+from bopkit.book.streams import noisy_signal
 from bopkit.book.style import BOP, FAINT, LATENT
 
 LABELS = 35  # what the names of the rows take of a half

@@ -4,7 +4,7 @@ It tells the kernels of the notebooks that what they show goes into a page
 (`bopkit.book.style.in_page`), loads the script that moves the pictures, and adds a directive for
 pages that are not notebooks:
 
-    ```{explorer} one_weight
+    ```{explorer} two_rules
     ```
 """
 
@@ -35,4 +35,5 @@ def setup(app):
     os.environ["BOPKIT_PAGE"] = "1"
     app.add_directive("explorer", ExplorerDirective)
     app.add_js_file("explorer.js", defer="defer")
+    app.add_css_file("live/live.css")
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

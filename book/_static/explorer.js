@@ -43,4 +43,6 @@ async function bringToLife(explorer) {
   form.hidden = false;
 }
 
-for (const explorer of document.querySelectorAll(".bop-explorer")) bringToLife(explorer);
+// Those that the browser computes bring their own module.
+for (const explorer of document.querySelectorAll(".bop-explorer:not(.bop-live)"))
+  bringToLife(explorer);

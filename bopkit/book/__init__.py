@@ -6,7 +6,8 @@ from pathlib import Path
 from bopkit.errors import SetupError
 
 # Looked for before any is imported, so that the first line to fail is this one.
-_missing = [name for name in ("ipywidgets", "matplotlib", "threadpoolctl") if not find_spec(name)]
+_NEEDED = ("anywidget", "ipywidgets", "matplotlib", "threadpoolctl")
+_missing = [name for name in _NEEDED if not find_spec(name)]
 if _missing:
     raise SetupError(f"bopkit.book needs {', '.join(_missing)}: pip install 'bopkit[book]'.")
 

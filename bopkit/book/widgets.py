@@ -1,4 +1,8 @@
-"""The book's interactive pictures, shown where they stand: three levels from one pure function.
+"""The book's interactive pictures, shown where they stand.
+
+What is cheap to compute, such as one weight on hundreds of streams, the browser computes at every
+move, by one module (`bopkit.book.live`) in a page and with a live kernel. What is not, such as a
+training run, has three levels from one pure function:
 
 - With a live kernel: ipywidgets' sliders, and a picture drawn anew at every move.
 - In a page of the book, with no kernel and no network: every picture the sliders can reach is
@@ -17,9 +21,10 @@ import json
 import zlib
 from html import escape
 
+import anywidget
 import ipywidgets
 
-from bopkit.book import pictures, style
+from bopkit.book import live, pictures, style
 from bopkit.book.pictures.scene import Scene, Slider
 
 
@@ -30,13 +35,30 @@ def explore(name: str):
         name: one of `bopkit.book.pictures.NAMES`.
 
     Returns:
-        A `Live` widget; while the book is built, a `Page`.
+        A `Live` widget, or a `Computed` one if the browser computes the picture; while the book is
+        built, a `Page`.
 
     Raises:
         ValueError: there is no such picture.
     """
     scene = pictures.get(name)
-    return Page(scene) if style.in_page() else Live(scene)
+    if style.in_page():
+        return Page(scene)
+    return Computed(scene) if scene.live else Live(scene)
+
+
+class Computed(anywidget.AnyWidget):
+    """A picture that the browser computes, by the module that the pages have too.
+
+    Args:
+        scene: what to show.
+    """
+
+    def __init__(self, scene: Scene):
+        # anywidget sends these two to the browser
+        self._esm = live.widget_module(scene.name, _frame(scene))
+        self._css = live.styles()
+        super().__init__()
 
 
 class Live(ipywidgets.VBox):
@@ -98,28 +120,33 @@ def page_html(scene: Scene) -> str:
     """One `<div class="bop-explorer">` that needs no kernel, no network and, to be read, no script.
 
     Args:
-        scene: what to draw; once for each combination of its sliders' values.
+        scene: what to draw; once for each combination of its sliders' values, or only at their
+            start if the browser computes the rest.
 
     Returns:
         HTML: the sliders (hidden until the script has taken them over), the first picture, its
-        description, and the packed pictures.
+        description, and the packed pictures or the script that computes them.
     """
-    frames, first = [], None
+    if scene.live:
+        return _frame(scene) + live.page_script(scene.name)
+    frames = []
     for values in scene.grid():
         figure = scene.picture(**values)
         frames.append((style.inline_svg(figure), figure.description))
-        if values == scene.start:
-            first = frames[-1]
-    svg, description = first
+    packed = f'<script type="application/octet-stream">{_pack(frames)}</script>'
+    return _frame(scene, packed)
+
+
+def _frame(scene, packed=""):
+    """The sliders, the picture at their start, and its description."""
+    figure = scene.picture(**scene.start)
     controls = "".join(_field(scene, slider) for slider in scene.sliders)
     return (
-        f'<div class="bop-explorer" data-scene="{scene.name}">'
+        f'<div class="bop-explorer{" bop-live" if scene.live else ""}" data-scene="{scene.name}">'
         f'<form class="bop-controls" hidden>{controls}</form>'
-        f'<div class="bop-picture">{svg}</div>'
-        f'<p class="bop-says" aria-live="polite">{escape(description)}</p>'
-        "<noscript><p>With JavaScript on, this picture moves.</p></noscript>"
-        f'<script type="application/octet-stream">{_pack(frames)}</script>'
-        "</div>"
+        f'<div class="bop-picture">{style.inline_svg(figure)}</div>'
+        f'<p class="bop-says" aria-live="polite">{escape(figure.description)}</p>'
+        f"<noscript><p>With JavaScript on, this picture moves.</p></noscript>{packed}</div>"
     )
 
 
@@ -152,10 +179,11 @@ def _field(scene: Scene, slider: Slider) -> str:
         )
         return f'<fieldset data-size="{len(texts)}"><legend>{label}</legend>{buttons}</fieldset>'
     ident = f"{scene.name}-{slider.name}"
+    values = f" data-name=\"{slider.name}\" data-values='{json.dumps(slider.values)}'"
     return (
         f'<div class="bop-slider" data-size="{len(texts)}"><label for="{ident}">{label}</label>'
         f'<output for="{ident}">{escape(texts[start])}</output>'
         f'<input type="range" id="{ident}" min="0" max="{len(texts) - 1}" step="1" value="{start}"'
-        f' aria-valuetext="{escape(texts[start])}"'
+        f' aria-valuetext="{escape(texts[start])}"{values if scene.live else ""}'
         f' data-texts="{escape(json.dumps(texts, ensure_ascii=False))}"></div>'
     )

@@ -102,3 +102,12 @@ def test_explore_shows_what_the_place_needs(monkeypatch, page):
 def test_explore_refuses_an_unknown_name():
     with pytest.raises(ValueError, match="there is no picture 'nosuch'"):
         widgets.explore("nosuch")
+
+
+def test_with_a_kernel_the_browser_computes_a_live_picture(monkeypatch):
+    monkeypatch.delenv("BOPKIT_PAGE", raising=False)
+    shown = widgets.explore("two_rules")
+    sent = shown.get_state(["_esm", "_css"])
+    assert ".bop-live" in sent["_css"]
+    assert "export default { render(" in sent["_esm"] and "import " not in sent["_esm"]
+    assert 'data-scene=\\"two_rules\\"' in sent["_esm"]

@@ -21,6 +21,8 @@ import pytest
 import yaml
 from playwright.sync_api import Page, sync_playwright
 
+from bopkit.book import pictures
+
 ROOT = Path(__file__).resolve().parents[2]
 HTML = ROOT / "_build" / "html"
 DESKTOP, PHONE = 1280, 390
@@ -55,11 +57,12 @@ def pages() -> list[str]:
 
 
 @cache
-def scenes_on(page_name: str) -> list[str]:
-    """The interactive pictures that the source of a page asks for, in order."""
+def scenes_on(page_name: str, live: bool = False) -> list[str]:
+    """The interactive pictures that a page's source asks for: drawn in advance, or `live`."""
     source = next(ROOT.glob(f"{page_name}.*")).read_text(encoding="utf8")
     found = re.findall(r'widgets\.explore\(\\?"(\w+)|^```\{explorer\} (\w+)', source, re.MULTILINE)
-    return [cell or directive for cell, directive in found]
+    names = [cell or directive for cell, directive in found]
+    return [name for name in names if pictures.get(name).live == live]
 
 
 @dataclass
@@ -101,8 +104,8 @@ UNFOLD = """() => {
         box.classList.remove('toggle-hidden');
 }"""
 
-# Resolves when nothing moves and what watches sizes has run: the theme's sidebar slides in for 0.3 s
-# as the window widens, and the article shrinks with every frame until then.
+# Resolves when nothing moves and what watches sizes has run: the theme's sidebar slides in for
+# 0.3 s as the window widens, and the article shrinks with every frame until then.
 STILL = """async () => {
     const frame = () => new Promise(requestAnimationFrame);
     const ends = moving => Number.isFinite(moving.effect.getComputedTiming().endTime);
@@ -118,8 +121,13 @@ LOOK = (Path(__file__).parent / "look.js").read_text(encoding="utf8")
 SETTLED = "() => document.querySelectorAll('.bop-explorer form[hidden]').length === 0"
 
 
+# Which of a page's interactive pictures a fixture names: drawn in advance, or live.
+KINDS = {"scenes": (False,), "live_scenes": (True,), "all_scenes": (False, True)}
+
+
 def pytest_generate_tests(metafunc):
-    """A test that takes `page_name` runs for each page; with `scenes`, for each that has some.
+    """A test that takes `page_name` runs for each page; with a fixture of `KINDS`, for each that
+    has such pictures.
 
     One that takes `notebook` runs for each page that is a notebook, and gets its file's name.
     """
@@ -127,7 +135,8 @@ def pytest_generate_tests(metafunc):
         files = [f"{name}.ipynb" for name in pages()]
         metafunc.parametrize("notebook", [name for name in files if (ROOT / name).is_file()])
     if "page_name" in metafunc.fixturenames:
-        names = [n for n in pages() if scenes_on(n) or "scenes" not in metafunc.fixturenames]
+        kinds = [KINDS[fixture] for fixture in KINDS if fixture in metafunc.fixturenames]
+        names = [n for n in pages() if all(any(scenes_on(n, k) for k in ks) for ks in kinds)]
         metafunc.parametrize("page_name", names, ids=names, scope="session")
 
 
@@ -161,8 +170,26 @@ def pytest_xdist_make_scheduler(config, log):
 
 @pytest.fixture(scope="session")
 def scenes(page_name) -> list[str]:
-    """Names of the interactive pictures on the page."""
+    """Names of the interactive pictures on the page that were drawn in advance."""
     return scenes_on(page_name)
+
+
+@pytest.fixture(scope="session")
+def live_scenes(page_name) -> list[str]:
+    """Names of the interactive pictures on the page that the browser computes."""
+    return scenes_on(page_name, live=True)
+
+
+@pytest.fixture(scope="session")
+def all_scenes(page_name) -> list[str]:
+    """Names of all interactive pictures on the page."""
+    return [name for live in KINDS["all_scenes"] for name in scenes_on(page_name, live)]
+
+
+@pytest.fixture(scope="session")
+def drawn_page() -> str:
+    """Name of the first page with a picture that was drawn in advance."""
+    return next(name for name in pages() if scenes_on(name))
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ from bopkit.book.pictures.scene import Scene
 
 # In the order of the book.
 NAMES = (
-    "one_weight",
+    "two_rules",
     "xnor",
     "staircase",
     "inertia",

@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 
 from bopkit import rules
 from bopkit._text import number
-from bopkit.book.pictures.one_weight import noisy_signal
 from bopkit.book.pictures.scene import Scene, Slider
+from bopkit.book.streams import noisy_signal
 from bopkit.book.style import FAINT, INK, LATENT, MUTED, STYLE, dots, new_figure, verticals
 
 STEPS, MEAN, SEED = 300, 0.4, 21
@@ -34,7 +34,7 @@ class Course(NamedTuple):
 
 
 def course(scale: float, learning_rate: float, clip: float | None = None) -> Course:
-    """One latent weight under SGD, on the gradients of `one_weight.noisy_signal`.
+    """One latent weight under SGD, on the gradients of `streams.noisy_signal`.
 
     Args:
         scale: the latent weight begins at -scale.

@@ -73,11 +73,15 @@ class Scene:
         draw: `draw(**values)` gives a figure whose `description` says what there is to see, with
             the numbers. Pure: the same values give the same figure.
         sliders: what moves it, one for each argument of `draw`.
+        live: a module in `book/_static/live/` of this name computes the picture in the browser, and
+            `draw` gives the still picture for a reader without JavaScript. Such a picture has far
+            more values than could be drawn in advance.
     """
 
     name: str
     draw: Callable[..., Figure]
     sliders: tuple[Slider, ...] = field(default=())
+    live: bool = False
 
     @property
     def start(self) -> dict:

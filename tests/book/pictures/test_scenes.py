@@ -67,11 +67,11 @@ def test_the_same_values_are_the_same_picture(scene):
 @pytest.mark.slow
 def test_each_slider_changes_the_picture(scene):
     for slider in scene.sliders:
-        drawn = {
-            at(scene, scene.start | {slider.name: value}).unlabelled for value in slider.values
-        }
+        # A picture that the browser computes has too many values to draw each.
+        values = slider.values[:: -(-len(slider.values) // 8)] if scene.live else slider.values
+        drawn = {at(scene, scene.start | {slider.name: value}).unlabelled for value in values}
         # neighbours may agree where a slider has reached its end, never all
-        assert len(drawn) > len(slider.values) / 2, slider.name
+        assert len(drawn) > len(values) / 2, slider.name
 
 
 def test_pictures_keep_their_size(scene):
@@ -112,7 +112,7 @@ def test_no_picture_loads_tensorflow():
 
 
 def test_an_unknown_picture_is_refused_by_name():
-    with pytest.raises(ValueError, match="there is no picture 'gama_tau'; there are: one_weight"):
+    with pytest.raises(ValueError, match="there is no picture 'gama_tau'; there are: two_rules"):
         pictures.get("gama_tau")
 
 
