@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
+from bopkit._files import open_ordinary, whole_file
+from bopkit.errors import DataError
+
+# Beside files that bopkit prepared: the fingerprint of what they were made from.
+FILE = "fingerprint.json"
 
 
 @dataclass(frozen=True)
@@ -54,3 +63,43 @@ def fingerprint(images: np.ndarray, labels: np.ndarray) -> str:
     examples = zip(np.ascontiguousarray(images), labels.astype(kind), strict=True)
     digests = sorted(hashlib.sha256(x.tobytes() + y.tobytes()).digest() for x, y in examples)
     return hashlib.sha256(b"".join(digests)).hexdigest()
+
+
+def fingerprint_names(files: Iterable[tuple[str, int]]) -> str:
+    """Identify a split of ImageNet by its images' names and labels: their bytes may be 150 GB.
+
+    Args:
+        files: the name of each image, with or without its folder, and its label.
+
+    Returns:
+        64 hexadecimal digits: the SHA-256 of the sorted lines `NAME LABEL`.
+    """
+    lines = sorted(f"{os.path.basename(name)} {label}" for name, label in files)
+    return hashlib.sha256("\n".join(lines).encode(errors="replace")).hexdigest()
+
+
+def write_fingerprint(folder: Path, prints: Mapping[str, str]) -> None:
+    """Write a set's fingerprint beside its prepared files."""
+    with whole_file(folder / FILE) as file:
+        file.write(json.dumps(prints, indent=1).encode())
+
+
+def read_fingerprint(folder: Path) -> dict[str, str]:
+    """Read the fingerprint beside prepared files; empty where somebody else prepared them.
+
+    Raises:
+        DataError: if the file is there and holds no fingerprint.
+    """
+    try:
+        with os.fdopen(open_ordinary(folder / FILE), "rb") as file:
+            prints = json.loads(file.read(10_000))
+        if not all(isinstance(value, str) and len(value) == 64 for value in prints.values()):
+            raise ValueError
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, AttributeError):
+        raise DataError(
+            f"{folder / FILE} holds no fingerprint: remove it, and the records of runs on this set "
+            "hold none either."
+        ) from None
+    return prints

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from bopkit.data.identity import fingerprint_names
 from bopkit.data.imagenet.archives import imagenet_list
 from bopkit.errors import DataError, did_you_mean
 
@@ -36,14 +36,7 @@ class Listing:
     def fingerprint(self) -> dict[str, str]:
         """Identify the images by their names and labels alone: their bytes may be 150 GB."""
         halves = {"train_files": self.train, "validation_files": self.validation}
-        return {
-            half: hashlib.sha256(
-                "\n".join(
-                    sorted(f"{os.path.basename(name)} {label}" for name, label in files)
-                ).encode(errors="replace")
-            ).hexdigest()
-            for half, files in halves.items()
-        }
+        return {half: fingerprint_names(files) for half, files in halves.items()}
 
 
 def find_own(place: Path) -> Listing:

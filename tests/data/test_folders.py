@@ -291,9 +291,22 @@ def test_folders_are_packed_as_archives_are(torchvision, kaggle, tmp_path_factor
         assert summary.examples == {"train": 12, "validation": 3}
         packed = data.load("imagenet2012", data_dir=target, image_size=32)
         assert packed.origin.form == "prepared by TFDS" and packed.origin.path == summary.folder
+        assert packed.fingerprint == in_place.fingerprint  # no form changes it
         batches = list(packed.validation_batches(1))
         assert {hash(x.numpy().tobytes()) for x, _ in batches} == expected
         assert sorted(int(y.numpy().argmax()) for _, y in batches) == [0, 1, 999]
+
+
+def test_a_set_that_somebody_else_prepared_has_no_fingerprint(torchvision, tmp_path_factory):
+    pytest.importorskip("tensorflow_datasets")
+    target = tmp_path_factory.mktemp("packed")
+    where = {"manual_dir": torchvision, "data_dir": target}
+    file = prepare.prepare("imagenet2012", progress=False, **where).folder / "fingerprint.json"
+    file.write_text('{"train_files": 7}')
+    with pytest.raises(DataError, match=r"fingerprint\.json holds no fingerprint: remove it"):
+        data.load("imagenet2012", data_dir=target)
+    file.unlink()
+    assert data.load("imagenet2012", data_dir=target).fingerprint == {}
 
 
 def test_a_damaged_image_of_a_folder_is_left_out_if_asked(torchvision, tmp_path_factory):

@@ -12,6 +12,7 @@ import tensorflow_datasets
 from tensorflow_datasets.datasets.imagenet2012 import imagenet2012_dataset_builder as imagenet
 from tqdm import tqdm
 
+from bopkit.data.identity import fingerprint_names, write_fingerprint
 from bopkit.errors import DataError, one_line
 
 
@@ -46,6 +47,7 @@ class Builder(imagenet.Builder, skip_registration=True):
         # The description that TFDS writes names the module of the builder: TFDS's own.
         self.__module__ = imagenet.Builder.__module__
         self.sources, self.bar = sources, bar
+        self.names: dict[str, list[tuple[str, int]]] = {split: [] for split in sources}
         super().__init__(data_dir=data_dir)
 
     def _split_generators(self, dl_manager):
@@ -58,6 +60,8 @@ class Builder(imagenet.Builder, skip_registration=True):
         self.bar.set_description_str(f"reading {source.name}")
         for name, example in source.examples(self._fix_image):
             self.bar.update(example["image"].getbuffer().nbytes)
+            label = self.info.features["label"].str2int(example["label"])
+            self.names[split].append((example["file_name"], label))
             yield name, example
         self.bar.update(end - self.bar.n)  # an archive's headers
         self.bar.set_description_str(f"shuffling and writing the {split} split")
@@ -89,4 +93,7 @@ def build(work: Path, sources: dict[str, Source], bar: tqdm) -> Path:
             raise error.with_traceback(None) from None
         reason = one_line(RuntimeError(str(error).strip().rpartition("\n")[2]))
         raise DataError(f"imagenet2012 could not be prepared: {reason}.") from error
-    return Path(builder.data_dir)
+    built = Path(builder.data_dir)
+    prints = {f"{split}_files": fingerprint_names(files) for split, files in builder.names.items()}
+    write_fingerprint(built, prints)
+    return built

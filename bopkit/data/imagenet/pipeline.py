@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bopkit._tensorflow import tf
 from bopkit.data import checks, folders, tfds
-from bopkit.data.identity import Origin
+from bopkit.data.identity import Origin, read_fingerprint
 from bopkit.data.imagenet import jpegs
 from bopkit.data.listings import find_imagenet
 from bopkit.data.photographs import IMAGE_SIZE, Photographs, check_arguments
@@ -130,6 +130,7 @@ def open_prepared(
         validation_split,
         validation,
     )
+    loaded.fingerprint = read_fingerprint(prepared)
     loaded.origin = Origin("prepared by TFDS", prepared)
     return loaded
 
