@@ -1,5 +1,6 @@
 """The command line: what it prints, and how it exits. What is refused: tests/reliability."""
 
+import shlex
 import signal
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import pytest
 import small_records
 import typer
 
-from bopkit import cli, records
+from bopkit import cli, experiments, records
 
 SMALL = "epochs=1,filters=8,dense_units=32,batch_size=20"
 
@@ -159,3 +160,18 @@ def test_help_says_what_each_argument_is(command):
         text = parameter.help
         assert text[0].isupper() and text.endswith("."), text
         assert "As for" not in text
+
+
+def test_the_help_of_every_command_ends_with_an_example_that_it_takes():
+    group = typer.main.get_command(cli.app)
+    commands = [(name, command) for name, command in group.commands.items() if name != "data"]
+    commands += [(f"data {n}", c) for n, c in group.commands["data"].commands.items()]
+    assert len(commands) == 6
+    for name, command in commands:
+        words = command.epilog.removeprefix(f"Example: bopkit {name}")
+        assert words != command.epilog
+        context = command.make_context(name, shlex.split(words))
+        assert not context.args
+        if hparams := context.params.get("hparams"):
+            base = experiments.get(context.params["network"], context.params["hparams_set"])
+            experiments.override(base, experiments.parse_hparams(hparams))

@@ -7,6 +7,7 @@ from bopkit.experiments.experiment import (
     override,
     parse_hparams,
 )
+from bopkit.experiments.hyperparameters import Hyperparameter, hyperparameters
 from bopkit.experiments.methods import METHODS
 from bopkit.experiments.paper import (
     ALIASES,
@@ -24,10 +25,12 @@ __all__ = [
     "METHODS",
     "NETWORKS",
     "Experiment",
+    "Hyperparameter",
     "changes",
     "check_network",
     "check_seed",
     "get",
+    "hyperparameters",
     "override",
     "parse_hparams",
 ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 from bopkit.rules import ranges
 
@@ -21,6 +22,8 @@ class Rate:
         name: of the optimizer's argument and of the experiment's field. The field `name_end` makes
             the number change linearly over the run.
         symbol: what tables and figures call it.
+        meaning: what it is, in a few words.
+        values: its range, in words.
         check: raises ValueError for a value out of range; takes the value and the field's name.
         decays: whether the fields `name_decay_rate` and `name_decay_epochs` exist too, which
             multiply the number by the first, once per as many epochs as the second says.
@@ -28,6 +31,8 @@ class Rate:
 
     name: str
     symbol: str
+    meaning: str
+    values: str
     check: Callable[[float, str], None]
     decays: bool = False
 
@@ -48,6 +53,35 @@ class Rate:
             found |= {f"{self.name}_decay_rate": float, f"{self.name}_decay_epochs": int}
         return found
 
+    @property
+    def about(self) -> dict[str, tuple[str, str]]:
+        """What each of these fields means, and which values it may have."""
+        name, symbol = self.name, self.symbol
+        otherwise = "constant, or decays in steps" if self.decays else "constant"
+        end = f"{symbol} at the end of the run, reached linearly; none: {otherwise}"
+        found = {
+            name: (f"{self.meaning} {symbol}, at the start of the run", self.values),
+            f"{name}_end": (end, f"{self.values}, or none"),
+        }
+        if self.decays:
+            every = f"{name}_decay_epochs"
+            found |= {
+                f"{name}_decay_rate": (
+                    f"factor that multiplies {symbol} after every `{every}` epochs",
+                    "above 0, at most 1, or none",
+                ),
+                every: (f"epochs between two decays of {symbol}", "at least 1, or none"),
+            }
+        return found
+
+
+class Option(NamedTuple):
+    """An argument of an optimizer that stays the same over a run: its type, meaning and range."""
+
+    kind: type
+    meaning: str
+    values: str
+
 
 @dataclasses.dataclass(frozen=True)
 class Method:
@@ -61,7 +95,7 @@ class Method:
             signs of latent weights; the `method` of the functions in `bopkit.models`.
         optimizer: `MODULE:CLASS` in `bopkit.optimizers`; None: Adam alone.
         rates: the optimizer's numbers that may change over a run.
-        options: its other arguments, by name, with their types.
+        options: its other arguments, by name.
     """
 
     name: str
@@ -70,7 +104,15 @@ class Method:
     kernels: str = "bop"
     optimizer: str | None = None
     rates: tuple[Rate, ...] = ()
-    options: Mapping[str, type] = dataclasses.field(default_factory=dict)
+    options: Mapping[str, Option] = dataclasses.field(default_factory=dict)
+
+    @property
+    def about(self) -> dict[str, tuple[str, str]]:
+        """What each field of this method means, and which values it may have."""
+        found = {name: (option.meaning, option.values) for name, option in self.options.items()}
+        for rate in self.rates:
+            found |= rate.about
+        return found
 
     @property
     def fields(self) -> dict[str, type]:
@@ -78,7 +120,7 @@ class Method:
         found = {}
         for rate in self.rates:
             found |= rate.fields
-        return found | dict(self.options)
+        return found | {name: option.kind for name, option in self.options.items()}
 
     def load_optimizer(self) -> type:
         """Import the optimizer's class; TensorFlow loads now if it has not been loaded before."""
@@ -86,9 +128,10 @@ class Method:
         return getattr(importlib.import_module(f"bopkit.optimizers.{module}"), name)
 
 
-THRESHOLD = Rate("threshold", "τ", ranges.check_threshold)
-GAMMA = Rate("gamma", "γ", ranges.check_gamma, decays=True)
-SIGMA = Rate("sigma", "σ", ranges.check_sigma)
+_SHARE = "above 0, at most 1"
+THRESHOLD = Rate("threshold", "τ", "the threshold", "at least 0", ranges.check_threshold)
+GAMMA = Rate("gamma", "γ", "the adaptivity rate", _SHARE, ranges.check_gamma, decays=True)
+SIGMA = Rate("sigma", "σ", "the rate of the second moment", _SHARE, ranges.check_sigma)
 
 METHODS: dict[str, Method] = {
     method.name: method
@@ -100,7 +143,13 @@ METHODS: dict[str, Method] = {
             "#009E73",
             optimizer="bop2ndorder:Bop2ndOrder",
             rates=(GAMMA, THRESHOLD, SIGMA),
-            options={"bias_correction": bool},
+            options={
+                "bias_correction": Option(
+                    bool,
+                    "whether Bop2ndOrder corrects its averages for their start at zero",
+                    "true, false or none",
+                )
+            },
         ),
         Method("latent", "latent weights, Adam", "#D55E00", kernels="latent"),
         Method(

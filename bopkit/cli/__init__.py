@@ -14,12 +14,13 @@ import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
-from typer import Argument, Option
+from typer import Option
 
 import bopkit
 from bopkit import _text, experiments, records
 from bopkit._tensorflow import load_tensorflow
-from bopkit.data import DATASETS, checks, readers
+from bopkit.cli import options
+from bopkit.data import checks, readers
 from bopkit.data import prepare as preparing
 from bopkit.errors import BopkitError
 from bopkit.records import tables
@@ -35,93 +36,9 @@ data_app = typer.Typer(help="Prepare the datasets.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 
 
-def _option(kind, metavar, text, *names, **limits):
-    """The type of an option: its Python type, and how the help shows its value and itself."""
-    return Annotated[kind, Option(*names, help=text, metavar=metavar, **limits)]
+def _example(words):
+    return f"Example: bopkit {words}"
 
-
-_NETWORKS, _DATASETS = ", ".join(experiments.NETWORKS), ", ".join(DATASETS)
-
-# What to train
-Network = Annotated[str, Argument(help=f"Network: {_NETWORKS}.", metavar="NETWORK")]
-HparamsSet = _option(str, "NAME", "Set of hyperparameters; `bopkit experiments` lists NETWORK/SET.")
-Hparams = _option(str, "K=V,K=V", "Override hyperparameters, such as epochs=3,gamma=1e-3.")
-Seed = _option(int, "N", "Seed of the initial weights and of the order of the data.")
-RunDir = _option(Path | None, "DIR", "Run's folder; default: runs/NETWORK_SET_DATASET_seedN.")
-TensorBoard = _option(bool, None, "Write TensorBoard logs.")
-JitCompile = _option(
-    bool | None, None, "Compile the whole training step with XLA; default: only on one GPU."
-)
-
-# On which images
-Dataset = _option(str, "NAME", f"Dataset: {_DATASETS}.")
-Preprocess = _option(
-    str | None,
-    "NAME",
-    "Preprocessing: default, or resize_and_flip. Default: as in the paper on the paper's data "
-    "(resize_and_flip on cifar10).",
-)
-DataDir = _option(
-    Path | None, "DIR", "Folder of the dataset; default: $BOPKIT_DATA_DIR, then the usual places."
-)
-TrainExamples = _option(int | None, "N", "Number of training images; default: all.")
-ValidationExamples = _option(int | None, "N", "Number of validation images; default: all.")
-Holdout = _option(
-    int, "N", "Number of training images to hold out and validate on, instead of the test set."
-)
-
-# Many runs
-Vary = _option(
-    list[str] | None,
-    "K=V,V,V",
-    "Vary one hyperparameter over these values and fix the others; repeat the option for another "
-    "hyperparameter. Default: section 5.1's values of γ and τ.",
-)
-Seeds = _option(int, "N", "Number of seeds per setting, counted from 0.", min=1)
-Jobs = _option(
-    int | None, "N", "Runs at once; default: one per core, or as the GPUs suffice.", min=1
-)
-GpusPerRun = _option(int, "N", "GPUs of this machine for each run.", min=1)
-Scheduler = _option(str | None, "ADDRESS", "Dask scheduler whose workers train the runs.")
-Retries = _option(int, "N", "Retries of a failed run.", min=0)
-SweepDir = _option(Path, "DIR", "Folder that holds one folder per run.")
-
-# What a run left
-Records = Annotated[Path, Argument(help="Folder that holds the records.", metavar="FOLDER")]
-Markdown = _option(bool, None, "Print Markdown.", "--markdown")
-Run = Annotated[Path, Argument(help="Folder of a completed run.", metavar="RUN")]
-Format = _option(
-    str,
-    "NAME",
-    "Format: packed (one bit per binary weight, for bopkit.load_packed), or tflite (for Larq's "
-    "Compute Engine).",
-)
-Output = _option(Path | None, "FILE", "File to write; default: model.npz or model.tflite in RUN.")
-Compared = _option(
-    int | None, "N", "Number of images to compare predictions on; default: all.", min=1
-)
-MinAgreement = _option(
-    float, "SHARE", "Smallest share of images that must get the same class.", min=0, max=1
-)
-
-# Getting data
-Prepared = Annotated[str, Argument(help=f"Dataset: {_DATASETS}.", metavar="NAME")]
-PreparedDir = _option(
-    Path | None, "DIR", "Folder to prepare it in; default: $BOPKIT_DATA_DIR, then TFDS's own."
-)
-ManualDir = _option(
-    Path | None,
-    "DIR",
-    "For imagenet2012: folder that holds ILSVRC2012_img_train.tar and ILSVRC2012_img_val.tar from "
-    "image-net.org.",
-)
-SkipDamaged = _option(
-    bool,
-    None,
-    "For imagenet2012: leave out, count and name the images that cannot be decoded. Default: the "
-    "first of them ends the preparation.",
-    "--skip-damaged",
-)
 
 # The exit codes of a run that a scheduler or a closing terminal stopped: bopkit.training.faults.
 _STOPPED = [128 + getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
@@ -200,21 +117,24 @@ def _stoppable(advice):
         raise SystemExit(code) from None
 
 
-@app.command()
+@app.command(
+    epilog=_example("train binarynet --dataset cifar10 --hparams epochs=20,gamma=1e-3 --seed 1")
+)
 def train(
-    network: Network,
-    dataset: Dataset = "digits",
-    preprocess_fn: Preprocess = None,
-    hparams_set: HparamsSet = "bop",
-    hparams: Hparams = "",
-    data_dir: DataDir = None,
-    output_dir: RunDir = None,
-    seed: Seed = 0,
-    train_examples: TrainExamples = None,
-    validation_examples: ValidationExamples = None,
-    holdout: Holdout = 0,
-    tensorboard: TensorBoard = True,
-    jit_compile: JitCompile = None,
+    network: options.Network,
+    dataset: options.Dataset = "digits",
+    preprocess_fn: options.Preprocess = None,
+    hparams_set: options.HparamsSet = "bop",
+    hparams: options.Hparams = "",
+    data_dir: options.DataDir = None,
+    output_dir: options.RunDir = None,
+    seed: options.Seed = 0,
+    train_examples: options.TrainExamples = None,
+    validation_examples: options.ValidationExamples = None,
+    holdout: options.Holdout = 0,
+    tensorboard: options.TensorBoard = True,
+    jit_compile: options.JitCompile = None,
+    checkpoint_minutes: options.Minutes = 10.0,
 ) -> None:
     """Train one network and write its record, run.json.
 
@@ -243,29 +163,32 @@ def train(
             hparams=overrides,
             tensorboard=tensorboard,
             jit_compile=jit_compile,
+            checkpoint_minutes=checkpoint_minutes,
         )
     _report(
         f"validation top-1 {record['final']['val_accuracy']:.2%}; the record is in {output_dir}."
     )
 
 
-@app.command(name="sweep")
+@app.command(
+    name="sweep", epilog=_example("sweep --dataset cifar10 --vary gamma=1e-2,1e-3,1e-4 --seeds 3")
+)
 def run_sweep(
-    network: Network = "binarynet",
-    dataset: Dataset = "digits",
-    hparams_set: HparamsSet = "bop",
-    hparams: Hparams = "",
-    vary: Vary = None,
-    seeds: Seeds = 1,
-    jobs: Jobs = None,
-    gpus_per_run: GpusPerRun = 1,
-    scheduler: Scheduler = None,
-    retries: Retries = 1,
-    data_dir: DataDir = None,
-    output_dir: SweepDir = Path("runs/sweep"),
-    train_examples: TrainExamples = None,
-    validation_examples: ValidationExamples = None,
-    holdout: Holdout = 0,
+    network: options.Network = "binarynet",
+    dataset: options.Dataset = "digits",
+    hparams_set: options.HparamsSet = "bop",
+    hparams: options.Hparams = "",
+    vary: options.Vary = None,
+    seeds: options.Seeds = 1,
+    jobs: options.Jobs = None,
+    gpus_per_run: options.GpusPerRun = 1,
+    scheduler: options.Scheduler = None,
+    retries: options.Retries = 1,
+    data_dir: options.DataDir = None,
+    output_dir: options.SweepDir = Path("runs/sweep"),
+    train_examples: options.TrainExamples = None,
+    validation_examples: options.ValidationExamples = None,
+    holdout: options.Holdout = 0,
 ) -> None:
     """Vary one hyperparameter at a time, several runs at once; by default section 5.1's sweeps.
 
@@ -294,15 +217,15 @@ def run_sweep(
     _report(f"{len(runs)} runs are complete; `bopkit results {output_dir}` shows them.")
 
 
-@app.command(name="experiments")
+@app.command(name="experiments", epilog=_example("experiments"))
 def list_experiments() -> None:
     """List the papers' settings, which `bopkit train` can run."""
     rows = tables.experiment_rows()
     _print_table(tuple(rows[0]), [list(row.values()) for row in rows])
 
 
-@app.command()
-def results(folder: Records = Path("results"), markdown: Markdown = False) -> None:
+@app.command(epilog=_example("results runs --markdown"))
+def results(folder: options.Records = Path("results"), markdown: options.Markdown = False) -> None:
     """Print a table of the runs below a folder, one row per group that differs only in the seed."""
     refused = []
     found = records.collect(checks.folder(folder), refused.append)
@@ -319,14 +242,14 @@ def results(folder: Records = Path("results"), markdown: Markdown = False) -> No
         _print_table(tables.COLUMNS, rows)
 
 
-@app.command()
+@app.command(epilog=_example("export runs/binarynet_bop_cifar10_seed1 --format tflite"))
 def export(
-    run: Run,
-    format: Format = "packed",
-    output: Output = None,
-    data_dir: DataDir = None,
-    validation_examples: Compared = None,
-    min_agreement: MinAgreement = 0.999,
+    run: options.Run,
+    format: options.Format = "packed",
+    output: options.Output = None,
+    data_dir: options.DataDir = None,
+    validation_examples: options.Compared = None,
+    min_agreement: options.MinAgreement = 0.999,
 ) -> None:
     """Write a run's network to one small file, after checking that both predict the same."""
     load_tensorflow()
@@ -341,12 +264,14 @@ def export(
     _report(str(report))
 
 
-@data_app.command()
+@data_app.command(
+    epilog=_example("data prepare imagenet2012 --manual-dir archives --data-dir data")
+)
 def prepare(
-    name: Prepared,
-    manual_dir: ManualDir = None,
-    data_dir: PreparedDir = None,
-    skip_damaged: SkipDamaged = False,
+    name: options.Prepared,
+    manual_dir: options.ManualDir = None,
+    data_dir: options.PreparedDir = None,
+    skip_damaged: options.SkipDamaged = False,
 ) -> None:
     """Check, prepare and describe a dataset.
 
@@ -376,7 +301,3 @@ def _print_table(header, rows):
         table.add_row(*(Text(_text.printable(cell)) for cell in row))
     with _text.printing():
         Console(width=None if sys.stdout.isatty() else 200).print(table)
-
-
-if __name__ == "__main__":
-    main()

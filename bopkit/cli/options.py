@@ -1,0 +1,107 @@
+"""Define what the commands take: each argument and option with its type and its help."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from typer import Argument, Option
+
+from bopkit import experiments
+from bopkit.data import DATASETS
+
+
+def _option(kind, metavar, text, *names, **limits):
+    """The type of an option: its Python type, and how the help shows its value and itself."""
+    return Annotated[kind, Option(*names, help=text, metavar=metavar, **limits)]
+
+
+_NETWORKS, _DATASETS = ", ".join(experiments.NETWORKS), ", ".join(DATASETS)
+
+# What to train
+Network = Annotated[str, Argument(help=f"Network: {_NETWORKS}.", metavar="NETWORK")]
+HparamsSet = _option(str, "NAME", "Set of hyperparameters; `bopkit experiments` lists NETWORK/SET.")
+Hparams = _option(
+    str,
+    "K=V,K=V",
+    f"Override hyperparameters: {', '.join(h.name for h in experiments.hyperparameters())}.",
+)
+Seed = _option(int, "N", "Seed of the initial weights and of the order of the data.")
+RunDir = _option(Path | None, "DIR", "Run's folder; default: runs/NETWORK_SET_DATASET_seedN.")
+TensorBoard = _option(bool, None, "Write TensorBoard logs.")
+JitCompile = _option(
+    bool | None, None, "Compile the whole training step with XLA; default: only on one GPU."
+)
+Minutes = _option(
+    float, "N", "Minutes between two checkpoints within an epoch; one is saved after every epoch."
+)
+
+# On which images
+Dataset = _option(str, "NAME", f"Dataset: {_DATASETS}.")
+Preprocess = _option(
+    str | None,
+    "NAME",
+    "Preprocessing: default, or resize_and_flip. Default: as in the paper on the paper's data "
+    "(resize_and_flip on cifar10).",
+)
+DataDir = _option(
+    Path | None, "DIR", "Folder of the dataset; default: $BOPKIT_DATA_DIR, then the usual places."
+)
+TrainExamples = _option(int | None, "N", "Number of training images; default: all.")
+ValidationExamples = _option(int | None, "N", "Number of validation images; default: all.")
+Holdout = _option(
+    int, "N", "Number of training images to hold out and validate on, instead of the test set."
+)
+
+# Many runs
+Vary = _option(
+    list[str] | None,
+    "K=V,V,V",
+    "Vary one hyperparameter over these values and fix the others; repeat the option for another "
+    "hyperparameter. Default: section 5.1's values of γ and τ.",
+)
+Seeds = _option(int, "N", "Number of seeds per setting, counted from 0.", min=1)
+Jobs = _option(
+    int | None, "N", "Runs at once; default: one per core, or as the GPUs suffice.", min=1
+)
+GpusPerRun = _option(int, "N", "GPUs of this machine for each run.", min=1)
+Scheduler = _option(str | None, "ADDRESS", "Dask scheduler whose workers train the runs.")
+Retries = _option(int, "N", "Retries of a failed run.", min=0)
+SweepDir = _option(Path, "DIR", "Folder that holds one folder per run.")
+
+# What a run left
+Records = Annotated[Path, Argument(help="Folder that holds the records.", metavar="FOLDER")]
+Markdown = _option(bool, None, "Print Markdown.", "--markdown")
+Run = Annotated[Path, Argument(help="Folder of a completed run.", metavar="RUN")]
+Format = _option(
+    str,
+    "NAME",
+    "Format: packed (one bit per binary weight, for bopkit.load_packed), or tflite (for Larq's "
+    "Compute Engine).",
+)
+Output = _option(Path | None, "FILE", "File to write; default: model.npz or model.tflite in RUN.")
+Compared = _option(
+    int | None, "N", "Number of images to compare predictions on; default: all.", min=1
+)
+MinAgreement = _option(
+    float, "SHARE", "Smallest share of images that must get the same class.", min=0, max=1
+)
+
+# Getting data
+Prepared = Annotated[str, Argument(help=f"Dataset: {_DATASETS}.", metavar="NAME")]
+PreparedDir = _option(
+    Path | None, "DIR", "Folder to prepare it in; default: $BOPKIT_DATA_DIR, then TFDS's own."
+)
+ManualDir = _option(
+    Path | None,
+    "DIR",
+    "For imagenet2012: folder that holds ILSVRC2012_img_train.tar and ILSVRC2012_img_val.tar from "
+    "image-net.org, or the folders of torchvision or Kaggle, which are then packed into TFRecords.",
+)
+SkipDamaged = _option(
+    bool,
+    None,
+    "For imagenet2012: leave out, count and name the images that cannot be decoded. Default: the "
+    "first of them ends the preparation.",
+    "--skip-damaged",
+)
