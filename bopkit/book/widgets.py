@@ -171,19 +171,23 @@ def _field(scene: Scene, slider: Slider) -> str:
     start = slider.values.index(slider.start)
     texts = [slider.text(value) for value in slider.values]
     label = escape(slider.label)
+    values = ""
+    if scene.live:  # its module reads them
+        stops = escape(json.dumps(slider.values, ensure_ascii=False))
+        values = f' data-name="{slider.name}" data-values="{stops}"'
     if slider.is_choice:
         buttons = "".join(
             f'<label><input type="radio" name="{scene.name}-{slider.name}" value="{i}"'
             f"{' checked' if i == start else ''}><span>{escape(text)}</span></label>"
             for i, text in enumerate(texts)
         )
-        return f'<fieldset data-size="{len(texts)}"><legend>{label}</legend>{buttons}</fieldset>'
+        legend = f"<legend>{label}</legend>"
+        return f'<fieldset data-size="{len(texts)}"{values}>{legend}{buttons}</fieldset>'
     ident = f"{scene.name}-{slider.name}"
-    values = f" data-name=\"{slider.name}\" data-values='{json.dumps(slider.values)}'"
     return (
         f'<div class="bop-slider" data-size="{len(texts)}"><label for="{ident}">{label}</label>'
         f'<output for="{ident}">{escape(texts[start])}</output>'
         f'<input type="range" id="{ident}" min="0" max="{len(texts) - 1}" step="1" value="{start}"'
-        f' aria-valuetext="{escape(texts[start])}"{values if scene.live else ""}'
+        f' aria-valuetext="{escape(texts[start])}"{values}'
         f' data-texts="{escape(json.dumps(texts, ensure_ascii=False))}"></div>'
     )

@@ -98,7 +98,7 @@ def test_the_first_picture_stands_above_any_maths(site, index, open_page):
 
 def test_a_keyboard_moves_it(site, drawn_page, open_page):
     with open_page(f"{site}/{drawn_page}.html") as visit:
-        explorer = visit.page.locator(".bop-explorer").first
+        explorer = visit.page.locator(".bop-explorer:not(.bop-live)").first
         before, slider = look(explorer), explorer.locator("input[type=range]").first
         slider.focus()
         visit.page.keyboard.press("ArrowRight")

@@ -5,7 +5,8 @@
  * bopkit.book.widgets; the colours are the page's, by the classes of live.css. */
 
 /* Begin a live picture: take over its form, and draw it again at each change of a control or of the
- * width. `draw(settings, width)` returns the height, the SVG's inside, and the words. */
+ * width. `draw(settings, width)` returns the height, the SVG's inside, the words, and, if some
+ * sliders have no effect, the names of those in use. */
 export function bringToLife(root, draw) {
   const form = root.querySelector("form");
   const box = root.querySelector(".bop-picture");
@@ -16,7 +17,9 @@ export function bringToLife(root, draw) {
   function show() {
     if (width === 0) return;
     for (const input of form.querySelectorAll("input[type=range]")) showValue(input);
-    const { height, inside, words } = draw(read(form), width);
+    const { height, inside, words, uses } = draw(read(form), width);
+    for (const input of form.querySelectorAll("input[type=range]"))
+      input.disabled = uses ? !uses.includes(input.dataset.name) : false;
     svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
     svg.style.height = `${height}px`;
     svg.setAttribute("aria-label", words);
@@ -36,14 +39,15 @@ export function bringToLife(root, draw) {
   return { form, box, show };
 }
 
-// The value of each control, by its name.
+// The value of each control, by its name, with its place among all values and its text.
 function read(form) {
   const settings = {};
-  for (const input of form.querySelectorAll("input[type=range]"))
-    settings[input.dataset.name] = {
-      value: JSON.parse(input.dataset.values)[input.value],
-      text: JSON.parse(input.dataset.texts)[input.value],
-    };
+  for (const field of form.querySelectorAll("[data-name]")) {
+    const place = Number((field.querySelector("input:checked") ?? field).value);
+    const value = JSON.parse(field.dataset.values)[place];
+    const text = JSON.parse(field.dataset.texts ?? field.dataset.values)[place];
+    settings[field.dataset.name] = { value, place, text };
+  }
   return settings;
 }
 
@@ -75,7 +79,7 @@ export function button(form, text, act) {
  *
  * `input` is the slider and `label` what the handle is called. The returned function places them:
  * at `{left, right, lines, toValue}`, where `lines` are heights in pixels and `toValue` turns a
- * height into a value. */
+ * height into a value, or hides them at `null`. */
 export function handle(box, input, label) {
   const values = JSON.parse(input.dataset.values);
   const knob = element("div", { class: "bop-handle", role: "slider", tabindex: 0 }, "html");
@@ -114,6 +118,8 @@ export function handle(box, input, label) {
 
   return (where) => {
     place = where;
+    for (const part of [...bands, knob]) part.hidden = where === null;
+    if (where === null) return;
     knob.style.left = `${where.right}px`;
     knob.style.top = `${where.lines[0]}px`;
     knob.setAttribute("aria-valuenow", values[input.value]);

@@ -17,6 +17,7 @@ NAMES = (
     "xnor",
     "staircase",
     "inertia",
+    "derivation",
     "signals",
     "gamma_tau",
     "second_moment",
