@@ -230,8 +230,8 @@ def chart(panels: Mapping[str, Scores]) -> Figure:
         name for name in RULES if name not in names and any(name in p for p in panels.values())
     ]
     with mpl.rc_context(STYLE):
-        figure, axes = new_figure(4.2 * len(panels) + 1.4, 0.42 * len(names) + 1.1, 1, len(panels),
-                                  sharey=True, squeeze=False)  # fmt: skip
+        width, height = max(5.6, 2.7 * len(panels) + 1.8), 0.42 * len(names) + 1.1
+        figure, axes = new_figure(width, height, 1, len(panels), sharey=True, squeeze=False)
         for axis, (title, found) in zip(axes[0], panels.items(), strict=True):
             for row, name in enumerate(names):
                 if name in found:

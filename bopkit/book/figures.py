@@ -62,7 +62,7 @@ def training_curves(
         right.set_ylabel("log(flipped / all + e⁻⁹)")
         for axis in (left, right):
             axis.xaxis.get_major_locator().set_params(integer=True)
-            axis.legend()
+        left.legend()
     figure.description = "Validation accuracy and flip ratio by epoch. At the end: " + "; ".join(
         f"{name} {_at_the_end(group)}" for (name, _), group in groups.items()
     )

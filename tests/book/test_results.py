@@ -1,5 +1,6 @@
 """The committed records: whole, traceable, and as fair as the results page says."""
 
+import importlib.util
 import re
 from collections import Counter
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from bopkit import experiments, records
+from bopkit.book import evidence
 from bopkit.training import sweep
 
 RESULTS = Path(__file__).resolve().parents[2] / "results" / "fashion_mnist"
@@ -89,3 +91,48 @@ def test_no_contender_has_more_trials_on_cifar10_than_the_protocol_gives(trials)
     # Whatever trained at length had all its trials.
     finals = [r for r in records.collect(RESULTS.parent / "cifar10") if not r["config"]["holdout"]]
     assert all(counts[record["experiment"]] == 10 for record in finals)
+
+
+@pytest.fixture(scope="module")
+def study():
+    """The tool that made the runs, for what it would train now."""
+    path = RESULTS.parents[1] / "tools" / "study_cifar10.py"
+    spec = importlib.util.spec_from_file_location("study_cifar10", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_long_runs_have_the_settings_of_the_best_trial(trials, study):
+    size = {"filters": 32, "dense_units": 256, "precision": "mixed_bfloat16"}
+    chosen = {}
+
+    def find(runs):
+        found = [[r for r in trials if is_run(r, experiment)] for experiment, _ in runs.values()]
+        assert {len(records) for records in found} == {1}, "a trial is missing, or twice there"
+        return [record for (record,) in found]
+
+    for name in study.CONTENDERS:
+        chosen[name] = study.trials(name, size, find)
+    finals = evidence.collect("cifar10", "section52")
+    wanted = [study.experiment(name, study.EPOCHS, v, size) for name, v in chosen.items()]
+    for record in finals:
+        assert record["seed"] in study.SEEDS and len(record["epochs"]) == study.EPOCHS
+        assert any(is_run(record, experiment) for experiment in wanted), record["command"]
+        assert record["config"]["holdout"] == 0
+        assert record["config"]["validation_examples"] == 10_000
+        assert (
+            record["config"]["data_fingerprint"]["train"]
+            == (trials[0]["config"]["data_fingerprint"]["train"])
+        )
+    pairs = [(record["experiment"], record["seed"]) for record in finals]
+    assert len(set(pairs)) == len(pairs)
+
+
+def is_run(record, experiment):
+    """Whether a record is of this experiment: every setting is equal, up to rounding."""
+    return all(
+        record["config"][key] == (pytest.approx(value) if isinstance(value, float) else value)
+        for key, value in vars(experiment).items()
+        if key != "dataset"
+    )

@@ -1,0 +1,52 @@
+"""Show the committed records of each section of the paper, on the page of that section."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from IPython.display import Markdown
+
+from bopkit import records
+from bopkit.book import RESULTS, contest, figures
+
+
+def collect(*parts: str) -> list[dict]:
+    """Read the complete runs below a folder of `results/`; none where it is not there."""
+    folder = Path(RESULTS, *parts)
+    found = records.collect(folder) if folder.is_dir() else []
+    return [run for run in found if run["status"] == "completed"]
+
+
+def section51(vary: str, fixed: str):
+    """Draw the sweep of one rate: on CIFAR-10, or on Fashion-MNIST where that was not yet run.
+
+    Args:
+        vary: "gamma" or "threshold".
+        fixed: the other.
+
+    Returns:
+        A figure, or a sentence where there are no records.
+    """
+    runs = collect("cifar10", "section51") or collect("fashion_mnist", "sweep")
+    return figures.sweep_curves(runs, vary=vary, fixed=fixed) if runs else _nothing()
+
+
+def section52():
+    """Draw every seed of every rule on CIFAR-10, or a sentence where there are no records."""
+    found = contest.scores(collect("cifar10", "section52"))
+    return contest.chart({"BinaryNet on CIFAR-10": found}) if found else _nothing()
+
+
+def section53(network: str):
+    """Draw a network's curves on some classes of ImageNet, or say that there are none.
+
+    Args:
+        network: a name of `bopkit.models.NETWORKS`.
+    """
+    found = collect("imagenet", "section53")
+    runs = [run for run in found if run["config"]["network"] == network]
+    return figures.training_curves(runs, top_5=True) if runs else _nothing()
+
+
+def _nothing():
+    return Markdown("No run of this section is complete yet.")
