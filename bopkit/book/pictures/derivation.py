@@ -111,7 +111,7 @@ def draw(stage: str, decay: float, learning_rate: float, threshold: float) -> Fi
     """
     stages = compute(decay, learning_rate, threshold)
     titles = (
-        "1. Sum: w̃ ← w̃ − η g",
+        f"1. Sum: w̃ ← w̃ − η g, η = {number(learning_rate)}",
         "2. Leak: w̃ ← (1 − λ) w̃ − η g",
         "3. Other units: m = −λ w̃ / η",
         "4. Threshold: flip w if w·m > τ",
@@ -139,7 +139,8 @@ def draw(stage: str, decay: float, learning_rate: float, threshold: float) -> Fi
             text = f"{title}; {count}, wrong {streams.tenths(100 * wrong, STEPS)} %"
             axis.set_title(text, fontsize=9, pad=4, color=INK if name == stage else MUTED)
             axis.set(xlim=(0, STEPS), ylim=(-1.1 * reach, 1.8 * reach))
-            axis.set_yticks([-reach, 0, reach])
+            most = "60 η" if axis in axes[:2] else "1"  # as wide at every η
+            axis.set_yticks([-reach, 0, reach], [f"−{most}", "0", most])
         axes[-1].set_xlabel("step; above each curve, the weight over the sign that it should have")
     figure.description = describe(stages, stage, decay, threshold)
     return figure
