@@ -17,9 +17,9 @@ from sphinx.util.docutils import SphinxDirective
 from bopkit.book import playground, style
 
 MODULES = Path(__file__).resolve().parents[1] / "_static" / "playground"
-# In the order in which they need each other. The first run in the worker too.
-ENGINE = ("network", "rules", "run")
-PAGE = ("settings", "charts", "trainee", "controls", "page")
+# In the order in which they need each other. Those of the engine run in the worker too.
+ENGINE = ("network", "rules", "run", "settings")
+PAGE = ("charts", "trainee", "controls", "page")
 
 START = """
 const root = document.querySelector(".bop-playground");

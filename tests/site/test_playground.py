@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import importlib.util
+import re
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,6 @@ from bopkit.book import playground, toy
 pytestmark = pytest.mark.browser
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGE = "book/intuition/playground"
 EPOCHS = 8  # 112 steps
 
 
@@ -176,3 +176,32 @@ def test_every_step_is_numpys_flip_for_flip(engine, name):
     np.testing.assert_allclose(shown, run.train_accuracy, atol=1e-12)
     # toy.py keeps running averages in single precision: one image may stand on the line.
     np.testing.assert_allclose(accuracy[13::14, 0], run.accuracy, atol=1.1 / 360)
+
+
+LAST_EPOCHS = """hash => {
+    const {$network, $run, $settings} = bopEngine;
+    const run = new $run.Run($network.decode(bopDigits), $settings.read(hash)[0]);
+    const records = Array.from({length: $run.STEPS}, () => run.step());
+    const mean = (rows, value) => rows.reduce((sum, row) => sum + value(row), 0) / rows.length;
+    return [
+        mean(records.slice(-42), row => 100 * row.test),
+        mean(records.slice(-14), row => 100 * row.flips / $network.SIZE)];
+}"""
+
+
+def claims():
+    """The rows of the page's table: address, lowest and highest accuracy, flips."""
+    text = (ROOT / "book/intuition/playground.md").read_text(encoding="utf8")
+    row = r'^\| <a href="(#[^"]+)">.*?</a> \| [\d.]+ \(([\d.]+) to ([\d.]+)\) \| ([\d.]+) \|$'
+    return [(found[0], *map(float, found[1:])) for found in re.findall(row, text, re.MULTILINE)]
+
+
+@pytest.mark.parametrize(("address", "low", "high", "flips"), claims())
+def test_the_first_of_the_eight_runs_is_as_the_page_says(engine, address, low, high, flips):
+    accuracy, flipped = engine.evaluate(LAST_EPOCHS, address)
+    assert low - 0.05 <= accuracy <= high + 0.05
+    assert flips / 2 - 0.001 <= flipped <= 2 * flips + 0.001
+
+
+def test_the_page_has_its_claims():
+    assert len(claims()) == 6

@@ -90,6 +90,14 @@ def test_a_moved_control_is_in_the_address_and_the_run_is_trained_again(site, do
         assert values(other.page) == values(page) and readings(other.page) == readings(page)
 
 
+def test_a_link_of_the_text_sets_the_playground(playing):
+    page = playing.page
+    page.get_by_role("link", name="Train Bop beside latent SGD").click()
+    expect(page.locator(".bop-run:visible")).to_have_count(2)
+    assert values(page)["λ, weight decay per step"] == "0.071"
+    page.wait_for_function("() => scrollY < 200")  # the pictures are in sight again
+
+
 def test_an_address_that_is_no_setting_does_no_harm(site, open_page):
     broken = "#run=bop;gamma=x;threshold=7;colour=red;__proto__=1&with=toString&seed=-3"
     with open_page(f"{site}/{PAGE}{broken}") as visit:

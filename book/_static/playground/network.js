@@ -169,28 +169,57 @@ export function backward(data, batch, weights, running, gradient) {
   return right / count;
 }
 
-/** The share of the held-out images that the network takes for the right digit. */
-export function accuracy(data, weights, running) {
-  const images = Int32Array.from({ length: data.heldOut }, (_, n) => n);
-  const first = weights.subarray(0, FIRST);
-  const hidden = new Float64Array(images.length * HIDDEN);
-  multiply(images, data.ink, PIXELS, first, HIDDEN, hidden);
-  const mean = offsets(first).map((offset, j) => offset + running[0][j]);
-  // The deviation is positive: it changes no sign.
-  for (let k = 0; k < hidden.length; k += HIDDEN) {
-    for (let j = 0; j < HIDDEN; j++) hidden[k + j] = hidden[k + j] >= mean[j] ? 1 : -1;
+/** The network's answers on the held-out images. Most weights stay as they are from step to step, so
+ *  that the sums in front of the hidden signs are kept and only corrected for the flips. The sums are
+ *  exact: it does not matter in which order they came about. */
+export class HeldOut {
+  constructor({ ink, labels, heldOut }) {
+    this.count = heldOut;
+    this.labels = labels;
+    this.weights = new Float64Array(FIRST); // those that `sums` stands for
+    this.sums = new Float64Array(HIDDEN * heldOut); // unit by unit
+    this.ink = Float64Array.from(
+      { length: PIXELS * heldOut },
+      (_, k) => ink[(k % heldOut) * PIXELS + Math.floor(k / heldOut)],
+    ); // pixel by pixel
   }
-  const out = new Float64Array(images.length * DIGITS);
-  multiply(images, hidden, HIDDEN, weights.subarray(FIRST), DIGITS, out);
-  let right = 0;
-  for (const n of images) {
-    let best = 0;
-    let most = -Infinity;
-    for (let j = 0; j < DIGITS; j++) {
-      const score = (out[n * DIGITS + j] - running[1][j]) / running[1][DIGITS + j];
-      if (score > most) [best, most] = [j, score];
+
+  follow(weights) {
+    const { count, ink, sums } = this;
+    for (let i = 0; i < FIRST; i++) {
+      const change = weights[i] - this.weights[i];
+      if (change === 0) continue;
+      const from = Math.floor(i / HIDDEN) * count;
+      const to = (i % HIDDEN) * count;
+      for (let n = 0; n < count; n++) sums[to + n] += change * ink[from + n];
+      this.weights[i] = weights[i];
     }
-    right += best === data.labels[n];
   }
-  return right / images.length;
+
+  /** The share of the images that the network takes for the right digit. */
+  accuracy(weights, running) {
+    const { count, sums } = this;
+    this.follow(weights);
+    const out = new Float64Array(DIGITS * count);
+    offsets(this.weights).forEach((offset, i) => {
+      // The deviation is positive: it changes no sign.
+      const mean = offset + running[0][i];
+      for (let n = 0; n < count; n++) {
+        const hidden = sums[i * count + n] >= mean ? 1 : -1;
+        const from = FIRST + i * DIGITS;
+        for (let j = 0; j < DIGITS; j++) out[n * DIGITS + j] += hidden * weights[from + j];
+      }
+    });
+    let right = 0;
+    for (let n = 0; n < count; n++) {
+      let best = 0;
+      let most = -Infinity;
+      for (let j = 0; j < DIGITS; j++) {
+        const score = (out[n * DIGITS + j] - running[1][j]) / running[1][DIGITS + j];
+        if (score > most) [best, most] = [j, score];
+      }
+      right += best === this.labels[n];
+    }
+    return right / count;
+  }
 }

@@ -260,7 +260,9 @@ export function start(root, { makeWorker, data }) {
     panel.show(START);
     whole = false;
   }
-  window.addEventListener("hashchange", restore);
+  window.addEventListener("hashchange", () => {
+    if (restore()) root.scrollIntoView(); // a link of the text below, to a setting
+  });
   new MutationObserver(() => {
     colour = palette();
     changed();

@@ -1,6 +1,6 @@
 /* One training run that can be taken back to any of its steps, and the worker that holds it. */
 
-import { BATCH, FIRST, SIZE, accuracy, backward, newRunning } from "./network.js";
+import { BATCH, FIRST, HeldOut, SIZE, backward, newRunning } from "./network.js";
 import { RULES } from "./rules.js";
 
 export const EPOCHS = 20;
@@ -71,6 +71,7 @@ export class Run {
       this.state[name] = name === "latent" ? latent.slice() : new Float64Array(SIZE);
     }
     this.gradient = new Float64Array(SIZE);
+    this.heldOut = new HeldOut(data);
     this.past = [this.copy()];
   }
 
@@ -124,7 +125,7 @@ export class Run {
     return {
       step: this.steps,
       train,
-      test: accuracy(data, state.weights, state.running),
+      test: this.heldOut.accuracy(state.weights, state.running),
       flips,
       mark: rule.mark(rates),
       bins: histogram(state.push, AXES[this.settings.rule]),

@@ -60,7 +60,7 @@ export const METHODS = {
     colour: "--bop-vermilion",
     push: "−w·w̃",
     controls: {
-      eta: { label: "η, learning rate", values: scale(0.01, 1e4, 5), start: 1 },
+      eta: { label: "η, learning rate", values: scale(0.01, 1e4, 5), start: 10 },
       leak: { label: "λ, weight decay per step", values: [0, ...gamma.values], start: 0 },
       fall: fall("η"),
     },
@@ -70,7 +70,7 @@ export const METHODS = {
     colour: "--bop-vermilion",
     push: "−w·w̃",
     controls: {
-      eta: { label: "η, learning rate", values: scale(0.01, 1e4, 5), start: 1 },
+      eta: { label: "η, learning rate", values: scale(0.01, 1e4, 5), start: 10 },
       beta: { ...beta, label: "β, momentum" },
       fall: fall("η"),
     },
@@ -80,7 +80,7 @@ export const METHODS = {
     colour: "--bop-vermilion",
     push: "−w·w̃",
     controls: {
-      eta: { label: "η, learning rate", values: scale(1e-4, 10, 5), start: 0.01 },
+      eta: { label: "η, learning rate", values: scale(1e-4, 10, 5), start: 0.1 },
       beta: { ...beta, label: "β₁, decay of the mean" },
       fall: fall("η"),
     },
