@@ -13,7 +13,7 @@ pytestmark = pytest.mark.browser
 
 PAGE = "book/intuition/playground.html"
 SETTING = "#run=bop;gamma=0.2;threshold=0.001;fall=0.1&with=adam;eta=0.04;beta=0.8;fall=1&seed=5"
-DONE = '.bop-live[data-steps="280"][data-state="paused"]'
+DONE = '.bop-lab[data-steps="280"][data-state="paused"]'
 
 WATCH = """() => {
     window.long = [];
@@ -69,7 +69,7 @@ def test_the_same_step_again_ends_the_same(done):
     assert readings(page) != end
     page.get_by_label("Pace").select_option("full")
     page.get_by_role("button", name="Play").click()
-    page.wait_for_selector('.bop-live[data-state="playing"]')
+    page.wait_for_selector('.bop-lab[data-state="playing"]')
     page.wait_for_selector(DONE)
     assert readings(page) == end
 
@@ -80,7 +80,7 @@ def test_a_moved_control_is_in_the_address_and_the_run_is_trained_again(site, do
     slider = page.get_by_label("τ, threshold")
     slider.focus()
     page.keyboard.press("End")
-    page.wait_for_selector('.bop-live[data-state="playing"]')
+    page.wait_for_selector('.bop-lab[data-state="playing"]')
     page.wait_for_selector(DONE)
     page.wait_for_function("before => location.href !== before", arg=before[0])
     assert "threshold=0.032" in page.url and readings(page)[0] != before[1][0]
@@ -112,14 +112,14 @@ def test_keys_alone_pause_step_and_look_back(playing):
     page = playing.page
     page.get_by_role("button", name="Pause").press("Enter")
     page.wait_for_timeout(200)  # for the steps that were on their way
-    steps = int(page.locator(".bop-live").get_attribute("data-steps"))
+    steps = int(page.locator(".bop-lab").get_attribute("data-steps"))
     page.get_by_role("button", name="Step").press("Space")
-    page.wait_for_selector(f'.bop-live[data-steps="{steps + 1}"]')
+    page.wait_for_selector(f'.bop-lab[data-steps="{steps + 1}"]')
     page.locator("#bop-time").press("ArrowLeft")
     expect(page.locator(".bop-time output")).to_have_text(f"{steps} of 280")
-    expect(page.locator(".bop-live [aria-live]")).to_contain_text(f"Step {steps} of 280")
+    expect(page.locator(".bop-lab [aria-live]")).to_contain_text(f"Step {steps} of 280")
     page.get_by_role("button", name="Reset").press("Enter")
-    page.wait_for_selector('.bop-live[data-steps="0"]')
+    page.wait_for_selector('.bop-lab[data-steps="0"]')
 
 
 def test_sixty_moves_while_it_trains_hold_up_no_frame(playing):
@@ -143,7 +143,7 @@ def test_sixty_moves_while_it_trains_hold_up_no_frame(playing):
         if worst[-1] <= 100:
             break
     assert min(worst) <= 100, worst
-    assert page.locator(".bop-live").get_attribute("data-state") == "playing"
+    assert page.locator(".bop-lab").get_attribute("data-state") == "playing"
 
 
 def test_it_trains_from_a_folder_without_a_server(html, open_page):
@@ -169,7 +169,7 @@ def test_who_wants_no_motion_sees_the_end_of_the_run(site, open_page):
     with open_page(f"{site}/{PAGE}", reduced_motion="reduce") as visit:
         seen = visit.page.evaluate("""async () => {
             const seen = new Set();
-            const done = () => document.querySelector('.bop-live[data-state="paused"]');
+            const done = () => document.querySelector('.bop-lab[data-state="paused"]');
             while (!done()) {
                 seen.add(document.querySelector('.bop-time output').textContent);
                 await new Promise(requestAnimationFrame);
@@ -188,4 +188,4 @@ def test_without_javascript_a_picture_and_its_words_stand_there(site, open_page)
         assert description in still.inner_text()
         assert still.locator("svg").get_attribute("aria-label") == description
         assert "With JavaScript on" in visit.page.locator(".bop-playground").inner_text()
-        assert visit.page.locator(".bop-live").count() == 0
+        assert visit.page.locator(".bop-lab").count() == 0

@@ -39,7 +39,7 @@ const HTML = `
     <div class="bop-pictures">
       ${picture("accuracy", "Digits right (%): <b>held-out</b>, training (thin)")}
       ${picture("flips", "Weights that flip per step, π<sub>t</sub>")}
-      ${picture("weights", "First layer, one tile per hidden unit: flips light up", 2)}
+      ${picture("weights", "First layer, one tile per unit: flips light up", 2)}
       ${picture("pushes", "Push of each weight towards a flip", 2)}
       <div class="bop-words"><p class="bop-both"></p>
         <p class="bop-heard" aria-live="polite"></p></div>
@@ -58,7 +58,7 @@ export class Panel {
   constructor(root, act) {
     this.act = act;
     this.box = document.createElement("div");
-    this.box.className = "bop-live";
+    this.box.className = "bop-lab";
     this.box.innerHTML = HTML;
     root.append(this.box);
     root.classList.add("bop-alive");

@@ -89,6 +89,12 @@ export function start(root, { makeWorker, data }) {
     changed();
   }
 
+  /** Stop; a setting that waited for the end of its run holds from here on. */
+  function pause() {
+    if (again) for (const trainee of trainees) trainee.change(trainee.settings);
+    [playing, whole, again, owed] = [false, false, false, 0];
+  }
+
   function takeBack() {
     for (const trainee of trainees) trainee.back(shown);
     shown = null;
@@ -97,14 +103,15 @@ export function start(root, { makeWorker, data }) {
   function play(on = !playing) {
     if (on && position() >= STEPS) return restart(settings(), panel.pace === Infinity);
     if (on && shown !== null) takeBack();
-    [playing, whole, owed] = [on, false, 0];
+    pause();
+    playing = on;
     if (!on) panel.announce(summary());
     changed();
   }
 
   function step() {
     if (shown !== null) takeBack();
-    [playing, whole] = [false, false];
+    pause();
     if (trainees.every(({ idle }) => idle)) trainees.forEach((trainee) => trainee.advance(1));
     changed();
   }
@@ -116,7 +123,7 @@ export function start(root, { makeWorker, data }) {
   }
 
   function look(at) {
-    [playing, whole] = [false, false];
+    pause();
     const newest = Math.max(...trainees.map(({ steps }) => steps));
     shown = Math.min(Math.max(at, 0), newest);
     changed();
