@@ -9,17 +9,29 @@ import time
 import urllib.request
 from pathlib import Path
 
+import nbformat
 import pytest
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 CHAPTER = Path(__file__).resolve().parents[2] / "book" / "intuition" / "gamma_tau.ipynb"
+# Its first picture is drawn by Python; this one the browser computes.
+COMPUTED = nbformat.v4.new_notebook(
+    cells=[
+        nbformat.v4.new_code_cell(
+            "from bopkit.book import widgets\n\nwidgets.explore('derivation')", id="computed"
+        )
+    ],
+    metadata={"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}},
+)
 
 
-@pytest.fixture
-def lab(tmp_path):
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
     """Address of a JupyterLab that shows a copy of the chapter: running it must not change ours."""
+    tmp_path = tmp_path_factory.mktemp("lab")
     shutil.copy(CHAPTER, tmp_path)
+    nbformat.write(COMPUTED, tmp_path / "computed.ipynb")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -59,13 +71,19 @@ def lab(tmp_path):
         server.wait(30)
 
 
-def test_a_slider_draws_another_figure(lab, browser):
+def run_first_cell(lab, browser, notebook):
+    """The first cell of a notebook, once its kernel has been told to run it."""
     page = browser.new_context(viewport={"width": 1280, "height": 1000}).new_page()
-    page.goto(f"{lab}/lab/tree/{CHAPTER.name}")
+    page.goto(f"{lab}/lab/tree/{notebook}?reset")  # without the tabs of the test before
     first_code = page.locator(".jp-Notebook .jp-CodeCell").first
     first_code.locator(".cm-content").click(timeout=60_000)
     page.locator(".jp-NotebookPanel-toolbar [data-status=idle]").first.wait_for(timeout=60_000)
     page.keyboard.press("Shift+Enter")
+    return page, first_code
+
+
+def test_a_slider_draws_another_figure(lab, browser):
+    page, first_code = run_first_cell(lab, browser, CHAPTER.name)
     picture = first_code.locator(".widget-html svg")
     picture.wait_for(timeout=60_000)
     before = first_code.locator(".widget-html").inner_text(), picture.inner_html()
@@ -80,4 +98,14 @@ def test_a_slider_draws_another_figure(lab, browser):
         timeout=60_000,
     )
     assert picture.inner_html() != before[1]
+    page.context.close()
+
+
+def test_the_browser_computes_a_picture_beside_a_kernel_too(lab, browser):
+    page, first_code = run_first_cell(lab, browser, "computed.ipynb")
+    says = first_code.locator(".bop-explorer .bop-says")
+    step = first_code.get_by_text("2. leak")
+    step.click(timeout=60_000)
+    assert "loses the share λ = 0.05" in says.text_content()
+    assert first_code.locator(".bop-picture svg text").count() > 5
     page.context.close()
