@@ -44,7 +44,8 @@ def try_out(hyperparameter, value):
     # A decay takes two values together.
     partner = {"gamma_decay_rate": "gamma_decay_epochs", "gamma_decay_epochs": "gamma_decay_rate"}
     if hyperparameter.name in partner and value != "none":
-        changes[partner[hyperparameter.name]] = "50" if hyperparameter.name.endswith("rate") else "0.5"
+        is_rate = hyperparameter.name.endswith("rate")
+        changes[partner[hyperparameter.name]] = "50" if is_rate else "0.5"
     experiments.override(an_experiment(hyperparameter), changes)
 
 
