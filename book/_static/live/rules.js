@@ -39,7 +39,10 @@ export function turningMean(strength, steps) {
 // g = mean + noise · z
 export function addNoise(mean, noise, z) {
   const draws = z.length / mean.length;
-  return z.map((value, i) => mean[Math.floor(i / draws)] + noise * value);
+  const gradients = new Float64Array(z.length);
+  for (let step = 0, i = 0; step < mean.length; step++)
+    for (let draw = 0; draw < draws; draw++, i++) gradients[i] = mean[step] + noise * z[i];
+  return gradients;
 }
 
 /* Bop on each draw, from m = 0. Returns the weights and the averages after each step. */
@@ -79,17 +82,19 @@ export function score(weights, mean, start = -1) {
   const draws = weights.length / mean.length;
   const flips = new Int32Array(draws);
   const wrong = new Int32Array(draws);
-  for (let i = 0; i < weights.length; i++) {
-    const before = i < draws ? start : weights[i - draws];
-    if (weights[i] !== before) flips[i % draws] += 1;
-    if (weights[i] * mean[Math.floor(i / draws)] > 0) wrong[i % draws] += 1;
-  }
+  for (let step = 0, i = 0; step < mean.length; step++)
+    for (let draw = 0; draw < draws; draw++, i++) {
+      if (weights[i] !== (step ? weights[i - draws] : start)) flips[draw] += 1;
+      if (weights[i] * mean[step] > 0) wrong[draw] += 1;
+    }
   return { flips, wrong };
 }
 
 // One draw out of many: its values at each step.
 export function one(values, draws, draw = 0) {
-  return values.filter((_, i) => i % draws === draw);
+  const course = new values.constructor(values.length / draws);
+  for (let step = 0; step < course.length; step++) course[step] = values[step * draws + draw];
+  return course;
 }
 
 export function sum(values) {

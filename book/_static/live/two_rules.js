@@ -130,7 +130,7 @@ export function mount(root) {
     const steps = MEAN.map((_, step) => step + 1);
     const seen = one(mine.gradients, DRAWS).map((g) => Math.min(Math.max(g, -1.95), 1.95));
     const tau = values.threshold;
-    const edges = [-1, ...mine.weights.filter((_, i) => i % DRAWS === 0)].slice(0, -1).map((w) => w * tau);
+    const edges = [-1, ...first.weights].slice(0, -1).map((w) => w * tau);
     const levels = [tau, -tau].map((value) => first.main.y(value));
     place({
       left,
