@@ -37,6 +37,14 @@ def section52():
     return contest.chart({"BinaryNet on CIFAR-10": found}) if found else _nothing()
 
 
+def section52_curves():
+    """Draw accuracy and flip ratio of every rule on CIFAR-10, or say that there are no records."""
+    runs = collect("cifar10", "section52")
+    if not runs:
+        return _nothing()
+    return figures.training_curves(runs, line=lambda run: contest.RULES[run["experiment"]])
+
+
 def section53(network: str):
     """Draw a network's curves on some classes of ImageNet, or say that there are none.
 
