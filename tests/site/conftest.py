@@ -11,7 +11,7 @@ import os
 import re
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cache, partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -300,6 +300,41 @@ def served(site, open_page, page_name) -> Iterator[Visit]:
         with visit.as_on_a_dark_phone():
             visit.on_phone = visit.page.evaluate(LOOK)
         yield visit
+
+
+class MainThread:
+    """How long the thread that draws a page has computed, in seconds of processor time.
+
+    A frame's time on the clock depends on what else the machine does; this does not.
+    """
+
+    def __init__(self, page: Page):
+        self.session = page.context.new_cdp_session(page)
+        self.session.send("Performance.enable", {"timeDomain": "threadTicks"})
+
+    def busy(self) -> float:
+        """Seconds since the page was opened."""
+        metrics = self.session.send("Performance.getMetrics")["metrics"]
+        return next(m["value"] for m in metrics if m["name"] == "TaskDuration")
+
+    def during(self, moves: Iterable[Callable[[], object]]) -> list[float]:
+        """What each move takes, until the frame that shows it has been drawn."""
+        took = []
+        for move in moves:
+            before = self.busy()
+            move()
+            self.session.send("Runtime.evaluate", {"expression": NEXT_FRAME, "awaitPromise": True})
+            took.append(self.busy() - before)
+        return took
+
+
+NEXT_FRAME = "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
+
+
+@pytest.fixture
+def main_thread() -> Callable[[Page], MainThread]:
+    """A clock for what a page computes."""
+    return MainThread
 
 
 @pytest.fixture(scope="session")
