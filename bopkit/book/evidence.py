@@ -28,7 +28,19 @@ def section51(vary: str, fixed: str):
         A figure, or a sentence where there are no records.
     """
     runs = collect("cifar10", "section51") or collect("fashion_mnist", "sweep")
-    return figures.sweep_curves(runs, vary=vary, fixed=fixed) if runs else _nothing()
+    if not runs:
+        return _nothing()
+    figure = figures.sweep_curves(runs, vary=vary, fixed=fixed)
+    name = {"cifar10": "CIFAR-10 (a JPEG copy)", "fashion_mnist": "Fashion-MNIST"}
+    seeds = len({run["seed"] for run in runs})
+    figure.suptitle(
+        f"{name[runs[0]['dataset']]}, {runs[0]['config']['filters']} filters, "
+        f"{seeds} seed{'s' * (seeds > 1)}",
+        x=0.01,
+        ha="left",
+        fontsize=10,
+    )
+    return figure
 
 
 def section52():
