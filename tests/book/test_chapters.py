@@ -72,6 +72,9 @@ def test_says_what_it_takes(chapter):
         head = "".join(cells(chapter)[0]["source"]).partition("\n## ")[0]
         for what in (r"\d+\s+minutes", r"\d+\s+seconds", "CPU"):
             assert re.search(what, head), what
+        minutes = int(re.search(r"(\d+)\s+minutes", head)[1])
+        words = len(text(chapter).partition("\n## Exercises")[0].split())
+        assert abs(minutes - words / 130) < 2  # 130 words per minute, pictures included
         return
     glance = re.search(r":::\{div\} at-a-glance\n(.*?)\n:::", text(chapter), re.DOTALL)[1]
     assert re.findall(r"^What .*$", glance, flags=re.MULTILINE) == [
