@@ -11,7 +11,9 @@ from bopkit.book import RESULTS, evidence
 def results(tmp_path, monkeypatch):
     """An empty folder of results, and a way to put runs into it."""
     monkeypatch.setattr(evidence, "RESULTS", tmp_path)
-    some = json.loads(next((RESULTS / "cifar10" / "tuning").glob("latent-*/run.json")).read_text())
+    some = json.loads(
+        next((RESULTS / "cifar10" / "tuning").glob("latent-0.03-0.0001/run.json")).read_text()
+    )
 
     def add(*parts, **changes):
         folder = tmp_path.joinpath(*parts)
@@ -29,12 +31,28 @@ def test_where_no_run_is_complete_a_sentence_says_so():
         evidence.section52_curves(),
         evidence.section53("xnornet"),
     ]
-    assert {display.data for display in shown} == {"No run of this section is complete yet."}
+    assert {display.data for display in shown} == {
+        "Too few runs of this section are complete to compare them."
+    }
 
 
-def test_complete_runs_are_drawn_and_others_are_not(results):
+def test_complete_runs_are_drawn_once_two_rules_can_be_compared(results):
     results("cifar10", "section52", "a")
     results("cifar10", "section52", "b", status="running", final=None)
     assert len(evidence.collect("cifar10", "section52")) == 1
-    assert "latent weights with Adam" in evidence.section52().description
-    assert "latent weights with Adam" in evidence.section52_curves().description
+    assert "Too few" in evidence.section52().data
+    results("cifar10", "section52", "c", experiment="binarynet/leaking")
+    for figure in (evidence.section52(), evidence.section52_curves()):
+        assert "latent weights with Adam" in figure.description
+        assert "leaking latent weights" in figure.description
+
+
+def test_the_finding_is_the_verdict_or_what_is_known_without_it(results):
+    for name in ("default", "bop", "bop2ndorder"):
+        results("cifar10", "tuning", name, experiment=f"binarynet/{name}")
+    results("cifar10", "section52", "a")
+    said = evidence.finding52().data
+    assert "**not yet decided**: of the fifteen long runs, 1 is complete" in said
+    assert "latent weights with Adam reach 68.8 %" in said
+    results("cifar10", "section52", "b", experiment="binarynet/bop")
+    assert "**not decided**: too few seeds" in evidence.finding52().data
