@@ -141,6 +141,54 @@ def latent_sgd(
     return Course(rules.sign(np.array(course)), np.array(course))
 
 
+def latent_momentum(
+    gradients: np.ndarray, *, learning_rate: float, clip: float | None = None, start: float = -1.0
+) -> Course:
+    """Run `bopkit.rules.latent_momentum_step`, with its μ of 0.9, over streams of gradients.
+
+    Args:
+        gradients: (steps, draws).
+        learning_rate: η.
+        clip: as for `latent_sgd`.
+        start: every latent weight before the first step.
+
+    Returns:
+        A `Course`; its `real` is w̃.
+    """
+    latent, course = np.full(gradients.shape[1], start), []
+    velocity = np.zeros_like(latent)
+    for gradient in gradients:
+        latent, velocity = rules.latent_momentum_step(
+            latent, velocity, gradient, learning_rate=learning_rate, clip=clip
+        )
+        course.append(latent)
+    return Course(rules.sign(np.array(course)), np.array(course))
+
+
+def latent_adam(
+    gradients: np.ndarray, *, learning_rate: float, clip: float | None = None, start: float = -1.0
+) -> Course:
+    """Run `bopkit.rules.latent_adam_step`, with its β₁ and β₂, over streams of gradients.
+
+    Args:
+        gradients: (steps, draws).
+        learning_rate: η.
+        clip: as for `latent_sgd`.
+        start: every latent weight before the first step.
+
+    Returns:
+        A `Course`; its `real` is w̃.
+    """
+    latent, course = np.full(gradients.shape[1], start), []
+    moments = None
+    for gradient in gradients:
+        latent, moments = rules.latent_adam_step(
+            latent, moments, gradient, learning_rate=learning_rate, clip=clip
+        )
+        course.append(latent)
+    return Course(rules.sign(np.array(course)), np.array(course))
+
+
 class Score(NamedTuple):
     """Count what went wrong in each stream.
 

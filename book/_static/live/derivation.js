@@ -2,9 +2,10 @@
  * leaks, the leaking sum is rescaled to m, and m gets a threshold. Its numbers are those of
  * bopkit.book.pictures.derivation. */
 
-import { addNoise, bop, latentSgd, normals, score, tenths, turningMean } from "./rules.js";
+import { addNoise, bop, latentSgd, normals, score, tenths, times, turningMean } from "./rules.js";
 import {
   bringToLife, button, curve, dots, flipSteps, handle, label, panel, staircase, verticals,
+  weightOverIdeal,
 } from "./kit.js";
 
 const STEPS = 300;
@@ -87,15 +88,10 @@ function axis(box, way, { decay, learning_rate }) {
 function strip(box, course, name, kind, last) {
   const ticks = last ? [0, 100, 200, 300] : [];
   const at = panel({ ...box, height: 20, x: [0, STEPS], y: [-1.3, 1.3], xTicks: ticks });
-  const signs = MEAN.map((mean) => -Math.sign(mean));
-  const flips = course.flips === 1 ? "1 flip" : `${course.flips} flips`;
-  const told = `${flips}, wrong ${tenths(100 * course.wrong, STEPS)} %`;
+  const told = `${times(course.flips)}, wrong ${tenths(100 * course.wrong, STEPS)} %`;
   return (
     label(box.left, box.top - 6, `<tspan class="${kind}-text">${name}</tspan> ${told}`) +
-    staircase(at, signs, "ideal") +
-    staircase(at, course.weights, `${kind} weight`) +
-    label(at.left - 6, at.y(1) + 4, "+1", "end") +
-    label(at.left - 6, at.y(-1) + 4, "−1", "end") +
+    weightOverIdeal(at, course.weights, MEAN, kind) +
     (last ? at.frame : "")
   );
 }

@@ -213,6 +213,17 @@ export function verticals(at, steps, kind) {
   return `<path class="flip ${kind}" d="${d}"/>`;
 }
 
+/* A weight as a line over the grey band of the sign that it should have, given the mean gradient at
+ * each step. */
+export function weightOverIdeal(at, weights, mean, kind) {
+  return (
+    staircase(at, mean.map((each) => -Math.sign(each)), "ideal") +
+    staircase(at, weights, `${kind} weight`) +
+    label(at.left - 6, at.y(1) + 4, "+1", "end") +
+    label(at.left - 6, at.y(-1) + 4, "−1", "end")
+  );
+}
+
 // The steps, from 1, at which a weight differs from the one before.
 export function flipSteps(weights, start) {
   const found = [];

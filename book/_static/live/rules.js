@@ -76,6 +76,40 @@ export function latentSgd(gradients, draws, { rate, clip = Infinity, decay = 0, 
   return { weights, latents };
 }
 
+/* SGD with momentum on a latent weight is SGD on the moving average of the gradient. The options are
+ * those of latentSgd, and `momentum`, the share of the average that stays per step. */
+export function latentMomentum(gradients, draws, options) {
+  const { momentum = 0.9 } = options;
+  const velocities = new Float64Array(gradients.length);
+  for (let i = 0; i < gradients.length; i++) {
+    const before = i < draws ? 0 : velocities[i - draws];
+    // v_t = μ v_{t-1} + (1 - μ) g_t
+    velocities[i] = momentum * before + (1 - momentum) * gradients[i];
+  }
+  return latentSgd(velocities, draws, options);
+}
+
+/* Adam on a latent weight is SGD on the mean gradient over the root of the mean square. The options
+ * are those of latentSgd. */
+export function latentAdam(gradients, draws, options) {
+  const { beta1 = 0.9, beta2 = 0.999, epsilon = 1e-7 } = options;
+  const directions = new Float64Array(gradients.length);
+  const means = new Float64Array(draws);
+  const squares = new Float64Array(draws);
+  for (let i = 0, step = 1; i < gradients.length; step++) {
+    // what the averages hold of a constant after this step: 1 - β₁^t and 1 - β₂^t
+    const [grown, grown2] = [1 - beta1 ** step, 1 - beta2 ** step];
+    for (let draw = 0; draw < draws; draw++, i++) {
+      const gradient = gradients[i];
+      // a_t = β₁ a_{t-1} + (1 - β₁) g_t;  v_t = β₂ v_{t-1} + (1 - β₂) g_t²
+      means[draw] = beta1 * means[draw] + (1 - beta1) * gradient;
+      squares[draw] = beta2 * squares[draw] + (1 - beta2) * (gradient * gradient);
+      directions[i] = means[draw] / grown / (Math.sqrt(squares[draw] / grown2) + epsilon);
+    }
+  }
+  return latentSgd(directions, draws, options);
+}
+
 /* For each draw: how often the weight flips, and on how many steps it has the sign of the mean
  * gradient, with which it makes the loss grow. */
 export function score(weights, mean, start = -1) {
@@ -99,6 +133,10 @@ export function one(values, draws, draw = 0) {
 
 export function sum(values) {
   return values.reduce((total, value) => total + value, 0);
+}
+
+export function times(flips) {
+  return flips === 1 ? "1 flip" : `${flips} flips`;
 }
 
 /* total / count, to a tenth, in whole numbers, so that Python rounds the same way. */

@@ -1,9 +1,12 @@
 /* The first picture of the book: Bop and latent SGD on the same stream of gradients, and on 200
  * others. Its numbers are those of bopkit.book.pictures.two_rules. */
 
-import { addNoise, bop, latentSgd, normals, one, score, sum, tenths, turningMean } from "./rules.js";
+import {
+  addNoise, bop, latentSgd, normals, one, score, sum, tenths, times, turningMean,
+} from "./rules.js";
 import {
   bringToLife, button, curve, dots, flipSteps, handle, label, panel, staircase, verticals,
+  weightOverIdeal,
 } from "./kit.js";
 
 const STEPS = 300;
@@ -26,8 +29,6 @@ export function compute(z, { gamma, threshold, learning_rate, noise }) {
   }));
 }
 
-const times = (flips) => (flips === 1 ? "1 flip" : `${flips} flips`);
-
 // Of one stream, and the means of all.
 function tell({ flips, wrong }) {
   const count = flips.length;
@@ -47,17 +48,6 @@ export function describe(results, settings) {
   );
 }
 
-/* The weight as a line over the grey band of the sign that it should have. */
-function strip(at, weights, kind) {
-  const signs = MEAN.map((mean) => -Math.sign(mean));
-  return (
-    staircase(at, signs, "ideal") +
-    staircase(at, weights, kind) +
-    label(at.left - 6, at.y(1) + 4, "+1", "end") +
-    label(at.left - 6, at.y(-1) + 4, "−1", "end")
-  );
-}
-
 /* One rule: its real number above, its weight below. */
 function course(result, box, { y, yTicks, kind, name, real, last }) {
   const draws = result.flips.length;
@@ -74,7 +64,7 @@ function course(result, box, { y, yTicks, kind, name, real, last }) {
     (last ? line.frame : "") +
     verticals(main, flips, kind) +
     verticals(line, flips, kind) +
-    strip(line, weights, `${kind} weight`);
+    weightOverIdeal(line, weights, MEAN, kind);
   return { main, line, weights, flips, inside };
 }
 

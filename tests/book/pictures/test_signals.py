@@ -1,39 +1,107 @@
-"""What Play says of the four optimizers on one signal, counted."""
+"""What chapter 3 says of the four optimizers on the same streams, counted for several seeds."""
+
+import functools
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
 
 from bopkit.book.pictures import signals
+from bopkit.book.streams import tenths
 
-ETAS = next(s.values for s in signals.SCENE.sliders if s.name == "learning_rate")
-SGD, MOMENTUM, ADAM = LATENT = ("latent, SGD", "latent, momentum", "latent, Adam")
-
-
-def courses(strength, noise, learning_rate):
-    return signals.courses(*signals.signal(strength, noise), learning_rate)
-
-
-def test_bop_and_a_small_eta_do_not_hear_a_whisper_and_adam_always_does():
-    found = {eta: courses(0.05, 0.0, eta) for eta in ETAS}
-    assert all(course["Bop"].flips == 0 < course[ADAM].flips for course in found.values())
-    assert found[0.1][SGD].flips == 0 < found[0.5][SGD].flips  # 0.1: where η stands at first
+CHAPTER = Path(__file__).resolve().parents[3] / "book" / "intuition" / "bop.ipynb"
+SEEDS = (1, 2, 3)
+ETAS = next(slider.values for slider in signals.SCENE.sliders if slider.name == "learning_rate")
+SGD, MOMENTUM, ADAM = LATENT = signals.METHODS[1:]
 
 
-def test_under_noise_those_that_average_flip_five_times_and_sgd_66():
-    found = courses(0.4, 2.0, 0.5)
-    assert {name: course.flips for name, course in found.items()} == {
-        "Bop": 5, SGD: 66, MOMENTUM: 5, ADAM: 5,
-    }  # fmt: skip
+@functools.cache
+def run(seed=1, **changed):
+    results = signals.compute(**signals.SCENE.start | changed, seed=seed)
+    return dict(zip(signals.METHODS, results, strict=True))
 
 
-def test_eta_takes_sgd_from_deaf_to_nervous_and_the_others_to_prompt():
-    found = [courses(0.4, 1.0, eta) for eta in ETAS]
-    assert all(found[0][name].flips == 0 for name in LATENT)
-    assert found[-1][SGD].flips > 10
+def flips(result):
+    return tenths(result.flips.sum(), signals.DRAWS)
+
+
+def wrong(result):
+    return tenths(100 * result.wrong.sum(), signals.DRAWS * signals.STEPS)
+
+
+def says(sentence):
+    cells = json.loads(CHAPTER.read_text(encoding="utf8"))["cells"]
+    return sentence in " ".join("".join("".join(c["source"]) + "\n" for c in cells).split())
+
+
+def test_adam_alone_flips_for_a_weak_gradient_at_every_eta():
+    found = {eta: run(strength=0.05, noise=0.0, learning_rate=eta) for eta in ETAS}
+    for results in found.values():
+        assert set(results["Bop"].flips) == {0} and set(results[ADAM].flips) == {3}
+    assert set(found[0.1][SGD].flips) == {0} and set(found[0.5][SGD].flips) == {3}
+    assert set(run(strength=0.05, noise=0.0, threshold=0.02)["Bop"].flips) == {3}
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_noise_carries_a_weak_mean_across_the_threshold(seed):
+    found = run(seed, strength=0.05, noise=0.5)
+    assert 2.8 < found["Bop"].flips.mean() < 3.4
+    assert min(found, key=lambda name: found[name].wrong.mean()) == "Bop"
+    if seed == 1:
+        assert says(f"Bop flips {flips(found['Bop'])} times in the mean of the 200 streams")
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_under_much_noise_those_that_average_flip_a_tenth_as_often(seed):
+    setting = {"strength": 0.4, "noise": 2.0, "learning_rate": 0.5}
+    found = run(seed, **setting)
+    for name in ("Bop", MOMENTUM, ADAM):
+        assert found[name].flips.mean() < found[SGD].flips.mean() / 8
+    calm = run(seed, **setting, threshold=0.2)["Bop"]
+    assert calm.flips.mean() < 0.7 * found["Bop"].flips.mean()
+    assert 0 < calm.wrong.mean() - found["Bop"].wrong.mean() < 0.03 * signals.STEPS
+    if seed == 1:
+        bop, sgd, momentum, adam = map(flips, found.values())
+        told = f"SGD flips {sgd} times, Bop {bop} times, momentum {momentum} times and Adam {adam}"
+        assert says(told)
+        assert says(
+            f"Bop flips {flips(calm)} times and is wrong {wrong(calm)} % of the time instead of "
+            f"{wrong(found['Bop'])} %"
+        )
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_eta_takes_latent_weights_from_stuck_to_quick_and_sgd_to_noisy(seed):
+    found = [run(seed, learning_rate=eta) for eta in (0.02, 0.1, 0.3, 1.0)]
     for name in (MOMENTUM, ADAM):
-        wrong = [course[name].wrong for course in found]
-        assert found[-1][name].flips == 3 and wrong == sorted(wrong, reverse=True)
-    assert len({course["Bop"].flips for course in found}) == 1  # η is not Bop's
+        shares = [results[name].wrong.mean() for results in found]
+        assert shares == sorted(shares, reverse=True)
+        assert found[-1][name].flips.mean() < 4
+    assert found[-1][SGD].flips.mean() > 50
+    assert all(found[0][name].wrong.mean() > 0.6 * signals.STEPS for name in LATENT)
+    assert len({results["Bop"].flips.sum() for results in found}) == 1  # η is not Bop's
+    if seed == 1:
+        slow, fast = ([results[name] for name in LATENT] for results in (found[0], found[-1]))
+        low, high = (pick(np.mean([r.wrong for r in slow], 1)) / 3 for pick in (min, max))
+        assert says(f"wrong {low:.0f} to {high:.0f} % of the time")
+        told = "SGD flips {} times, while momentum and Adam flip {} and {} times"
+        assert says(told.format(*map(flips, fast)))
 
 
-def test_for_a_clear_signal_some_eta_is_faster_than_bop():
-    found = courses(0.8, 0.0, 0.5)
-    assert max(found[SGD].wrong, found[ADAM].wrong) < found["Bop"].wrong
-    assert all(course.flips == 3 for course in found.values())
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_threshold_pays_for_a_quicker_average(seed):
+    start, quick = run(seed)["Bop"], run(seed, gamma=0.2)["Bop"]
+    both = run(seed, gamma=0.2, threshold=0.4)["Bop"]
+    assert quick.flips.mean() > 5 * start.flips.mean()
+    assert both.flips.mean() < 2 * start.flips.mean() and both.wrong.mean() < start.wrong.mean()
+    if seed == 1:
+        assert says(f"Bop flips {flips(quick)} times instead of {flips(start)}")
+        told = f"flips {flips(both)} times and is wrong {wrong(both)} % of the time instead of"
+        assert says(f"{told} {wrong(start)} %")
+
+
+def test_for_a_clear_signal_latent_sgd_is_faster_than_bop():
+    found = run(strength=0.8, noise=0.0, learning_rate=0.5)
+    assert found[SGD].wrong.max() < found["Bop"].wrong.min()
+    assert all(set(results.flips) == {3} for results in found.values())
