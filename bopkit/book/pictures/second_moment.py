@@ -5,6 +5,7 @@ from __future__ import annotations
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from bopkit import rules
 from bopkit._text import number
@@ -19,6 +20,7 @@ FACTORS = (0.01, 0.1, 1.0, 10.0, 100.0)
 GAMMA = 0.02  # also σ: then |m| ≤ √v, and no τ above 1 means anything
 NOISE = float(np.sqrt(GAMMA / (2 - GAMMA)))  # the deviation of m/√v where the gradient is noise
 FIRST, SECOND = "Bop", "Bop2ndOrder"
+LINES = dict(zip(WIDTHS, ((0, (1, 1.4)), (0, (5, 1.6)), "-"), strict=True))
 # Where each curve is measured. At the last of each nothing ever flips, nor beyond.
 GRIDS = {
     FIRST: (1e-7, 1e-6, 1e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1),
@@ -104,9 +106,10 @@ def draw(hidden: int, factor: float, threshold: float) -> Figure:
         for rule, colour in ((FIRST, BOP), (SECOND, THIRD)):
             for width in sorted(WIDTHS, key=lambda width: width == hidden):  # the thick one last
                 thresholds, accuracy, flips = curve(rule, width, factor)
-                strong = {"linewidth": 2.4} if width == hidden else {"linewidth": 1, "alpha": 0.5}
-                top.plot(thresholds, accuracy, color=colour, **strong)
-                bottom.plot(thresholds, rules.log_flip_ratio(flips), color=colour, **strong)
+                look = {"color": colour, "linestyle": LINES[width], "linewidth": 1.1}
+                look |= {"linewidth": 2.4} if width == hidden else {"alpha": 0.6}
+                top.plot(thresholds, accuracy, **look)
+                bottom.plot(thresholds, rules.log_flip_ratio(flips), **look)
             at = threshold / factor if rule == FIRST else threshold
             accuracy, flips = told[rule] = measured(rule, at, hidden)
             marker = {"marker": "o", "markersize": 9, "color": colour, "markeredgecolor": PAPER}
@@ -123,10 +126,13 @@ def draw(hidden: int, factor: float, threshold: float) -> Figure:
 
 
 def _dress(top, bottom):
-    """Axes, titles and the names of the colours."""
-    entries = ((0.0, FIRST, BOP), (0.085, SECOND, THIRD), (0.32, "thin: the other widths", MUTED))
-    for x, text, colour in entries:
+    """Axes, titles, and what the colours and the lines stand for."""
+    for x, text, colour in ((0.0, FIRST, BOP), (0.085, SECOND, THIRD)):
         top.text(x, 1.02, text, transform=top.transAxes, color=colour, va="bottom", fontsize=9)
+    units = [f"{number(width)} units" for width in WIDTHS]
+    lines = [Line2D([], [], color=MUTED, linestyle=LINES[width]) for width in WIDTHS]
+    place = {"loc": "lower right", "bbox_to_anchor": (1.02, 0.96), "ncols": len(WIDTHS)}
+    top.legend(lines, units, fontsize=9, handlelength=2.2, columnspacing=1, **place)
     top.set(xscale="log", xlim=(LEFT * 0.7, RIGHT * 1.4), ylim=(0, 103), ylabel="top-1 (%)")
     top.set_yticks([0, 25, 50, 75, 100])
     top.set_title(f"Accuracy on held-out digits after {EPOCHS} epochs", fontsize=10, pad=18)
