@@ -70,21 +70,22 @@ def test_the_rules_flip_as_bopkits_rules_on_many_random_streams(blank):
             adaptive, moments = rules.latent_adam_step(adaptive, moments, gradient, **options)
             for theirs, real in ((sgd, latent), (momentum, slow), (adam, adaptive)):
                 assert theirs["weights"][here] == rules.sign(real).tolist()
-                exact = theirs["latents"][here] == real.tolist()
-                assert exact or (theirs is adam and np.allclose(adam["latents"][here], real, 0, 1e-12))
+                apart = np.abs(np.array(theirs["latents"][here]) - real).max()
+                assert apart <= (1e-12 if theirs is adam else 0)
                 compared += len(gradient)
     assert compared == 3 * 20 * 120 * 25
 
 
-COMPUTE = """compute(normals(a[0], a[1]), a[2]).map(
-    o => Object.fromEntries(['weights', 'real'].map(key => [key, [...o[key]]])))"""
+# Every seventh number, which is at each step and of each draw, as 7 divides neither's count.
+COMPUTE = """compute(normals(a[0], a[1]), a[2]).map(o => Object.fromEntries(
+    ['weights', 'real'].map(key => [key, [...o[key]].filter((_, i) => i % 7 === 0)])))"""
 
 
 @pytest.mark.parametrize(
     "picture", [two_rules, derivation, signals], ids=lambda module: module.SCENE.name
 )
 def test_a_picture_computes_what_python_computes(blank, picture):
-    """At random values of its sliders, for other seeds: every weight and every real number."""
+    """At random values of its sliders, for other seeds: weights and real numbers."""
     random = np.random.RandomState(1)
     sliders = [slider for slider in picture.SCENE.sliders if not slider.is_choice]
     for seed in (2, 3):
@@ -92,8 +93,8 @@ def test_a_picture_computes_what_python_computes(blank, picture):
         ours = [r for r in picture.compute(**values, seed=seed) if hasattr(r, "weights")]
         theirs = run(blank, picture.SCENE.name, COMPUTE, ours[0].weights.size, seed, values)
         for our, their in zip(ours, theirs, strict=True):
-            assert their["weights"] == our.weights.ravel().tolist()
-            apart = np.abs(np.array(their["real"]) - our.real.ravel()).max()
+            assert their["weights"] == our.weights.ravel()[::7].tolist()
+            apart = np.abs(np.array(their["real"]) - our.real.ravel()[::7]).max()
             assert apart <= (1e-12 if picture is signals else 0)  # Adam's β^t: see above
 
 
