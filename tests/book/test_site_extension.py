@@ -12,6 +12,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from docutils import nodes
+from docutils.utils import new_document
 from nbformat import v4
 
 TOOLS = Path(__file__).resolve().parents[2] / "book" / "_ext"
@@ -196,3 +198,21 @@ def test_a_wrong_address_fails_the_build_with_one_line(build):
     assert done.returncode != 0
     said = [line for line in done.stderr.splitlines() if "BOPKIT_REPOSITORY" in line]
     assert len(said) == 1 and "must be https://HOST/OWNER/NAME" in said[0]
+
+
+def test_a_page_is_described_by_its_first_sentences():
+    paragraphs = [
+        "The command.",
+        "Bop flips a weight. It keeps an average of its gradient.",
+        "With \\tau = 0 it asks for less.",
+        "A sentence that is cut off:",
+        f"This one is {'very ' * 40}long.",
+        "Nothing after what does not fit.",
+    ]
+    document = new_document("page")
+    section = nodes.section()
+    document += section
+    section += nodes.paragraph("", "", nodes.emphasis("", "A caption of a picture."))
+    for text in paragraphs:
+        section += nodes.paragraph("", text)
+    assert extension("page_description").describe(document) == paragraphs[1]

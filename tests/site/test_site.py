@@ -38,10 +38,12 @@ class Links(HTMLParser):
 
     def __init__(self):
         super().__init__()
-        self.references, self.anchors = [], set()
+        self.references, self.anchors, self.metas = [], set(), {}
 
     def handle_starttag(self, tag, attrs):
         attrs = dict(attrs)
+        if tag == "meta":
+            self.metas[attrs.get("name") or attrs.get("property")] = attrs.get("content")
         self.anchors |= {attrs[key] for key in ("id", "name") if attrs.get(key)}
         self.references += [attrs[key] for key in ("href", "src") if attrs.get(key)]
 
@@ -71,6 +73,13 @@ def test_links_lead_somewhere(html, page_name):
         ):
             broken.append(reference)
     assert broken == []
+
+
+def test_says_what_it_is_about(html, page_name):
+    metas = links(html / f"{page_name}.html").metas
+    said = metas.get("description", "")
+    assert 20 < len(said) <= 200 and "\\" not in said
+    assert metas["og:description"] == said and metas["og:title"] and metas["og:site_name"]
 
 
 def test_the_poster_can_be_downloaded(html, index):
