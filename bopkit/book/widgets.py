@@ -141,6 +141,9 @@ def _frame(scene, packed=""):
     """The sliders, the picture at their start, and its description."""
     figure = scene.picture(**scene.start)
     controls = "".join(_field(scene, slider) for slider in scene.sliders)
+    if scene.data:
+        text = json.dumps(scene.data(), ensure_ascii=False).replace("<", "\\u003c")
+        packed += f'<script type="application/json">{text}</script>'
     return (
         f'<div class="bop-explorer{" bop-live" if scene.live else ""}" data-scene="{scene.name}">'
         f'<form class="bop-controls" hidden>{controls}</form>'

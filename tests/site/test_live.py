@@ -1,4 +1,4 @@
-"""With a live kernel: JupyterLab on loopback, the chapter on γ and τ, a slider, another figure."""
+"""With a live kernel: JupyterLab on loopback, the first chapter, a slider, another figure."""
 
 import os
 import shutil
@@ -14,7 +14,7 @@ import pytest
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
-CHAPTER = Path(__file__).resolve().parents[2] / "book" / "intuition" / "gamma_tau.ipynb"
+CHAPTER = Path(__file__).resolve().parents[2] / "book" / "intuition" / "why_binary.ipynb"
 # Its first picture is drawn by Python; this one the browser computes.
 COMPUTED = nbformat.v4.new_notebook(
     cells=[
@@ -87,7 +87,7 @@ def test_a_slider_draws_another_figure(lab, browser):
     picture = first_code.locator(".widget-html svg")
     picture.wait_for(timeout=60_000)
     before = first_code.locator(".widget-html").inner_text(), picture.inner_html()
-    assert "of the held-out digits" in before[0]
+    assert "agree in 8 of 12 places" in before[0]
 
     handle = first_code.locator(".widget-slider .noUi-handle").first
     handle.focus()

@@ -8,7 +8,7 @@ import pytest
 
 from bopkit import rules
 from bopkit.book import live, pictures, streams, widgets
-from bopkit.book.pictures import derivation, signals, two_rules
+from bopkit.book.pictures import derivation, gamma_tau, signals, two_rules
 
 pytestmark = pytest.mark.browser
 
@@ -40,7 +40,7 @@ def test_the_rules_flip_as_bopkits_rules_on_many_random_streams(blank):
     """
     random = np.random.RandomState(0)
     compared = 0
-    for _ in range(20):
+    for _ in range(10):
         gamma, threshold = 10 ** random.uniform(-4, 0), random.choice([0.0, random.uniform(0, 1)])
         rate, clip = 10 ** random.uniform(-3, 0), random.choice([0.5, 1.0, 1e9])
         start = random.choice([-1.0, 1.0])
@@ -73,7 +73,7 @@ def test_the_rules_flip_as_bopkits_rules_on_many_random_streams(blank):
                 apart = np.abs(np.array(theirs["latents"][here]) - real).max()
                 assert apart <= (1e-12 if theirs is adam else 0)
                 compared += len(gradient)
-    assert compared == 3 * 20 * 120 * 25
+    assert compared == 3 * 10 * 120 * 25
 
 
 # Every seventh number, which is at each step and of each draw, as 7 divides neither's count.
@@ -175,6 +175,10 @@ def test_on_a_phone_letters_can_be_read_and_nothing_is_cut(filed, live_scenes):
         assert [text for size, cut, text in letters if size < 11 or cut] == []
 
 
+MOVED = """before => before !== document.querySelector(
+    '[data-scene="derivation"] .bop-picture path[class=latent]').getAttribute('d')"""
+
+
 def test_the_derivation_turns_the_latent_curve_into_the_average(site, open_page):
     """Step 3 moves the curve there; with less motion asked for, it is there at once."""
     for motion in ("no-preference", "reduce"):
@@ -187,15 +191,14 @@ def test_the_derivation_turns_the_latent_curve_into_the_average(site, open_page)
             before = curve.get_attribute("d")
             explorer.evaluate(SET, {"stage": 2})
             if motion == "no-preference":
-                visit.page.wait_for_timeout(300)
-                assert curve.get_attribute("d") != before  # on its way
+                visit.page.wait_for_function(MOVED, arg=before)  # on its way
             explorer.locator(".latent-tick").first.wait_for(timeout=5000)
             # m = 0.5 stands where w̃ = -m η/λ
             assert explorer.locator(".latent-tick").all_text_contents() == ["1", "0", "−1"]
             handle = explorer.locator(".bop-handle")
             assert not handle.is_visible()
             explorer.evaluate(SET, {"stage": 3})
-            assert handle.is_visible()
+            handle.wait_for(timeout=5000)  # once the curve has arrived
 
 
 def test_points_can_be_seen_beside_pictures_of_another_kind(served, live_scenes):
@@ -270,3 +273,50 @@ def test_new_noise_draws_other_streams(first_screen):
     scene = pictures.get("two_rules")
     _, mine, _ = two_rules.compute(**scene.start, seed=two_rules.SEED + 1)
     assert f"Bop {streams.tenths(mine.flips.sum(), mine.flips.size)} flips" in after
+
+
+@pytest.fixture
+def plane(site, open_page):
+    """The picture of γ and τ on a laptop's screen."""
+    with open_page(f"{site}/book/intuition/gamma_tau.html") as visit:
+        visit.page.set_viewport_size({"width": 1280, "height": 800})
+        explorer = explorer_of(visit.page, "gamma_tau")
+        explorer.locator(".cell").first.wait_for()
+        explorer.evaluate("box => box.scrollIntoView({block: 'center', behavior: 'instant'})")
+        yield explorer
+
+
+def told_of(gamma, threshold):
+    return gamma_tau.draw(gamma, threshold, gamma_tau.CONSTANT).description
+
+
+def test_a_cell_of_the_plane_is_clicked_or_reached_by_the_arrow_keys(plane):
+    gammas, thresholds = gamma_tau.GAMMAS, gamma_tau.THRESHOLDS
+    area, says = plane.locator(".bop-plane"), plane.locator(".bop-says")
+    box = area.bounding_box()
+    for column, row in ((0, 0), (7, 2), (3, 7)):
+        x, y = (box["width"] * (column + 0.5) / 8, box["height"] * (7.5 - row) / 8)
+        area.click(position={"x": x, "y": y})
+        assert says.text_content() == told_of(gammas[column], thresholds[row])
+    for key in ("ArrowLeft", "ArrowDown", "ArrowUp", "ArrowUp", "ArrowRight"):
+        area.press(key)  # the second step up leads nowhere
+    assert says.text_content() == told_of(gammas[3], thresholds[7])
+    area.press("ArrowDown")
+    assert says.text_content() == told_of(gammas[3], thresholds[6])
+
+
+def test_plane_and_run_are_seen_together_on_a_laptop(plane):
+    box = plane.bounding_box()
+    assert box["y"] >= 0 and box["y"] + box["height"] <= 800
+
+
+def test_the_plane_shows_each_final_accuracy_and_the_border_of_the_good_ones(plane):
+    table = gamma_tau.table(gamma_tau.CONSTANT)
+    texts = plane.locator(".on-light, .on-dark").all_text_contents()
+    shown = np.reshape([float(text) for text in texts], (8, 8)).T
+    assert np.abs(shown - table).max() <= 0.5
+    good = table >= 90
+    assert np.array_equal(shown >= 90, good)
+    edges = (good[1:] != good[:-1]).sum() + (good[:, 1:] != good[:, :-1]).sum()
+    border = plane.locator(".bop-picture svg path.border").first.get_attribute("d")
+    assert border.count("M") == edges > 0

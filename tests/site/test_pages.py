@@ -33,11 +33,10 @@ def test_figures_say_what_they_show(served):
     assert served.facts["unlabelledFigures"] == 0
 
 
-def test_is_light(served, page_name):
-    """Under 2 MB with all it loads, uncompressed; the page on γ and τ holds 128 pictures."""
+def test_is_light(served):
+    """Under 2 MB with all it loads, uncompressed."""
     sizes = served.sizes
-    limit = 3e6 if page_name.endswith("gamma_tau") else 2e6
-    assert sum(sizes.values()) < limit, sorted(sizes.items(), key=lambda item: -item[1])[:5]
+    assert sum(sizes.values()) < 2e6, sorted(sizes.items(), key=lambda item: -item[1])[:5]
 
 
 def test_no_cell_left_a_traceback_or_a_warning(served):

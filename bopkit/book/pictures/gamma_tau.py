@@ -14,10 +14,20 @@ from matplotlib.patches import Rectangle
 from bopkit import rules
 from bopkit._text import number
 from bopkit.book import toy
-from bopkit.book.pictures import gamma_tau_map
+from bopkit.book.pictures import gamma_tau_limits, gamma_tau_map
 from bopkit.book.pictures.scene import Scene, Slider
 from bopkit.book.remember import remember
-from bopkit.book.style import BOP, INK, LATENT, MUTED, PAPER, SEQUENCE, STYLE, new_figure
+from bopkit.book.style import (
+    BOP,
+    INK,
+    LATENT,
+    MUTED,
+    PAPER,
+    SEQUENCE,
+    STYLE,
+    THIRD,
+    new_figure,
+)
 
 EPOCHS, SEEDS, STEPS, WEIGHTS = 12, 5, 14, 4736  # steps per epoch; binary weights
 GAMMAS = (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
@@ -122,14 +132,81 @@ def draw(gamma: float, threshold: float, schedule: str) -> Figure:
         for axis in (top, middle):
             axis.set(xlim=(0, EPOCHS + 0.2), xticks=range(0, EPOCHS + 1, 2))
         _map(bottom, gamma, threshold, schedule)
-    flips = result.flips.mean()
     word = "falling" if schedule == FALLING else "constant"
     figure.description = (
         f"γ = {number(gamma)}, {word}; τ = {number(threshold)}. Means of five runs: "
         f"{result.final:.0f} % of the held-out digits right at the end, "
-        f"{number(round(flips, 1 if flips < 10 else 0))} of 4,736 weights flip in an average step."
+        f"{_flips(result)} of 4,736 weights flip in an average step."
     )
     return figure
+
+
+def _flips(result):
+    """Write how many weights flip in an average step."""
+    flips = result.flips.mean()
+    return number(round(flips, 1 if flips < 10 else 0))
+
+
+def limits(schedule: str) -> gamma_tau_limits.Limits:
+    """Measure where theory puts the ends of the plane, for each of `GAMMAS`."""
+    last = 0.01 if schedule == FALLING else 1.0
+    return gamma_tau_limits.limits(GAMMAS, last, EPOCHS, SEEDS)
+
+
+def _level(accuracy):
+    """Which of `LEVELS` an accuracy reaches."""
+    return int(np.searchsorted(LEVELS, accuracy, side="right")) - 1
+
+
+def _shown(accuracy):
+    """Write an accuracy in a cell, on the right side of the border."""
+    text = f"{accuracy:.0f}"
+    return text if _level(float(text)) == _level(accuracy) else f"{accuracy:.1f}"
+
+
+def data() -> dict:
+    """Collect what the live picture shows.
+
+    Returns:
+        `cells`: for each setting, in the order of `SCENE.grid()`, the final accuracy as text in the
+        words and in the plane, the flips, the shade, and both courses by epoch. `lines`: for each
+        schedule, the heights of the two limits over the columns of the plane, in cells.
+    """
+    cells = []
+    for values in SCENE.grid():
+        result = course(**values)
+        ratio = rules.log_flip_ratio(result.flips / WEIGHTS)
+        cells.append(
+            {
+                "final": f"{result.final:.0f}",
+                "shown": _shown(result.final),
+                "flips": _flips(result),
+                "level": _level(result.final),
+                "accuracy": result.accuracy.tolist(),
+                "ratio": ratio.round(2).tolist(),
+            }
+        )
+    lines = {
+        schedule: {name: heights(values) for name, values in limits(schedule)._asdict().items()}
+        for schedule in (CONSTANT, FALLING)
+    }
+    return {"cells": cells, "lines": lines}
+
+
+def heights(thresholds: np.ndarray) -> list[float | None]:
+    """Place thresholds in the plane, in cells from its lower edge.
+
+    Args:
+        thresholds: any τ.
+
+    Returns:
+        A height for each: the middle of a row for the row's τ, and between rows by the logarithm;
+        `None` for a τ beyond the highest row, or in the lowest, which is τ = 0.
+    """
+    # the two ends stand half a power of ten beyond the grid
+    known = np.log([1e-5, *THRESHOLDS[1:], 0.1])
+    found = np.interp(np.log(thresholds), known, np.arange(len(known)) + 0.5)
+    return [round(h, 2) if 1 <= h < len(THRESHOLDS) else None for h in found.tolist()]
 
 
 def _map(axis, gamma, threshold, schedule):
@@ -137,19 +214,26 @@ def _map(axis, gamma, threshold, schedule):
     for column, g in enumerate(GAMMAS):
         for row, t in enumerate(THRESHOLDS):
             accuracy = course(g, t, schedule).final
-            level = int(np.searchsorted(LEVELS, accuracy, side="right")) - 1
+            level = _level(accuracy)
             axis.add_artist(  # and no patch: the limits below need not be found from each cell
                 Rectangle((column, row), 1, 1, facecolor=SEQUENCE[level], edgecolor=PAPER)
             )
             axis.text(
                 column + 0.5,
                 row + 0.5,
-                f"{accuracy:.0f}",
+                _shown(accuracy),
                 ha="center",
                 va="center",
                 fontsize=8,
                 color=PAPER if level >= 2 else INK,
             )
+    _border(axis, schedule)
+    for values, dashes in zip(limits(schedule), ((0, (4, 2)), (0, (1, 1.5))), strict=True):
+        for column, height in enumerate(heights(values)):
+            if height is not None:
+                for line in ({"color": PAPER, "linewidth": 3.5}, {"color": INK, "dashes": dashes}):
+                    style = line.pop("dashes", "-")
+                    axis.plot([column, column + 1], [height] * 2, linestyle=style, zorder=4, **line)
     column, row = _place(gamma, GAMMAS), _place(threshold, THRESHOLDS)
     axis.add_patch(
         Rectangle((column, row), 1, 1, facecolor="none", edgecolor=LATENT, linewidth=2.5, zorder=5)
@@ -159,11 +243,23 @@ def _map(axis, gamma, threshold, schedule):
     axis.set_yticks(centres, [number(t) for t in THRESHOLDS])
     axis.set(xlim=(-0.05, 8.05), ylim=(-0.05, 8.05), xlabel="adaptivity rate γ")
     axis.set_ylabel("threshold τ")
-    axis.set_title("Final accuracy (%), all settings", fontsize=10, pad=6)
+    title = "Final accuracy (%); green: 90 %, dashed: frozen, dotted: noise"
+    axis.set_title(title, fontsize=9, pad=6)
     axis.grid(visible=False)
     axis.tick_params(length=0, colors=MUTED)
     for spine in axis.spines.values():
         spine.set_visible(False)
+
+
+def _border(axis, schedule):
+    """Draw the line between the settings that reach 90 % and the others."""
+    good = np.pad(table(schedule) >= LEVELS[-1], 1, mode="edge")
+    for row in range(1, good.shape[0] - 1):
+        for column in range(1, good.shape[1] - 1):
+            if good[row, column] != good[row, column + 1]:
+                axis.plot([column, column], [row - 1, row], color=THIRD, linewidth=2.5, zorder=3)
+            if good[row, column] != good[row + 1, column]:
+                axis.plot([column - 1, column], [row, row], color=THIRD, linewidth=2.5, zorder=3)
 
 
 def _place(value, grid):
@@ -179,4 +275,6 @@ SCENE = Scene(
         Slider("threshold", "threshold τ", THRESHOLDS, 1e-4, log=True),
         Slider("schedule", "over the run, γ", (CONSTANT, FALLING), CONSTANT),
     ),
+    live=True,
+    data=data,
 )

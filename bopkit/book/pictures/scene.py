@@ -76,12 +76,15 @@ class Scene:
         live: a module in `book/_static/live/` of this name computes the picture in the browser, and
             `draw` gives the still picture for a reader without JavaScript. Such a picture has far
             more values than could be drawn in advance.
+        data: for a live picture whose numbers Python alone can compute: `data()` gives them, as
+            JSON takes them, and the picture's element holds them.
     """
 
     name: str
     draw: Callable[..., Figure]
     sliders: tuple[Slider, ...] = field(default=())
     live: bool = False
+    data: Callable[[], object] | None = None
 
     @property
     def start(self) -> dict:

@@ -5,9 +5,19 @@ import pytest
 
 from bopkit.book import remember, toy
 from bopkit.book.pictures import gamma_tau
-from bopkit.book.pictures.gamma_tau import CONSTANT, FALLING, GAMMAS, SCENE, THRESHOLDS
+from bopkit.book.pictures.gamma_tau import (
+    CONSTANT,
+    EPOCHS,
+    FALLING,
+    GAMMAS,
+    SCENE,
+    THRESHOLDS,
+)
 
 STAYS, FALLS = (gamma_tau.table(schedule) for schedule in (CONSTANT, FALLING))  # by τ, then γ
+
+
+LIMITS = {schedule: gamma_tau.limits(schedule) for schedule in (CONSTANT, FALLING)}
 
 
 def test_no_setting_of_the_page_is_trained_and_every_part_of_the_picture_says_the_same(monkeypatch):
@@ -54,6 +64,56 @@ def test_a_gamma_of_one_without_a_threshold_is_no_better_than_chance():
 def test_a_threshold_beyond_all_averages_flips_nothing():
     run = gamma_tau.run(0.001, 0.01, CONSTANT)
     assert not run.flip_ratio.any() and run.accuracy[-1] < 0.15
+
+
+@pytest.mark.parametrize("schedule", [CONSTANT, FALLING])
+def test_nothing_flips_exactly_where_no_average_can_exceed_the_threshold(schedule):
+    for gamma, largest in zip(GAMMAS, LIMITS[schedule].frozen, strict=True):
+        for threshold in THRESHOLDS:
+            flips = gamma_tau.course(gamma, threshold, schedule).flips
+            assert (flips.sum() == 0) == (threshold >= largest)
+
+
+def test_the_best_threshold_for_a_large_gamma_is_about_the_noise():
+    """And far below the noise, no setting is good."""
+    noise = LIMITS[CONSTANT].noise
+    best = np.array(THRESHOLDS)[STAYS.argmax(axis=0)]
+    assert GAMMAS[-1] == 1 and round(noise[-1], 3) == 0.006  # s
+    large = np.array(GAMMAS) >= 0.03
+    assert (best / noise)[large].min() > 0.4 and (best / noise)[large].max() < 2.5
+    far_below = np.array(THRESHOLDS)[:, None] < noise / 3
+    assert STAYS[:, -3:][far_below[:, -3:]].max() < 90 < STAYS[:, -3:-2].max()
+
+
+def noise_left(gamma):
+    """In m, on a network whose weights do not move: root mean square over the weights."""
+    seen = []
+
+    class Still(toy.NumPyBop):
+        def step(self, layer, weights, gradient, epoch):
+            super().step(layer, weights, gradient, epoch)
+            seen.append(self.momentum[layer].copy())
+            return weights
+
+    toy.train(Still(1e9, gamma), epochs=EPOCHS, seed=0)
+    late = [np.array(seen[layer::2][112:]) for layer in (0, 1)]
+    return np.sqrt(np.concatenate([m.var(axis=0).ravel() for m in late]).mean())
+
+
+def test_the_noise_is_what_the_averages_have_and_for_a_small_gamma_more():
+    """The batches of an epoch share no image, so what one lacks another has."""
+    expected = dict(zip(GAMMAS, LIMITS[CONSTANT].noise, strict=True))
+    assert noise_left(1.0) == pytest.approx(expected[1.0], rel=0.05)
+    assert noise_left(0.3) == pytest.approx(expected[0.3], rel=0.2)
+    for gamma in (0.1, 0.03):
+        assert noise_left(gamma) < 0.75 * expected[gamma]
+
+
+def test_a_height_in_the_plane_is_on_the_side_of_its_row():
+    middles = np.arange(1, len(THRESHOLDS)) + 0.5
+    assert gamma_tau.heights(np.array(THRESHOLDS[1:])) == middles.tolist()
+    assert gamma_tau.heights(np.array([2e-3, 1e-9, 1.0]))[1:] == [None, None]
+    assert 4.5 < gamma_tau.heights(np.array([2e-3]))[0] < 5.5
 
 
 def test_the_band_runs_diagonally():
