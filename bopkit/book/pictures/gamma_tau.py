@@ -263,7 +263,7 @@ def _border(axis, schedule):
 
 
 def _place(value, grid):
-    """Where a value lies on an axis of cells, between two where a live slider stops between."""
+    """Where a value lies on an axis of cells; between two if the map has no cell for it."""
     return float(np.interp(value, grid, range(len(grid))))
 
 

@@ -53,7 +53,7 @@ def test_a_slider_trains_one_setting_and_no_more(monkeypatch):
         toy, "train", lambda *args, **kw: trained.append(args) or train(*args, **kw)
     )
     gamma_tau._trained.cache_clear()
-    gamma_tau.draw(0.02, 2e-4, CONSTANT)  # between two values, as with a kernel
+    gamma_tau.draw(0.02, 2e-4, CONSTANT)  # between two values of the sliders
     assert len(trained) == gamma_tau.SEEDS
 
 
