@@ -14,7 +14,7 @@ from scipy.special import stdtrit
 
 from bopkit import records
 from bopkit._text import markdown, number
-from bopkit.book.style import GRID, INK, SEQUENCE, STYLE, new_figure
+from bopkit.book.style import GRID, INK, MUTED, SEQUENCE, STYLE, new_figure
 from bopkit.experiments import METHODS, methods
 from bopkit.records import tables
 
@@ -230,7 +230,7 @@ def chart(panels: Mapping[str, Scores]) -> Figure:
         name for name in RULES if name not in names and any(name in p for p in panels.values())
     ]
     with mpl.rc_context(STYLE):
-        width, height = max(5.6, 2.7 * len(panels) + 1.8), 0.42 * len(names) + 1.1
+        width, height = max(5.6, 2.7 * len(panels) + 1.8), 0.42 * len(names) + 1.4
         figure, axes = new_figure(width, height, 1, len(panels), sharey=True, squeeze=False)
         for axis, (title, found) in zip(axes[0], panels.items(), strict=True):
             for row, name in enumerate(names):
@@ -240,6 +240,9 @@ def chart(panels: Mapping[str, Scores]) -> Figure:
             axis.set_yticks(range(len(names)), [RULES[name].label for name in names])
             axis.tick_params(axis="y", length=0)
             axis.grid(axis="y", visible=False)
+        figure.supxlabel(
+            "One dot per seed; bars: the mean and its 95 % interval", fontsize=9, color=MUTED
+        )
     figure.description = "Top-1 of every seed. Means: " + "; ".join(
         f"{title}: "
         + ", ".join(
