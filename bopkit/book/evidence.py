@@ -80,16 +80,5 @@ def section52_curves():
     return figures.training_curves(runs, line=lambda run: contest.RULES[run["experiment"]])
 
 
-def section53(network: str):
-    """Draw a network's curves on some classes of ImageNet, or say that there are none.
-
-    Args:
-        network: a name of `bopkit.models.NETWORKS`.
-    """
-    found = collect("imagenet", "section53")
-    runs = [run for run in found if run["config"]["network"] == network]
-    return figures.training_curves(runs, top_5=True) if runs else _nothing()
-
-
 def _nothing():
     return Markdown("Too few runs of this section are complete to compare them.")

@@ -29,7 +29,6 @@ def test_where_no_run_is_complete_a_sentence_says_so():
         evidence.section51("gamma", "threshold"),
         evidence.section52(),
         evidence.section52_curves(),
-        evidence.section53("xnornet"),
     ]
     assert {display.data for display in shown} == {
         "Too few runs of this section are complete to compare them."
