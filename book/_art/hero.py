@@ -7,6 +7,7 @@ column one step of Bop. The rows stand in the order in which they come to rest, 
 
 from __future__ import annotations
 
+import functools
 import io
 from pathlib import Path
 
@@ -36,21 +37,29 @@ TITLE_LINES = ("Binary networks", "without latent weights")
 TITLE = "Bop: weights that flip, and come to rest"
 
 
-def weights_over_time() -> tuple[np.ndarray, toy.Run]:
-    """Train, and note some of the first layer's weights at every step.
-
-    Returns:
-        Weights, -1 or +1, drawn at random from the layer, in the order of the picture;
-        (ROWS, STEPS). And what the run left behind.
-    """
+@functools.cache
+def _trained() -> tuple[np.ndarray, toy.Run]:
+    """The first layer's weights at every step, one row per weight, and what the run left behind."""
     optimizer = toy.NumPyBop(THRESHOLD, np.geomspace(*GAMMA, EPOCHS))
     seen = []
     run = toy.train(
         optimizer, epochs=EPOCHS, watch=lambda step, weights: seen.append(weights[0].ravel().copy())
     )
-    history = np.array(seen).T
-    chosen = np.random.RandomState(0).choice(len(history), ROWS, replace=False)
-    history = history[chosen]
+    return np.array(seen).T, run
+
+
+def weights_over_time(rows: int = ROWS, seed: int = 0) -> tuple[np.ndarray, toy.Run]:
+    """Train, and choose some of the first layer's weights at random.
+
+    Args:
+        rows: the number of weights.
+        seed: of the choice.
+
+    Returns:
+        Weights, -1 or +1, in the order of the picture; (rows, STEPS). And what the run left behind.
+    """
+    history, run = _trained()
+    history = history[np.random.RandomState(seed).choice(len(history), rows, replace=False)]
     flips = np.diff(history, axis=1) != 0
     steps = np.arange(1, history.shape[1])
     rest = np.where(flips, steps, 0).max(axis=1)  # the step of the last flip
@@ -59,7 +68,7 @@ def weights_over_time() -> tuple[np.ndarray, toy.Run]:
     return history[np.lexsort((-rest * end, end))][:, :STEPS], run
 
 
-def _cells(history: np.ndarray) -> Outline:
+def cells(history: np.ndarray) -> Outline:
     """The stretches of +1 as one outline: seams would show between many."""
     corners, codes = [], []
     for row, weights in enumerate(history):
@@ -85,7 +94,7 @@ def hero() -> tuple[Figure, str]:
         axes = figure.add_axes((0, 0, 1, 1))
         axes.set(xlim=(0, WIDTH), ylim=(HEIGHT, 0))
         axes.axis("off")
-        axes.add_patch(PathPatch(_cells(history), facecolor=BOP, edgecolor="none", linewidth=0))
+        axes.add_patch(PathPatch(cells(history), facecolor=BOP, edgecolor="none", linewidth=0))
         logo.draw_on(axes, LEFT, 118, 126, ink=INK)
         caption = [
             f"{ROWS} weights of a binary network,",
@@ -110,12 +119,16 @@ def hero() -> tuple[Figure, str]:
     )
 
 
+def save_png(figure: Figure, path: Path) -> None:
+    """Write a figure of two colours and their blends: a palette is a third of the bytes."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=DPI)
+    image = Image.open(buffer).convert("RGB").quantize(64, dither=Image.Dither.NONE)
+    image.save(path, optimize=True)
+
+
 def draw(folder: Path) -> None:
     """Write hero.svg and hero.png."""
     figure, description = hero()
     save_svg(figure, folder / "hero.svg", TITLE, description)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=DPI)
-    # Two colours and their blends: a palette is a third of the bytes.
-    image = Image.open(buffer).convert("RGB").quantize(64, dither=Image.Dither.NONE)
-    image.save(folder / "hero.png", optimize=True)
+    save_png(figure, folder / "hero.png")

@@ -1,7 +1,4 @@
-"""Launch buttons: which remotes can be linked, and what a page says with and without one.
-
-And one box for what a cell prints.
-"""
+"""The book's extensions: launch buttons, a published book's addresses, and what a cell prints."""
 
 import copy
 import importlib.util
@@ -10,11 +7,15 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from xml.etree import ElementTree
 
 import pytest
 from docutils import nodes
 from docutils.utils import new_document
 from nbformat import v4
+from PIL import Image
+from sphinx.errors import ConfigError
 
 TOOLS = Path(__file__).resolve().parents[2] / "book" / "_ext"
 
@@ -133,7 +134,7 @@ title: A book
 execute: {execute_notebooks: "off"}
 sphinx:
   recursive_update: true
-  local_extensions: {launch_buttons: "TOOLS"}
+  local_extensions: {launch_buttons: "TOOLS", published: "TOOLS"}
 """
 NOTEBOOK = """\
 {"cells": [{"cell_type": "markdown", "id": "a", "metadata": {}, "source": ["# Title"]}],
@@ -148,7 +149,8 @@ def build(checkout):
     """`build(**env)`: a book of three pages built as ours is; the HTML of each page by name."""
     (checkout / "_config.yml").write_text(CONFIG.replace("TOOLS", str(TOOLS)))
     (checkout / "_toc.yml").write_text(
-        "format: jb-book\nroot: index\nchapters:\n- file: part/chapter\n- file: part/numbers\n"
+        "format: jb-book\nroot: index\nparts:\n- caption: Part\n  chapters:\n"
+        "  - file: part/chapter\n  - file: part/numbers\n"
     )
     (checkout / "part").mkdir()
     (checkout / "index.md").write_text("# Title\n")
@@ -157,7 +159,8 @@ def build(checkout):
 
     def run(**env):
         command = [Path(sys.executable).with_name("jupyter-book"), "build", checkout]
-        others = {key: value for key, value in os.environ.items() if key != "BOPKIT_REPOSITORY"}
+        ours = ("BOPKIT_REPOSITORY", "BOPKIT_BOOK_URL")
+        others = {key: value for key, value in os.environ.items() if key not in ours}
         done = subprocess.run(
             [*command, "-W", "-n", "--keep-going"],
             env=others | env,
@@ -175,7 +178,7 @@ def build(checkout):
 @pytest.mark.slow
 def test_a_book_with_a_public_remote_opens_its_notebooks_on_binder(checkout, build):
     git(checkout, "remote", "add", "origin", "https://github.com/example/bop.git")
-    done, pages = build()
+    done, pages = build(BOPKIT_BOOK_URL="https://example.org/bop")
     assert done.returncode == 0, done.stderr
     links = {name: re.findall(r'href="(https://mybinder[^"]*)"', pages[name]) for name in pages}
     path = "HEAD?urlpath=lab/tree/part/chapter.ipynb"
@@ -184,12 +187,36 @@ def test_a_book_with_a_public_remote_opens_its_notebooks_on_binder(checkout, bui
     assert all('href="https://github.com/example/bop"' in pages[n] for n in ("index", "chapter"))
     assert not any("make lab" in page for page in pages.values())
 
+    # And a book with an address: each page names its own, and a picture that is there.
+    html = checkout / "_build" / "html"
+    listed = ElementTree.parse(html / "sitemap.xml").getroot()
+    names = ("index", "part/chapter", "part/numbers")
+    assert [e.text for e in listed.iter() if e.tag.endswith("loc")] == [
+        f"https://example.org/bop/{name}.html" for name in names
+    ]
+    for name in names:
+        page = pages[name.rpartition("/")[2]]
+        assert f'<link rel="canonical" href="https://example.org/bop/{name}.html"' in page
+        card = re.search(r'"og:image" content="https://example.org/bop/([^"]*)"', page)[1]
+        with Image.open(html / card) as picture:
+            assert picture.size == (1200, 630)
+
 
 def test_a_book_without_one_says_how_to_run_a_notebook_at_home(build):
     done, pages = build()
     assert done.returncode == 0, done.stderr
     assert [name for name in pages if "<code>make lab</code>" in pages[name]] == ["chapter"]
     assert not any("mybinder" in page for page in pages.values())
+    # Without an address of the book none is made up.
+    assert not any("canonical" in page or "og:image" in page for page in pages.values())
+
+
+def test_a_books_address_that_is_none_is_named(monkeypatch):
+    monkeypatch.setenv("BOPKIT_BOOK_URL", "example.org")
+    with pytest.raises(
+        ConfigError, match=r"must be the book's address, such as https.*example\.org"
+    ):
+        extension("published").read_address(None, SimpleNamespace())
 
 
 @pytest.mark.slow
