@@ -7,6 +7,14 @@ const wide =
 function makeReachable(node) {
   if (node.scrollWidth > node.clientWidth) node.tabIndex = 0;
   else node.removeAttribute("tabindex");
+  showMore(node);
+}
+
+/* A table that ends at the edge looks whole: it fades where there is more to the right. */
+function showMore(node) {
+  const hidden = node.scrollWidth - node.clientWidth - node.scrollLeft;
+  const scrolls = ["auto", "scroll"].includes(getComputedStyle(node).overflowX);
+  node.classList.toggle("bop-more", scrolls && hidden > 4);
 }
 
 /* A table of sentences is too narrow for a phone. There its rows stand as blocks (bopkit.css), each cell
@@ -18,7 +26,8 @@ function labelSentences(table) {
   table.classList.add("bop-sentences");
   for (const row of table.querySelectorAll("tbody tr")) {
     const cells = [...row.cells];
-    for (const cell of cells) cell.classList.toggle("bop-blank", !cell.textContent.trim());
+    for (const cell of cells)
+      cell.classList.toggle("bop-blank", ["", "–"].includes(cell.textContent.trim()));
     /* A row with its first cell alone is a heading. */
     if (row.querySelector("td:not(.bop-blank, :first-child)"))
       cells.forEach((cell, place) => (cell.dataset.column = names[place]));
@@ -31,5 +40,8 @@ addEventListener("load", () => {
   const observer = new ResizeObserver((entries) => {
     for (const { target } of entries) makeReachable(target);
   });
-  for (const node of document.querySelectorAll(`.bd-article ${wide}`)) observer.observe(node);
+  for (const node of document.querySelectorAll(`.bd-article ${wide}`)) {
+    observer.observe(node);
+    node.addEventListener("scroll", () => showMore(node), { passive: true });
+  }
 });

@@ -1,4 +1,4 @@
-"""How every figure of the book looks: colours, type, and the SVG that a page shows.
+"""Define the look of the book's figures: colours, type, and the SVG that a page shows.
 
 Two colours carry meaning everywhere: blue is Bop, vermilion latent weights. All differ in
 lightness too, so that they survive colour-blindness and print (Okabe and Ito 2008).
@@ -7,7 +7,9 @@ lightness too, so that they survive colour-blindness and print (Okabe and Ito 20
 from __future__ import annotations
 
 import functools
+import hashlib
 import io
+import itertools
 import os
 import re
 from html import escape
@@ -81,10 +83,15 @@ def in_page() -> bool:
 
 
 class BookFigure(Figure):
-    """A figure that a notebook shows as SVG, sharp on every screen, whatever its backend.
+    """Show a figure as SVG in a notebook, sharp on every screen, whatever the backend.
 
     Attributes:
-        description: what there is to see, for a reader who cannot see it.
+        description: what the figure shows, for a reader who cannot see it.
+
+    Example:
+        >>> figure, axis = new_figure(4, 3)
+        >>> isinstance(figure, BookFigure)
+        True
     """
 
     description = ""
@@ -95,21 +102,27 @@ class BookFigure(Figure):
     def _repr_html_(self):
         if not in_page():
             return None  # the notebook takes the SVG
-        return f'<div class="bop-figure">{inline_svg(self)}</div>'
+        return f'<div class="bop-figure">{_side_by_side(self) or inline_svg(self)}</div>'
 
 
 def new_figure(width: float, height: float, rows: int = 1, columns: int = 1, **kwargs):
-    """A figure without pyplot, which would keep it alive, and its axes.
+    """Make a figure and its axes without pyplot, which would keep the figure in memory.
 
     Args:
         width: in inches; 5.6 fills a page's column and can still be read on a phone.
         height: in inches.
-        rows: of axes.
-        columns: of axes.
-        kwargs: passed to `Figure.subplots`.
+        rows: number of rows of axes.
+        columns: number of columns of axes.
+        **kwargs: passed to `Figure.subplots`.
 
     Returns:
         The figure and what `Figure.subplots` returns.
+
+    Example:
+        >>> figure, (left, right) = new_figure(8, 3.2, 1, 2)
+        >>> line = left.plot([1, 2], [0.5, 0.7], color=BOP)
+        >>> len(figure.axes)
+        2
     """
     figure = BookFigure(figsize=(width, height), layout="constrained")
     return figure, figure.subplots(rows, columns, **kwargs)
@@ -217,6 +230,35 @@ def inline_svg(figure: Figure) -> str:
     # The page decides the size: only the box stays.
     box = re.search(r'viewBox="[^"]*"', svg)[0]
     return f'{head}{box} xmlns:xlink="http://www.w3.org/1999/xlink">' + svg[svg.index(">") + 1 :]
+
+
+def _side_by_side(figure):
+    """A row of panels, each an SVG of its own, so that a phone can show them one above the other.
+
+    The drawing stands in the page once; each panel is a window onto a part of it. Empty where the
+    figure has other than one row of panels, or panels that share one panel's numbers.
+    """
+    lay_out(figure)
+    axes = sorted(figure.axes, key=lambda axis: axis.get_position().x0)
+    grids = [axis.get_subplotspec() for axis in axes]
+    alone = any(g is None or g.get_gridspec().nrows > 1 for g in grids) or len(axes) < 2
+    if alone or any(not axis.yaxis.get_tick_params()["labelleft"] for axis in axes):
+        return ""
+    whole = inline_svg(figure)
+    head, body = whole[: whole.index(">") + 1], whole[whole.index(">") + 1 : -len("</svg>")]
+    top, height = re.search(r'viewBox="0 (\S+) \S+ (\S+)"', head).groups()
+    boxes = [axis.get_tightbbox().transformed(figure.dpi_scale_trans.inverted()) for axis in axes]
+    between = [(left.x1 + right.x0) / 2 for left, right in itertools.pairwise(boxes)]
+    edges = 72 * np.array([0, *between, figure.get_size_inches()[0]])
+    name = "panels-" + hashlib.sha256(body.encode()).hexdigest()[:12]
+    label = re.search(r'role="img" aria-label="[^"]*"|aria-hidden="true"', head)[0]
+    windows = []
+    for start, end in itertools.pairwise(edges):
+        content = f'<use href="#{name}"/>' if windows else f'<g id="{name}">{body}</g>'
+        box = f"{start:.1f} {top} {end - start:.1f} {height}"
+        windows.append(f'<svg style="--width: {end - start:.0f}" viewBox="{box}">{content}</svg>')
+    width = float(re.search(r"max-width: (\d+)px", head)[1])
+    return f'<div class="bop-panels" {label} style="--most: {width:.0f}px">{"".join(windows)}</div>'
 
 
 _LONG = re.compile(r"-?\d+\.\d{3,}")

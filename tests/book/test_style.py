@@ -1,5 +1,6 @@
 """What a page gets of a figure: its own colours and type, a label, nothing twice."""
 
+import itertools
 import re
 from xml.etree import ElementTree
 
@@ -59,6 +60,44 @@ def test_a_notebook_gets_the_svg_and_a_page_html(figure, monkeypatch):
     assert figure._repr_html_() is None and figure._repr_svg_().startswith("<?xml")
     monkeypatch.setenv("BOPKIT_PAGE", "1")
     assert figure._repr_html_().startswith('<div class="bop-figure"><svg')
+
+
+@pytest.fixture
+def row(monkeypatch):
+    """`row(columns, ...)`: what a page shows of a figure with a panel per column."""
+    monkeypatch.setenv("BOPKIT_PAGE", "1")
+
+    def draw(columns, rows=1, **kwargs):
+        with mpl.rc_context(style.STYLE):  # titles stand at the left
+            figure, axes = style.new_figure(8, 3, rows, columns, **kwargs)
+            for number, axis in enumerate(np.atleast_1d(axes).ravel()):
+                axis.set(title=f"panel {number}", ylabel="long words " * 2)
+        figure.description = "What there is to see"
+        return figure._repr_html_()
+
+    return draw
+
+
+@pytest.mark.parametrize("columns", [2, 3])
+def test_panels_in_a_row_are_windows_onto_one_drawing(row, columns):
+    html = row(columns)
+    assert html.count("<text") > 0 and html.count("panel 0") == 1  # drawn once
+    boxes = [[float(n) for n in b.split()] for b in re.findall(r'viewBox="([^"]*)"', html)]
+    assert len(boxes) == columns and html.count('role="img" aria-label="What there is') == 1
+    for one, other in itertools.pairwise(boxes):  # without a gap or an overlap
+        assert one[0] + one[2] == pytest.approx(other[0], abs=0.11)
+    assert boxes[0][0] == 0 and boxes[-1][0] + boxes[-1][2] == pytest.approx(8 * 72, abs=0.11)
+    # Each title stands well within its own window.
+    for number, (left, _, width, _) in enumerate(boxes):
+        x = float(re.search(rf'<text[^>]* x="([^"]*)"[^>]*>panel {number}<', html)[1])
+        assert left < x < left + width / 2
+
+
+@pytest.mark.parametrize(
+    "kwargs", [{"columns": 1}, {"columns": 2, "rows": 2}, {"columns": 2, "sharey": True}]
+)
+def test_other_figures_stay_in_one_piece(row, kwargs):
+    assert "bop-panels" not in row(**kwargs)
 
 
 def test_colours_differ_in_lightness():

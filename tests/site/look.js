@@ -10,12 +10,18 @@
             .map(([selector, { color, backgroundColor, fill }]) =>
                 [selector, { color, backgroundColor, fill }])),
     sentences: [...document.querySelectorAll('table.bop-sentences td')]
-        .filter(cell => cell.textContent.trim() && cell.offsetParent)
+        .filter(cell => cell.textContent.trim().length > 45 && cell.offsetParent)
         .map(cell => cell.clientWidth),
+    cutFigures: [...document.querySelectorAll('.bop-figure')]
+        .filter(figure => figure.scrollWidth > figure.clientWidth + 1).length,
+    unmarked: [...document.querySelectorAll('.bd-article :is(table, .pst-scrollable-table-container)')]
+        .filter(node => ['auto', 'scroll'].includes(getComputedStyle(node).overflowX) &&
+            node.scrollWidth > node.clientWidth + 4 && !node.matches('.bop-more'))
+        .map(node => node.innerText.slice(0, 60)),
     folded: ['details:not([open])', '.toggle-hidden']
         .map(what => document.querySelectorAll('.bd-article ' + what).length)
         .reduce((sum, count) => sum + count),
-    unlabelledFigures: document.querySelectorAll('.bop-figure svg[aria-hidden]').length,
+    unlabelledFigures: document.querySelectorAll('.bop-figure :is(svg, .bop-panels)[aria-hidden]').length,
     maths: document.querySelectorAll('.math').length,
     rawMaths: [...document.querySelectorAll('.math')]
         .filter(node => !node.querySelector('.katex-html'))
