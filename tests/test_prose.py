@@ -51,6 +51,7 @@ A note is read, as {term}`the goes on <goes on>` is not.
 :::
 
 - A term: what it means; and more.
+- 1,000 and 2,000 and 3,000 and 4,000 and 5,000 and 6,000 images.
 - [A link](https://a.b/in-turn): below.
 
 % goes on

@@ -46,7 +46,7 @@ const RULES = {
     so: false,
     // Terms of the field, and what is no wordier than its replacement.
     whitelist: [
-      "it is", "It is", "it was", "It was", "it\nis", "it\nwas", "with respect", "evaluate", "magnitude",
+      "it is", "It is", "it was", "It was", "it\nis", "it\nwas", "with respect", "however", "evaluate", "magnitude",
       "majority", "multiple of", "in a word", "validate", "minimum", "maximum", "equivalent",
     ],
   },

@@ -52,7 +52,8 @@ function english(text) {
     .join("\n")
     .replace(/\$\$[^]+?\$\$(\s*\(.*\))?/g, blank)
     .replace(/(?<![\\$`])\$(?! )[^$`]+?(?<! )\$/g, code)
-    .replace(/(?<!`)\{[\w:]+\}`[^`]+`/g, code);
+    .replace(/(?<!`)\{[\w:]+\}`[^`]+`/g, code)
+    .replace(/(?<=\d),(?=\d{3})/g, "'"); // max-comma would count it
 }
 
 /** The Markdown cells of a notebook, each line where it stands in the file, and each line's cell. */
