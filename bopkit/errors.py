@@ -1,4 +1,4 @@
-"""What goes wrong through no fault of the code: each message is one sentence for the user."""
+"""Define the errors that a user can correct; each message is one sentence that says how."""
 
 from __future__ import annotations
 
@@ -8,27 +8,65 @@ from collections.abc import Iterable, Iterator
 
 
 class BopkitError(Exception):
-    """The root of the errors that the command line shows as a line, not as a traceback."""
+    """Group all errors below; the command line shows such an error as one line.
+
+    Example:
+        >>> try:
+        ...     bopkit.experiments.get("binarynet/bap")
+        ... except bopkit.errors.BopkitError as error:
+        ...     print(error)
+        unknown set of hyperparameters for binarynet 'bap': did you mean bop?
+        there are: default, bop, bop_sec52, bop2ndorder, leaking.
+    """
 
 
 class ConfigError(BopkitError, ValueError):
-    """A setting that does not exist or is out of range."""
+    """Report a setting that does not exist or is out of range.
+
+    Example:
+        >>> bopkit.experiments.check_seed(1.5)
+        Traceback (most recent call last):
+        bopkit.errors.ConfigError: seed must be a whole number from 0 to 2147483647; got 1.5.
+    """
 
 
 class DataError(BopkitError, ValueError):
-    """Data that is missing, damaged, or asked for in a way that it cannot be had."""
+    """Report data that is missing or damaged, or an argument that does not fit the data.
+
+    Example:
+        >>> bopkit.data.load("digits", channels=2)
+        Traceback (most recent call last):
+        bopkit.errors.DataError: channels=2 cannot be made from the 1-channel images of digits:
+        only grayscale to 3 is possible.
+    """
 
 
 class RecordError(BopkitError, ValueError):
-    """A record that cannot be read or written."""
+    """Report a record that cannot be read or written.
+
+    Example:
+        >>> bopkit.records.collect("nowhere")
+        Traceback (most recent call last):
+        bopkit.errors.RecordError: there is no folder nowhere; give one that holds run.json files.
+    """
 
 
 class SetupError(BopkitError, ImportError):
-    """What training needs is not installed, or was imported in another version."""
+    """Report a package that is missing, or was imported in another version.
+
+    Example:
+        >>> issubclass(bopkit.errors.SetupError, ImportError)
+        True
+    """
 
 
 class TrainingError(BopkitError, RuntimeError):
-    """Training that cannot continue."""
+    """Report training that cannot continue, for example because the loss became NaN.
+
+    Example:
+        >>> issubclass(bopkit.errors.TrainingError, RuntimeError)
+        True
+    """
 
 
 def did_you_mean(name: object, known: Iterable[str]) -> str:

@@ -23,10 +23,20 @@ SEEDS, EPOCHS = 3, 20
 
 
 class Claim(NamedTuple):
-    """A claim of the paper, the verdict of a sweep, and the numbers behind the verdict."""
+    """Hold a claim of the paper, the verdict of a sweep, and the numbers behind the verdict.
+
+    Attributes:
+        claim: the claim, as a sentence.
+        verdict: "holds", "does not hold" or "not decided".
+        evidence: the numbers.
+
+    Example:
+        >>> Claim("A higher γ flips more weights", "holds", "8 % at 1e-2, 1 % at 1e-3").verdict
+        'holds'
+    """
 
     claim: str
-    verdict: str  # "holds", "does not hold" or "not decided"
+    verdict: str
     evidence: str
 
 
@@ -41,6 +51,11 @@ def check(records: Iterable[dict]) -> list[Claim]:
     Returns:
         Nine claims. A claim holds if the 95 % interval of its statistic lies above zero, does not
         hold if the interval lies below, and is not decided otherwise.
+
+    Example:
+        >>> runs = bopkit.records.collect("runs/digits")
+        >>> {claim.verdict for claim in check(runs)}  # one run decides nothing
+        {'not decided'}
     """
     records = [record for record in records if record["epochs"]]
     short = any(len(record["epochs"]) < EPOCHS for record in records)
@@ -175,6 +190,19 @@ def _decide(statistic, levels: Mapping[str, Mapping[int, float]], short):
 
 
 def markdown_table(claims: Iterable[Claim]) -> str:
-    """Tabulate claims, verdicts and evidence as Markdown."""
+    """Tabulate claims, verdicts and evidence as Markdown.
+
+    Args:
+        claims: as `check` returns them.
+
+    Returns:
+        Markdown; one line per claim.
+
+    Example:
+        >>> print(markdown_table([Claim("A higher γ flips more weights", "holds", "8 %, 1 %")]))
+        | the paper says | here | measured |
+        | --- | --- | --- |
+        | A higher γ flips more weights | **holds** | 8 %, 1 % |
+    """
     rows = [[c.claim, f"**{c.verdict}**", c.evidence] for c in claims]
     return markdown(["the paper says", "here", "measured"], rows)

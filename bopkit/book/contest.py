@@ -39,6 +39,8 @@ RULES: dict[str, Rule] = {
     "binarynet/bop_threshold": Rule("Bop at τ > 0", SEQUENCE[1]),
     "binarynet/bop_sec52": Rule("Bop by the paper's schedule", SEQUENCE[0]),
     "binarynet/bop2ndorder": Rule("Bop2ndOrder", METHODS["bop2ndorder"].colour),
+    # Not a rule for binary weights: the same network without quantizers, for scale
+    "real": Rule("real-valued weights", MUTED),
 }
 
 # By rule, by seed: a score in percent.

@@ -1,4 +1,4 @@
-"""Figures of training runs, in the book's one style. Pure functions: records in, a figure out."""
+"""Draw figures of training runs from their records, in the style of the book."""
 
 from __future__ import annotations
 
@@ -40,6 +40,12 @@ def training_curves(
 
     Raises:
         ValueError: there is no epoch to draw, or an epoch lacks what is drawn.
+
+    Example:
+        >>> runs = bopkit.records.collect("runs/digits")
+        >>> figure = training_curves(runs)
+        >>> [axis.get_title(loc="left") for axis in figure.axes]
+        ['Validation top-1 (%)', 'Flip ratio, πₜ']
     """
     groups = defaultdict(list)
     for run in runs:
@@ -97,12 +103,12 @@ def _band(axis, curves, colour, label, linestyle="-"):
 
 
 def sweep_curves(runs: Iterable[dict], *, vary: str, fixed: str) -> Figure:
-    """Figure 1 of the paper for one hyperparameter: accuracy and π_t, a line a value.
+    """Draw Figure 1 of the paper for one hyperparameter: accuracy and π_t, one line per value.
 
     Args:
         runs: run records of a sweep.
-        vary: "gamma" or "threshold", the one that the lines differ in.
-        fixed: the other; only the runs at its most frequent value are drawn.
+        vary: "gamma" or "threshold", the hyperparameter that differs between the lines.
+        fixed: the other hyperparameter. Only the runs at its most frequent value are drawn.
 
     Returns:
         A figure of three panels: top-1 in training and in validation, in percent, and π_t. The
@@ -111,6 +117,12 @@ def sweep_curves(runs: Iterable[dict], *, vary: str, fixed: str) -> Figure:
     Raises:
         ValueError: no run has finished an epoch, an epoch lacks what is drawn, or a run has no γ
             and τ.
+
+    Example:
+        >>> runs = bopkit.records.collect("runs/digits")
+        >>> figure = sweep_curves(runs, vary="gamma", fixed="threshold")
+        >>> figure.axes[0].get_legend().get_texts()[0].get_text()
+        'γ = 0.001'
     """
     runs = [run for run in runs if run["epochs"]]
     if not runs:
@@ -149,7 +161,7 @@ def sweep_curves(runs: Iterable[dict], *, vary: str, fixed: str) -> Figure:
 
 
 def stopped_flips(counts: Mapping[str, Sequence[dict]]) -> Figure:
-    """Share of the flips that the threshold stopped, epoch by epoch, one line per setting.
+    """Draw the share of the flips that the threshold stopped, by epoch, one line per setting.
 
     Args:
         counts: by a setting's name, what `tools/held_by_threshold.py` counted: a row per epoch with
@@ -157,6 +169,11 @@ def stopped_flips(counts: Mapping[str, Sequence[dict]]) -> Figure:
 
     Returns:
         A figure of one panel, in percent of the flips that there would be at τ = 0.
+
+    Example:
+        >>> figure = stopped_flips({"γ = 10⁻³": [{"stopped": 300, "flips": 100}]})
+        >>> figure.description
+        'Share of flips that τ stopped. In the last epoch: γ = 10⁻³ 75 %'
     """
     with mpl.rc_context(STYLE):
         figure, axis = new_figure(6, 3.2)

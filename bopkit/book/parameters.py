@@ -49,6 +49,10 @@ class Settings:
         thresholds: the values of τ in a sweep; None for the paper's.
         hparams: the hyperparameters that the parameters override, by field of
             `bopkit.experiments.Experiment`.
+
+    Example:
+        >>> print(Settings(preset="laptop", dataset="fashion_mnist", hparams={"gamma": 1e-2}))
+        preset laptop: fashion_mnist, seed 0; gamma = 0.01
     """
 
     preset: str = "smoke"
@@ -89,6 +93,10 @@ class Settings:
 
         Raises:
             ConfigError: a hyperparameter is out of range.
+
+        Example:
+            >>> Settings(preset="laptop").experiment("binarynet/bop").epochs
+            10
         """
         experiment = experiments.get(name)
         own = {key: value for key, value in self.hparams.items() if has(experiment.method, key)}
@@ -102,6 +110,11 @@ class Settings:
 
         Raises:
             ConfigError: preset `paper`, no GPU, and no `allow_cpu`.
+
+        Example:
+            >>> settings = Settings(seed=3, dataset="digits")
+            >>> settings.options(settings.experiment("binarynet/bop"))["seed"]
+            3
         """
         if self.preset == "paper" and not self.allow_cpu:
             _require_gpu()

@@ -1,4 +1,4 @@
-"""The book's interactive pictures, shown where they stand.
+"""Show the interactive pictures of the book, in a page or in a notebook.
 
 What is cheap to compute, such as one weight on hundreds of streams, the browser computes at every
 move, by one module (`bopkit.book.live`) in a page and with a live kernel. What is not, such as a
@@ -40,6 +40,12 @@ def explore(name: str):
 
     Raises:
         ValueError: there is no such picture.
+
+    Example:
+        >>> from bopkit.book import widgets
+        >>> widget = widgets.explore("gamma_tau")
+        >>> type(widget).__name__
+        'Computed'
     """
     scene = pictures.get(name)
     if style.in_page():

@@ -3,12 +3,13 @@
 The batch at (epoch, step) depends on (seed, epoch, step) alone. So a run that resumes at any step
 continues the same sequence, and workers that share a batch see what one worker would have seen.
 
-Example:
-    >>> digits = load("digits", image_size=16, channels=3, preprocess="resize_and_flip")
-    >>> digits.image_shape, digits.num_classes, digits.steps_per_epoch(100)
-    ((16, 16, 3), 10, 14)
-    >>> for images, labels in digits.train_batches(100, seed=0, epochs=1):
-    ...     assert images.shape == (100, 16, 16, 3) and labels.shape == (100, 10)
+.. rubric:: Example
+
+>>> digits = bopkit.data.load("digits", image_size=16, channels=3)
+>>> digits.image_shape, digits.num_classes, digits.steps_per_epoch(100)
+((16, 16, 3), 10, 14)
+>>> for images, labels in digits.train_batches(100, seed=0, epochs=1):
+...     assert images.shape == (100, 16, 16, 3) and labels.shape == (100, 10)
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ def load(
     validation_examples: int | None = None,
     holdout: int = 0,
 ) -> Data:
-    """Load a data set and make its training and validation half ready for batching.
+    """Load a data set, ready to make batches for training and validation.
 
     - `digits`: 8x8 grayscale, ships with scikit-learn. 1,437 training and 360 validation images,
       in a stratified split that never changes (scikit-learn, `random_state=0`).
@@ -59,7 +60,7 @@ def load(
       Labels are TFDS's in every form.
     - `imagenette`: ten of ImageNet's classes, 9,469 / 3,925, as its authors' archives unpack or as
       TFDS prepared them, in the same folders. TFDS downloads 94 MB if they are nowhere.
-    - `image_folder`: one's own photographs, `train/CLASS/*.jpg` and `val/CLASS/*.jpg` in `data_dir`
+    - `image_folder`: your own photographs, `train/CLASS/*.jpg` and `val/CLASS/*.jpg` in `data_dir`
       or `$BOPKIT_DATA_DIR`; also PNG, BMP and GIF files. The classes are sorted by name.
 
     Args:
@@ -83,6 +84,11 @@ def load(
 
     Raises:
         DataError: if an argument is wrong, or the data is missing or damaged.
+
+    Example:
+        >>> digits = bopkit.data.load("digits", train_examples=1000, holdout=200)
+        >>> digits.train_examples, digits.validation_examples, digits.image_shape
+        (1000, 200, (8, 8, 1))
     """
     readers.check_name(name)
     if preprocess not in PREPROCESS:

@@ -9,17 +9,23 @@ from bopkit.errors import DataError
 
 
 class Data:
-    """Hold a training and a validation set of images, ready to be batched. Made by `load`.
+    """Hold a training set and a validation set of images, and make batches; `load` makes one.
 
     Attributes:
         name: one of `DATASETS`.
         num_classes: length of a one-hot label.
         image_shape: (height, width, channels) of an image as the network sees it.
-        train_examples, validation_examples: how many images each of the two sets holds.
+        train_examples: number of training images.
+        validation_examples: number of validation images.
         preprocess: name of the preprocessing.
         fingerprint: per split that was read, the SHA-256 of its images and labels in full; empty
             for ImageNet.
         origin: where it was read from, in which form; None if nothing says so.
+
+    Example:
+        >>> digits = bopkit.data.load("digits")
+        >>> digits.name, digits.num_classes, digits.train_examples, digits.validation_examples
+        ('digits', 10, 1437, 360)
     """
 
     fingerprint: dict[str, str]
@@ -46,8 +52,19 @@ class Data:
     def steps_per_epoch(self, batch_size: int) -> int:
         """Count the full batches per epoch; the examples left over differ from epoch to epoch.
 
+        Args:
+            batch_size: size of the global batch, over all workers.
+
+        Returns:
+            The number of training images divided by `batch_size`, rounded down.
+
         Raises:
             DataError: if the training set does not fill one batch.
+
+        Example:
+            >>> digits = bopkit.data.load("digits")
+            >>> digits.steps_per_epoch(100)  # 37 of the 1,437 images are left over
+            14
         """
         if not (is_whole(batch_size) and 1 <= batch_size <= self.train_examples):
             raise DataError(
@@ -84,6 +101,12 @@ class Data:
 
         Raises:
             DataError: if the batch is larger than the set, or not divisible by the shard count.
+
+        Example:
+            >>> digits = bopkit.data.load("digits")
+            >>> images, labels = next(iter(digits.train_batches(100, seed=0, epochs=1)))
+            >>> images.shape, labels.shape
+            (TensorShape([100, 8, 8, 1]), TensorShape([100, 10]))
         """
         index, count = _check_shard(shard, batch_size)
         steps = self.steps_per_epoch(batch_size)
@@ -109,6 +132,11 @@ class Data:
 
         Raises:
             DataError: if `batch_size` is below 1 or not divisible by the shard count.
+
+        Example:
+            >>> digits = bopkit.data.load("digits")
+            >>> [len(labels) for images, labels in digits.validation_batches(200)]
+            [200, 160]
         """
         index, count = _check_shard(shard, batch_size)
         return _finish(self._validation(batch_size, index, count))

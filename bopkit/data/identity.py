@@ -28,6 +28,10 @@ class Origin:
         official: whether these are the very files that the set's authors published; None where
             nothing tells.
         classes: the names of the classes, by label, of a set of one's own.
+
+    Example:
+        >>> bopkit.data.load("digits").origin.form
+        "scikit-learn's package"
     """
 
     form: str
@@ -57,7 +61,7 @@ def fingerprint(images: np.ndarray, labels: np.ndarray) -> str:
 
     Example:
         >>> fingerprint(np.zeros((1, 1, 1, 1), np.uint8), np.array([3]))[:8]
-        '98b72efd'
+        '9a6199af'
     """
     kind = "<u8" if labels.max(initial=0) > 255 else "u1"
     examples = zip(np.ascontiguousarray(images), labels.astype(kind), strict=True)

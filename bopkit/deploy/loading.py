@@ -52,8 +52,9 @@ def load_run(folder: str | os.PathLike) -> tf.keras.Model:
             does not describe the network in it.
 
     Example:
-        >>> network = bopkit.load_run("runs/digits")  # doctest: +SKIP
-        >>> network.predict(images)  # doctest: +SKIP
+        >>> network = bopkit.load_run("runs/digits")
+        >>> network.predict(np.zeros((1, 16, 16, 1)), verbose=0).shape
+        (1, 10)
     """
     folder, record = Path(folder), records.read(folder)
     if record["status"] != "completed":

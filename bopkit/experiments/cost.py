@@ -45,6 +45,11 @@ def count_macs(model) -> int:
 
     Returns:
         Multiply-accumulates per image.
+
+    Example:
+        >>> network = bopkit.models.binarynet((32, 32, 3), 10)
+        >>> bopkit.experiments.cost.count_macs(network)
+        514072064
     """
     from bopkit._tensorflow import tf
 
@@ -69,6 +74,10 @@ def forward_macs(experiment: str | Experiment) -> int:
 
     Raises:
         ConfigError: as `training_flops`.
+
+    Example:
+        >>> bopkit.experiments.cost.forward_macs("binarynet/bop")
+        514072064
     """
     experiment, (_, _, image_shape, num_classes) = _resolve(experiment)
     if experiment.image_size:
@@ -97,6 +106,10 @@ def training_flops(experiment: str | Experiment) -> float:
 
     Raises:
         ConfigError: there is no such experiment, or its data is not the paper's.
+
+    Example:
+        >>> bopkit.experiments.cost.training_flops("binarynet/bop") / 1e15  # PFLOP
+        15.42216192
     """
     experiment, (train_examples, *_) = _resolve(experiment)
     images = train_examples // experiment.batch_size * experiment.batch_size * experiment.epochs
@@ -104,7 +117,7 @@ def training_flops(experiment: str | Experiment) -> float:
 
 
 def gpu_hours(experiment: str | Experiment, gpu: str = "A100", fraction: float = 0.3) -> float:
-    """Estimate the hours of training on one GPU, for an assumed fraction of its peak speed.
+    """Estimate the hours of training on one GPU that reaches an assumed fraction of its peak.
 
         hours = FLOP / (fraction x peak FLOP/s) / 3600
 
@@ -121,6 +134,10 @@ def gpu_hours(experiment: str | Experiment, gpu: str = "A100", fraction: float =
     Raises:
         ConfigError: as `training_flops`; or the GPU is not in the table, has no such precision, or
             the fraction is out of range.
+
+    Example:
+        >>> round(bopkit.experiments.cost.gpu_hours("birealnet/bop", "A100"))
+        25
     """
     experiment, _ = _resolve(experiment)
     if gpu not in GPUS:
@@ -178,6 +195,12 @@ def cost_table(
 
     Raises:
         ConfigError: as `gpu_hours`.
+
+    Example:
+        >>> print(bopkit.experiments.cost.cost_table(["birealnet/bop"], fractions=[0.3]))
+        | experiment | GMAC per image | steps | EFLOP | A100 hours at 30% of peak (ms per step) |
+        | --- | ---: | ---: | ---: | ---: |
+        | `birealnet/bop` | 1.81 | 375,300 | 4.2 | 25 (238) |
     """
     fractions = list(fractions)
     hours = [f"{gpu} hours at {fraction:.0%} of peak (ms per step)" for fraction in fractions]

@@ -148,22 +148,33 @@ Experiment.__module__ = __name__
 Experiment.__doc__ = """Hold what decides a run's numbers, except the seed and where the data is.
 
 The fields are those listed here and, for each method in `bopkit.experiments.methods`, its own.
+
+Example:
+    >>> experiment = bopkit.experiments.get("binarynet/bop")
+    >>> experiment.epochs, experiment.batch_size, experiment.gamma, experiment.threshold
+    (100, 100, 0.001, 1e-06)
 """
 
 
 def override(experiment: Experiment, values: Mapping[str, object]) -> Experiment:
-    """The same experiment with some fields changed.
+    """Change some fields of an experiment.
 
     Args:
         experiment: the one to start from.
-        values: new values by field; text is read as the field's type, so that ``"1e-8"``
-            from a command line or a YAML file is a number. ``None`` keeps the field.
+        values: new values by field. Text is read as the field's type, so ``"1e-8"`` from a command
+            line or a YAML file becomes a number. ``None`` keeps the field as it is.
 
     Returns:
         A new experiment.
 
     Raises:
         ConfigError: a field does not exist, cannot be changed, or has a value out of range.
+
+    Example:
+        >>> base = bopkit.experiments.get("binarynet/bop")
+        >>> changed = bopkit.experiments.override(base, {"gamma": "1e-2", "epochs": 3})
+        >>> changed.gamma, changed.epochs, changed.threshold
+        (0.01, 3, 1e-06)
     """
     hints = typing.get_type_hints(Experiment)
     known = [field for field in hints if field not in FIXED]
@@ -177,10 +188,21 @@ def override(experiment: Experiment, values: Mapping[str, object]) -> Experiment
 
 
 def check_seed(seed: object) -> int:
-    """Refuse what cannot be a seed.
+    """Refuse a value that cannot be a seed.
+
+    Args:
+        seed: the value.
+
+    Returns:
+        The same value.
 
     Raises:
         ConfigError: `seed` is not a whole number from 0 to 2147483647.
+
+    Example:
+        >>> bopkit.experiments.check_seed(-1)
+        Traceback (most recent call last):
+        bopkit.errors.ConfigError: seed must be a whole number from 0 to 2147483647; got -1.
     """
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**31:
         raise ConfigError(f"seed must be a whole number from 0 to 2147483647; got {seed!r}.")
@@ -188,10 +210,20 @@ def check_seed(seed: object) -> int:
 
 
 def parse_hparams(text: str) -> dict[str, str]:
-    """Reads ``k=v,k=v``, as the command line takes it.
+    """Read hyperparameters from text of the form ``k=v,k=v``, as the command line takes them.
+
+    Args:
+        text: the pairs, with commas between them.
+
+    Returns:
+        The values by name, as text; `override` converts them.
 
     Raises:
         ConfigError: a part has no ``=``, or a key comes twice.
+
+    Example:
+        >>> bopkit.experiments.parse_hparams("epochs=3,gamma=1e-3")
+        {'epochs': '3', 'gamma': '1e-3'}
     """
     pairs = {}
     for part in filter(None, (p.strip() for p in text.split(","))):

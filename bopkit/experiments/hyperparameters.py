@@ -49,6 +49,11 @@ class Hyperparameter(NamedTuple):
         meaning: what it sets.
         values: which values it may have.
         methods: the methods that it belongs to; empty for one that every experiment has.
+
+    Example:
+        >>> found = {h.name: h for h in bopkit.experiments.hyperparameters()}
+        >>> found["threshold"].kind, found["threshold"].values
+        ('number', 'at least 0')
     """
 
     name: str

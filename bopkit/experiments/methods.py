@@ -16,17 +16,22 @@ from bopkit.rules import ranges
 
 @dataclasses.dataclass(frozen=True)
 class Rate:
-    """A number of a rule that may change over a run.
+    """Describe a number of a rule that may change over a run, such as γ.
 
     Attributes:
-        name: of the optimizer's argument and of the experiment's field. The field `name_end` makes
-            the number change linearly over the run.
+        name: the name of the optimizer's argument and of the experiment's field. The field
+            `name_end` makes the number change linearly over the run.
         symbol: what tables and figures call it.
         meaning: what it is, in a few words.
         values: its range, in words.
         check: raises ValueError for a value out of range; takes the value and the field's name.
         decays: whether the fields `name_decay_rate` and `name_decay_epochs` exist too, which
             multiply the number by the first, once per as many epochs as the second says.
+
+    Example:
+        >>> rate = Rate("scale", "s", "the scale", "above 0, at most 1", ranges.check_gamma)
+        >>> list(rate.fields)
+        ['scale', 'scale_end']
     """
 
     name: str
@@ -76,7 +81,17 @@ class Rate:
 
 
 class Option(NamedTuple):
-    """An argument of an optimizer that stays the same over a run: its type, meaning and range."""
+    """Describe an argument of an optimizer that stays the same over a run.
+
+    Attributes:
+        kind: the type.
+        meaning: what it is, in a few words.
+        values: its range, in words.
+
+    Example:
+        >>> Option(bool, "whether to correct the bias", "true, false or none").kind
+        <class 'bool'>
+    """
 
     kind: type
     meaning: str
@@ -85,7 +100,7 @@ class Option(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Method:
-    """A way to train binary weights.
+    """Describe a way to train binary weights.
 
     Attributes:
         name: as experiments and records write it.
@@ -96,6 +111,11 @@ class Method:
         optimizer: `MODULE:CLASS` in `bopkit.optimizers`; None: Adam alone.
         rates: the optimizer's numbers that may change over a run.
         options: its other arguments, by name.
+
+    Example:
+        >>> method = METHODS["bop"]
+        >>> method.label, method.kernels, [rate.symbol for rate in method.rates]
+        ('Bop', 'bop', ['γ', 'τ'])
     """
 
     name: str
@@ -169,7 +189,7 @@ FIELDS: dict[str, type] = {k: v for method in METHODS.values() for k, v in metho
 
 
 def has(method: str, field: str) -> bool:
-    """Whether a hyperparameter means something to a method.
+    """Tell whether a hyperparameter means something to a method.
 
     Args:
         method: a name of `METHODS`.
@@ -186,5 +206,16 @@ def has(method: str, field: str) -> bool:
 
 
 def owners(field: str) -> list[str]:
-    """The names of the methods that have a field."""
+    """List the methods that have a field.
+
+    Args:
+        field: a field of `bopkit.experiments.Experiment`.
+
+    Returns:
+        Names of `METHODS`; none for a field that every experiment has.
+
+    Example:
+        >>> owners("threshold")
+        ['bop', 'bop2ndorder']
+    """
     return [method.name for method in METHODS.values() if field in method.fields]

@@ -132,10 +132,21 @@ ALIASES = {"alexnet": "binary_alexnet"}  # as the released README writes it
 
 
 def check_network(network: str, known: Iterable[str] = NETWORKS) -> str:
-    """The name of a network, its alias resolved.
+    """Resolve the name of a network, which may be an alias.
+
+    Args:
+        network: a name of `NETWORKS` or of `ALIASES`.
+        known: the names that are allowed.
+
+    Returns:
+        A name of `NETWORKS`.
 
     Raises:
-        ConfigError: it is not among the known ones; the message says what there is.
+        ConfigError: the name is not among the known ones; the message lists them.
+
+    Example:
+        >>> bopkit.experiments.check_network("alexnet")
+        'binary_alexnet'
     """
     network = ALIASES.get(network, network)
     if network not in known:
@@ -144,7 +155,7 @@ def check_network(network: str, known: Iterable[str] = NETWORKS) -> str:
 
 
 def get(name: str, hparams_set: str | None = None) -> Experiment:
-    """The experiment of a name, or of a network and a set.
+    """Look up an experiment by its name, or by a network and a set of hyperparameters.
 
     Args:
         name: ``NETWORK/SET``, or ``NETWORK`` when `hparams_set` is given.
@@ -154,7 +165,15 @@ def get(name: str, hparams_set: str | None = None) -> Experiment:
         The row of `EXPERIMENTS`.
 
     Raises:
-        ConfigError: there is no such experiment; the message says what there is.
+        ConfigError: there is no such experiment; the message lists those that exist.
+
+    Example:
+        >>> bopkit.experiments.get("binarynet", "bop") == bopkit.experiments.get("binarynet/bop")
+        True
+        >>> bopkit.experiments.get("binarnet/bop")
+        Traceback (most recent call last):
+        bopkit.errors.ConfigError: unknown network 'binarnet': did you mean binarynet?
+        there are: binarynet, binary_alexnet, xnornet, birealnet.
     """
     network, _, rest = name.partition("/")
     network, chosen = check_network(network), hparams_set or rest
@@ -167,13 +186,18 @@ def get(name: str, hparams_set: str | None = None) -> Experiment:
 
 
 def changes(experiment: Experiment) -> dict[str, object]:
-    """The fields in which an experiment differs from the row of its name.
+    """Find the fields in which an experiment differs from the row of its name.
 
     Args:
         experiment: what `override` returned, or a row of the table.
 
     Returns:
         New values by field, which `override` takes; everything, for a name not in the table.
+
+    Example:
+        >>> base = bopkit.experiments.get("binarynet/bop")
+        >>> bopkit.experiments.changes(bopkit.experiments.override(base, {"epochs": 3}))
+        {'epochs': 3}
     """
     base = EXPERIMENTS.get(experiment.name)
     now = dataclasses.asdict(experiment)

@@ -17,6 +17,11 @@ class RandomSign(tf.keras.initializers.Initializer):
             repeatably after `tf.keras.utils.set_random_seed`.
         size: the size of each weight. 1 is for binary weights; a tiny size is for latent weights
             that start at zero but for their signs.
+
+    Example:
+        >>> bopkit.RandomSign(seed=0)((2, 3)).numpy()
+        array([[-1.,  1.,  1.],
+               [ 1., -1.,  1.]], dtype=float32)
     """
 
     def __init__(self, seed: int | None = None, size: float = 1.0):

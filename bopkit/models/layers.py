@@ -64,6 +64,11 @@ def conv2d(
 
     Returns:
         The output of `tf.nn.conv2d`.
+
+    Example:
+        >>> images, kernel = tf.ones((1, 5, 5, 2)), tf.ones((3, 3, 2, 4))
+        >>> conv2d(images, kernel, "VALID").shape
+        TensorShape([1, 3, 3, 4])
     """
     if not forward_is_fastest():
         return tf.nn.conv2d(x, kernel, strides, padding)
@@ -134,6 +139,14 @@ class QuantConv2D(lq.layers.QuantConv2D):
     Args:
         *args: as for larq's `QuantConv2D`.
         **kwargs: as for larq's `QuantConv2D`.
+
+    Example:
+        >>> layer = bopkit.QuantConv2D(
+        ...     8, 3, kernel_quantizer=lq.quantizers.NoOp(precision=1),
+        ...     kernel_initializer=bopkit.RandomSign(), use_bias=False,
+        ... )
+        >>> layer(tf.zeros((1, 28, 28, 1))).shape
+        TensorShape([1, 26, 26, 8])
     """
 
     def convolution_op(self, inputs, kernel):

@@ -89,6 +89,11 @@ def binary_alexnet(input_shape, num_classes, *, method="bop"):
 
     Source:
         Hubara et al. 2016; section 5.3 of arXiv:1906.02107.
+
+    Example:
+        >>> network = bopkit.models.binary_alexnet((64, 64, 3), 10)  # small photographs
+        >>> bopkit.models.count_weights(network)
+        (21110504, 21072576)
     """
     check_input("binary_alexnet", input_shape, num_classes)
     kernel = _binary_kernel(method)
@@ -131,6 +136,11 @@ def xnornet(input_shape, num_classes, *, method="bop"):
 
     Source:
         Rastegari et al. 2016; section 5.3 of arXiv:1906.02107.
+
+    Example:
+        >>> network = bopkit.models.xnornet((224, 224, 3), 10)
+        >>> network.output_shape
+        (None, 10)
     """
     check_input("xnornet", input_shape, num_classes)
     binary = {"input_quantizer": SteSign(), **_binary_kernel(method)}
@@ -182,6 +192,11 @@ def birealnet(input_shape, num_classes, *, method="bop"):
 
     Source:
         Liu et al. 2018; section 5.3 of arXiv:1906.02107.
+
+    Example:
+        >>> network = bopkit.models.birealnet((64, 64, 3), 10)  # small photographs
+        >>> bopkit.models.count_weights(network)
+        (11191242, 10985472)
     """
     check_input("birealnet", input_shape, num_classes)
     kernel = {
@@ -232,6 +247,12 @@ def count_weights(model: tf.keras.Model) -> tuple[int, int]:
     Returns:
         (all parameters, binary weights). Batch normalization's running mean and variance
         count as parameters, as in `model.count_params()`.
+
+    Example:
+        >>> network = bopkit.models.binarynet((16, 16, 1), 10, filters=8, dense_units=16)
+        >>> parameters, binary = bopkit.models.count_weights(network)
+        >>> f"{binary / parameters:.0%} of the parameters are binary"
+        '98% of the parameters are binary'
     """
     binary = sum(
         v.shape.num_elements()
@@ -293,6 +314,13 @@ def check_input(network, input_shape, num_classes):
 
     Raises:
         ConfigError: the images are too small or of another form, or there are too few classes.
+
+    Example:
+        >>> bopkit.models.check_input("birealnet", (64, 64, 3), 10)
+        >>> bopkit.models.check_input("birealnet", (28, 28, 1), 10)
+        Traceback (most recent call last):
+        bopkit.errors.ConfigError: birealnet needs images of (height, width, channels) with at
+        least 32 by 32 pixels; got (28, 28, 1).
     """
     _require_sizes(num_classes=(num_classes, 2))
     size = MINIMUM_SIZE[network]

@@ -37,6 +37,10 @@ def sign(x: tf.Tensor) -> tf.Tensor:
 
     Returns:
         A tensor of x's shape and type.
+
+    Example:
+        >>> sign(tf.constant([-0.5, 0.0, 2.0])).numpy()
+        array([-1.,  1.,  1.], dtype=float32)
     """
     one = tf.ones((), x.dtype)
     return tf.where(x >= 0, one, -one)
@@ -73,6 +77,13 @@ class SteSign(lq.quantizers.SteSign):
 
     Source:
         Hubara et al. 2016, equation (4).
+
+    Example:
+        >>> x = tf.Variable([-2.0, -0.25, 0.5])
+        >>> with tf.GradientTape() as tape:
+        ...     y = tf.reduce_sum(bopkit.models.SteSign()(x))
+        >>> tape.gradient(y, x).numpy()
+        array([0., 1., 1.], dtype=float32)
     """
 
     def call(self, inputs):
@@ -103,6 +114,13 @@ class ApproxSign(lq.quantizers.ApproxSign):
 
     Source:
         Liu et al. 2018, section 3.2.
+
+    Example:
+        >>> x = tf.Variable([-2.0, -0.25, 0.5])
+        >>> with tf.GradientTape() as tape:
+        ...     y = tf.reduce_sum(bopkit.models.ApproxSign()(x))
+        >>> tape.gradient(y, x).numpy()
+        array([0. , 1.5, 1. ], dtype=float32)
     """
 
     def call(self, inputs):

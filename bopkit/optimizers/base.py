@@ -46,7 +46,7 @@ def flip(weights: tf.Tensor, signal: tf.Tensor, threshold: tf.Tensor | float) ->
 
 
 class FlipOptimizer(Measures, GroupedOptimizer):
-    """Train binary weights by a rule: averages, a signal, a threshold.
+    """Train binary weights by a rule, which consists of averages, a signal and a threshold.
 
     `bopkit.optimizers.flip` moves each binary variable by the signal of the rule. `fp_optimizer`
     updates all other variables. Learning-rate callbacks act on `fp_optimizer` too, because its rate
@@ -74,6 +74,20 @@ class FlipOptimizer(Measures, GroupedOptimizer):
         TypeError: `fp_optimizer` is not an optimizer of Keras 2's current kind, or a
             hyperparameter is none of the rule's; at an update: a binary variable's gradient is
             sparse.
+
+    Example:
+        >>> class LastGradient(bopkit.FlipOptimizer):
+        ...     def update_averages(self, averages, gradient, now):
+        ...         return {"m": gradient}
+        ...     def signal(self, averages, now):
+        ...         return averages["m"]
+        >>> optimizer = LastGradient("adam", threshold=0.2)
+        >>> weights = lq.quantized_variable.QuantizedVariable.from_variable(
+        ...     tf.Variable([1.0, 1.0, -1.0], name="kernel"), precision=1
+        ... )
+        >>> step = optimizer.apply_gradients([(tf.constant([0.4, -0.4, 0.1]), weights)])
+        >>> weights.numpy()
+        array([-1.,  1., -1.], dtype=float32)
     """
 
     averages: tuple[str, ...] = ("m",)  # what the rule keeps of each weight, from zero
@@ -81,7 +95,7 @@ class FlipOptimizer(Measures, GroupedOptimizer):
     threshold = Hyper(ranges.check_threshold)
 
     def update_averages(self, averages, gradient, now):
-        """Return the averages after one more gradient.
+        """Compute the averages after one more gradient; a subclass defines this method.
 
         Args:
             averages: by name, tensors of the gradient's shape.
@@ -92,18 +106,31 @@ class FlipOptimizer(Measures, GroupedOptimizer):
 
         Returns:
             The new averages by name.
+
+        Example:
+            >>> averages = {"m": tf.zeros(2)}
+            >>> now = {"gamma": 0.5, "threshold": 0.1, "step": 1}
+            >>> gradient = tf.constant([0.4, -0.4])
+            >>> bopkit.Bop("adam").update_averages(averages, gradient, now)["m"].numpy()
+            array([ 0.2, -0.2], dtype=float32)
         """
         raise NotImplementedError
 
     def signal(self, averages, now):
-        """Return the evidence against the weights: positive favours -1, negative favours +1.
+        """Compute the evidence against the weights; a subclass defines this method.
 
         Args:
             averages: by name, this step's.
             now: as for `update_averages`.
 
         Returns:
-            A tensor of the weights' shape, the `signal` of `bopkit.optimizers.flip`.
+            A tensor of the weights' shape, the `signal` of `bopkit.optimizers.flip`. Positive
+            values favour -1, and negative values favour +1.
+
+        Example:
+            >>> averages = {"m": tf.constant([0.2]), "v": tf.constant([0.25])}
+            >>> bopkit.Bop2ndOrder("adam", 0.1, 0.01, 0.01).signal(averages, {}).numpy()  # m / √v
+            array([0.4], dtype=float32)
         """
         raise NotImplementedError
 

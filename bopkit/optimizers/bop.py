@@ -49,8 +49,10 @@ class Bop(FlipOptimizer):
         their weights start real-valued, but here they are -1 or +1 from the first forward pass.
 
     Example:
-        >>> optimizer = Bop("adam", threshold=1e-8, gamma=1e-3)
-        >>> optimizer.gamma = 1e-4  # decay γ between epochs, or give a schedule
+        >>> optimizer = bopkit.Bop("adam", threshold=1e-8, gamma=1e-3)
+        >>> optimizer.gamma = 1e-4  # decay γ between epochs, or pass a schedule
+        >>> network = bopkit.models.binarynet((16, 16, 1), 10, filters=8, dense_units=16)
+        >>> network.compile(optimizer, "categorical_crossentropy", metrics=["accuracy"])
     """
 
     gamma = Hyper(ranges.check_gamma)
@@ -60,11 +62,25 @@ class Bop(FlipOptimizer):
         super().__init__(fp_optimizer, jit_compile=jit_compile, name=name, **hypers)
 
     def update_averages(self, averages, gradient, now):
-        """Average the gradient."""
+        """Average the gradient: m moves towards g by the share γ.
+
+        The arguments and the return value are those of `FlipOptimizer.update_averages`.
+
+        Example:
+            >>> Bop("adam").update_averages({"m": 0.0}, 2.0, {"gamma": 0.1})
+            {'m': 0.2}
+        """
         m = averages["m"]
         # m_t = (1 - γ) m_{t-1} + γ g_t, written with one product
         return {"m": m + now["gamma"] * (gradient - m)}
 
     def signal(self, averages, now):
-        """Return m."""
+        """Take m itself as the signal.
+
+        The arguments and the return value are those of `FlipOptimizer.signal`.
+
+        Example:
+            >>> Bop("adam").signal({"m": 0.2}, {})
+            0.2
+        """
         return averages["m"]

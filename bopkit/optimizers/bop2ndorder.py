@@ -48,7 +48,9 @@ class Bop2ndOrder(FlipOptimizer):
         Suarez-Ramirez et al. 2021, arXiv:2104.05124.
 
     Example:
-        >>> optimizer = Bop2ndOrder("adam", threshold=0.1, gamma=1e-2, sigma=1e-2)
+        >>> optimizer = bopkit.Bop2ndOrder("adam", threshold=0.1, gamma=1e-2, sigma=1e-2)
+        >>> optimizer.threshold.numpy()  # a share of the gradient's usual size
+        0.1
     """
 
     averages = ("m", "v")
@@ -72,7 +74,15 @@ class Bop2ndOrder(FlipOptimizer):
         super().__init__(fp_optimizer, jit_compile=jit_compile, name=name, **hypers)
 
     def update_averages(self, averages, gradient, now):
-        """Average the gradient and its square."""
+        """Average the gradient and its square: m by the share γ, v by the share σ.
+
+        The arguments and the return value are those of `FlipOptimizer.update_averages`.
+
+        Example:
+            >>> now = {"gamma": 0.1, "sigma": 0.5}
+            >>> Bop2ndOrder("adam", 0.1, 0.1, 0.5).update_averages({"m": 0.0, "v": 0.0}, 2.0, now)
+            {'m': 0.2, 'v': 2.0}
+        """
         m, v = averages["m"], averages["v"]
         # m_t = (1 - γ) m_{t-1} + γ g_t;  v_t = (1 - σ) v_{t-1} + σ g_t²
         return {
@@ -81,7 +91,15 @@ class Bop2ndOrder(FlipOptimizer):
         }
 
     def signal(self, averages, now):
-        """Return m / (√v + 1e-10), where bias correction divides m and v first."""
+        """Compute m / (√v + 1e-10); with bias correction, m and v are divided first.
+
+        The arguments and the return value are those of `FlipOptimizer.signal`.
+
+        Example:
+            >>> averages = {"m": tf.constant([0.2]), "v": tf.constant([0.25])}
+            >>> Bop2ndOrder("adam", 0.1, 0.1, 0.5).signal(averages, {}).numpy()
+            array([0.4], dtype=float32)
+        """
         m, v = averages["m"], averages["v"]
         if self.bias_correction:
             # 1 - (1 - γ)^t, by logarithms: in float32, 1 - 1e-7 is 20 % off and 1 - 1e-8 is 1

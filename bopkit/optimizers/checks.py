@@ -36,7 +36,7 @@ def check(make: Make) -> list[str]:
         AssertionError: the rule breaks the contract; the message says in a sentence how.
 
     Example:
-        >>> check(lambda: Bop("adam", threshold=0.05, gamma=0.1))[0]
+        >>> bopkit.optimizers.checks.check(lambda: bopkit.Bop("adam", threshold=0.05, gamma=0.1))[0]
         'weights stay -1 and +1, and some flip'
     """
     for run in CHECKS.values():

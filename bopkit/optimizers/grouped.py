@@ -29,6 +29,13 @@ class GroupedOptimizer(tf.keras.optimizers.Optimizer):
         TypeError: `fp_optimizer` is not an optimizer of Keras 2's current kind, or a
             hyperparameter is none of the class's; at an update: a binary variable's gradient is
             sparse.
+
+    Example:
+        >>> optimizer = bopkit.Bop("adam")
+        >>> isinstance(optimizer, bopkit.optimizers.grouped.GroupedOptimizer)
+        True
+        >>> optimizer.fp_optimizer.name
+        'Adam'
     """
 
     def __init__(self, fp_optimizer, *, name=None, **hypers):
@@ -85,6 +92,18 @@ class GroupedOptimizer(tf.keras.optimizers.Optimizer):
 
         Returns:
             The step counter.
+
+        Example:
+            >>> weights = lq.quantized_variable.QuantizedVariable.from_variable(
+            ...     tf.Variable([1.0, 1.0, -1.0], name="kernel"), precision=1
+            ... )
+            >>> bias = tf.Variable([0.0], name="bias")
+            >>> optimizer = bopkit.Bop("sgd", threshold=0.1, gamma=0.5)
+            >>> step = optimizer.apply_gradients(
+            ...     [(tf.constant([0.4, -0.4, 0.1]), weights), (tf.constant([1.0]), bias)]
+            ... )
+            >>> weights.numpy(), bias.numpy()
+            (array([-1.,  1., -1.], dtype=float32), array([-0.01], dtype=float32))
         """
         grads_and_vars = list(grads_and_vars)
         for gradient, variable in grads_and_vars:
@@ -126,7 +145,14 @@ class GroupedOptimizer(tf.keras.optimizers.Optimizer):
 
     @property
     def learning_rate(self):
-        """The learning rate of `fp_optimizer`."""
+        """The learning rate of `fp_optimizer`.
+
+        Example:
+            >>> optimizer = bopkit.Bop(tf.keras.optimizers.Adam(0.25))
+            >>> optimizer.learning_rate = optimizer.learning_rate / 2
+            >>> optimizer.fp_optimizer.learning_rate.numpy()
+            0.125
+        """
         return self.fp_optimizer.learning_rate
 
     @learning_rate.setter
@@ -138,18 +164,33 @@ class GroupedOptimizer(tf.keras.optimizers.Optimizer):
         return self.fp_optimizer._learning_rate  # Keras' TensorBoard callback reads the schedule
 
     def exclude_from_weight_decay(self, var_list=None, var_names=None):
-        """Exclude variables from the weight decay of `fp_optimizer`, as Keras' optimizers do."""
+        """Exclude variables from the weight decay of `fp_optimizer`, as Keras' optimizers do.
+
+        Args:
+            var_list: the variables.
+            var_names: parts of names; variables whose names hold one of them are excluded too.
+
+        Example:
+            >>> optimizer = bopkit.Bop(tf.keras.optimizers.AdamW(1e-3, weight_decay=1e-2))
+            >>> optimizer.exclude_from_weight_decay(var_names=["batch_normalization"])
+        """
         self.fp_optimizer.exclude_from_weight_decay(var_list, var_names)
 
     def finalize_variable_values(self, var_list):
-        """Let `fp_optimizer` end `fit`: with `use_ema` it sets its variables to their averages."""
+        """Let `fp_optimizer` finish `fit`; with `use_ema` it assigns the averages."""
         self.fp_optimizer.finalize_variable_values(
             [v for v in var_list if not is_binary_variable(v)]
         )
 
     @property
     def variables(self):
-        """The step, what this optimizer keeps, then the variables of `fp_optimizer`."""
+        """The step, what this optimizer keeps, then the variables of `fp_optimizer`.
+
+        Example:
+            >>> optimizer = bopkit.Bop("sgd")
+            >>> [variable.name for variable in optimizer.variables]  # before it meets a model
+            ['iteration:0']
+        """
         own = super().variables
         others = [v for v in self.fp_optimizer.variables if v is not self.iterations]
         return type(own)([*own, *others])
@@ -162,6 +203,13 @@ class GroupedOptimizer(tf.keras.optimizers.Optimizer):
 
         Raises:
             ValueError: the optimizer has not met a model, or the number or a shape is wrong.
+
+        Example:
+            >>> network = bopkit.models.binarynet((16, 16, 1), 10, filters=8, dense_units=16)
+            >>> optimizer, copy = bopkit.Bop("adam"), bopkit.Bop("adam")
+            >>> optimizer.build(network.trainable_variables)
+            >>> copy.build(network.trainable_variables)
+            >>> copy.set_weights([variable.numpy() for variable in optimizer.variables])
         """
         if not getattr(self, "_built", False):
             raise ValueError("set_weights needs optimizer.build(model.trainable_variables) first.")
@@ -181,7 +229,13 @@ class GroupedOptimizer(tf.keras.optimizers.Optimizer):
         super().load_own_variables(store)
 
     def get_config(self):
-        """Return everything that `from_config` needs to make the same optimizer anew."""
+        """Return everything that `from_config` needs to make the same optimizer anew.
+
+        Example:
+            >>> config = bopkit.Bop("adam", threshold=0.5).get_config()
+            >>> config["name"], config["threshold"]
+            ('Bop', 0.5)
+        """
         return {
             "name": self.name,
             "fp_optimizer": tf.keras.optimizers.serialize(self.fp_optimizer),
@@ -190,7 +244,20 @@ class GroupedOptimizer(tf.keras.optimizers.Optimizer):
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
-        """Make an optimizer from what `get_config` returned."""
+        """Make an optimizer from what `get_config` returned.
+
+        Args:
+            config: as `get_config` returned it.
+            custom_objects: classes of your own that it names, by their name.
+
+        Returns:
+            An optimizer of this class with the same settings. It has not met a model.
+
+        Example:
+            >>> config = bopkit.Bop("adam").get_config()
+            >>> bopkit.Bop.from_config(config | {"gamma": 0.25}).gamma.numpy()
+            0.25
+        """
         config = copy.deepcopy(config)  # Keras writes into what it deserializes
         config["fp_optimizer"] = tf.keras.optimizers.deserialize(
             config["fp_optimizer"], custom_objects

@@ -18,6 +18,17 @@ class Hyper:
 
     Args:
         check: raises ValueError for a value out of range; called with the value and its name.
+
+    Example:
+        >>> class Rule(bopkit.FlipOptimizer):
+        ...     gamma = bopkit.Hyper(bopkit.rules.ranges.check_gamma)
+        >>> optimizer = Rule("adam", threshold=0.0, gamma=0.5)
+        >>> optimizer.gamma = 0.25
+        >>> optimizer.gamma.numpy()
+        0.25
+        >>> optimizer.gamma = 2
+        Traceback (most recent call last):
+        ValueError: gamma, the adaptivity rate, must be a number in (0, 1], such as 1e-4; got 2.
     """
 
     def __init__(self, check: Callable[[float, str], None]):

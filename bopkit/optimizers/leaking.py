@@ -33,6 +33,15 @@ class LeakingSGD(GroupedOptimizer):
 
     Source:
         Section 3.2 of arXiv:1906.02107, where the latent weight is read as a moving average.
+
+    Example:
+        >>> optimizer = bopkit.optimizers.LeakingSGD("adam", gamma=0.5)
+        >>> latent = lq.quantized_variable.QuantizedVariable.from_variable(
+        ...     tf.Variable([0.5, -0.25]), precision=1
+        ... )
+        >>> step = optimizer.apply_gradients([(tf.constant([1.0, -1.0]), latent)])
+        >>> latent.numpy()  # (1 - γ) w̃ - γ g
+        array([-0.25 ,  0.375], dtype=float32)
     """
 
     gamma = Hyper(ranges.check_gamma)

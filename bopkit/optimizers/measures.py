@@ -8,11 +8,29 @@ from bopkit._tensorflow import tf
 
 
 class Measures:
-    """The part of `bopkit.optimizers.FlipOptimizer` that reads and changes nothing."""
+    """The part of `bopkit.optimizers.FlipOptimizer` that reads and changes nothing.
+
+    Example:
+        >>> weights = lq.quantized_variable.QuantizedVariable.from_variable(
+        ...     tf.Variable([1.0, 1.0, -1.0], name="kernel"), precision=1
+        ... )
+        >>> optimizer = bopkit.Bop("adam", threshold=0.1, gamma=0.5)
+        >>> step = optimizer.apply_gradients([(tf.constant([0.4, -0.4, 0.1]), weights)])
+        >>> optimizer.total_flips().numpy() / optimizer.binary_weights  # one of three
+        0.3333333333333333
+    """
 
     @property
     def binary_weights(self) -> int:
-        """The number of binary weights in the model; 0 before the optimizer has met it."""
+        """The number of binary weights in the model; 0 before the optimizer has met it.
+
+        Example:
+            >>> network = bopkit.models.binarynet((16, 16, 1), 10, filters=8, dense_units=16)
+            >>> optimizer = bopkit.Bop("adam")
+            >>> optimizer.build(network.trainable_variables)
+            >>> optimizer.binary_weights
+            18856
+        """
         return sum(kept[0].shape.num_elements() for kept in getattr(self, "_averages", ()))
 
     def flip_counts(self) -> dict[str, int]:
@@ -25,6 +43,15 @@ class Measures:
             The name of each binary variable, with its flips so far. Where several variables have
             one name, as in a model that Keras loaded, a number tells them apart: "kernel:0",
             "kernel:0 (2)".
+
+        Example:
+            >>> weights = lq.quantized_variable.QuantizedVariable.from_variable(
+            ...     tf.Variable([1.0, 1.0, -1.0], name="kernel"), precision=1
+            ... )
+            >>> optimizer = bopkit.Bop("adam", threshold=0.1, gamma=0.5)
+            >>> step = optimizer.apply_gradients([(tf.constant([0.4, -0.4, 0.1]), weights)])
+            >>> optimizer.flip_counts()
+            {'kernel:0': 1}
         """
         names = getattr(self, "_binary_names", ())
         flips = getattr(self, "_flips", ())  # none before the first model
@@ -37,6 +64,15 @@ class Measures:
 
         Returns:
             An int64 scalar.
+
+        Example:
+            >>> weights = lq.quantized_variable.QuantizedVariable.from_variable(
+            ...     tf.Variable([1.0, 1.0, -1.0], name="kernel"), precision=1
+            ... )
+            >>> optimizer = bopkit.Bop("adam", threshold=0.1, gamma=0.5)
+            >>> step = optimizer.apply_gradients([(tf.constant([0.4, -0.4, 0.1]), weights)])
+            >>> optimizer.total_flips().numpy()
+            1
         """
         zero = tf.zeros([], tf.int64)  # before the first model
         return tf.add_n([zero, *map(tf.convert_to_tensor, getattr(self, "_flips", ()))])
@@ -47,6 +83,15 @@ class Measures:
         Returns:
             The name of each binary variable, with its averages by their own name (for `Bop`, "m"),
             of the variable's shape; float32, or float64 for a variable of float64.
+
+        Example:
+            >>> weights = lq.quantized_variable.QuantizedVariable.from_variable(
+            ...     tf.Variable([1.0, 1.0, -1.0], name="kernel"), precision=1
+            ... )
+            >>> optimizer = bopkit.Bop("adam", threshold=0.1, gamma=0.5)
+            >>> step = optimizer.apply_gradients([(tf.constant([0.4, -0.4, 0.1]), weights)])
+            >>> optimizer.read_averages()["kernel:0"]["m"].numpy()  # γ g after the first step
+            array([ 0.2 , -0.2 ,  0.05], dtype=float32)
         """
         names = getattr(self, "_binary_names", ())
         kept = [map(tf.convert_to_tensor, each) for each in getattr(self, "_averages", ())]
@@ -64,6 +109,15 @@ class Measures:
             The name of each binary variable, with its largest signal (for `Bop`, :math:`|m|`);
             infinity if one of its averages is infinite or NaN, which an average stays for ever
             after a single gradient that was.
+
+        Example:
+            >>> weights = lq.quantized_variable.QuantizedVariable.from_variable(
+            ...     tf.Variable([1.0, 1.0, -1.0], name="kernel"), precision=1
+            ... )
+            >>> optimizer = bopkit.Bop("adam", threshold=0.1, gamma=0.5)
+            >>> step = optimizer.apply_gradients([(tf.constant([0.4, -0.4, 0.1]), weights)])
+            >>> round(optimizer.largest_signals()["kernel:0"], 3)
+            0.2
         """
         largest = {}
         for name, averages in self.read_averages().items():

@@ -10,7 +10,15 @@ from pathlib import Path
 
 
 def versions() -> dict[str, str]:
-    """The versions of what a run's numbers depend on."""
+    """List the versions of the packages that a run's numbers depend on.
+
+    Returns:
+        Versions by package, and Python's; "not installed" for a package that is missing.
+
+    Example:
+        >>> bopkit.records.versions()["bopkit"]
+        '0.1.0'
+    """
     found = {"python": platform.python_version()}
     for package in ("bopkit", "tensorflow", "tf-keras", "larq", "numpy"):
         try:
@@ -21,7 +29,15 @@ def versions() -> dict[str, str]:
 
 
 def hardware() -> dict:
-    """What the run runs on: processor, its cores and its bfloat16, memory in GiB."""
+    """Describe the machine: processor, cores, support for bfloat16, and memory in GiB.
+
+    Returns:
+        What a record holds under `hardware`, without the GPUs, which TensorFlow knows.
+
+    Example:
+        >>> {"machine", "cores", "processor"} <= bopkit.records.hardware().keys()
+        True
+    """
     found = {"machine": platform.machine(), "cores": os.cpu_count()}
     try:
         text = Path("/proc/cpuinfo").read_text()
@@ -43,7 +59,17 @@ def hardware() -> dict:
 
 
 def git_commit() -> str | None:
-    """The commit that `bopkit` runs from, with "-dirty" where it was changed; None elsewhere."""
+    """Name the commit that `bopkit` runs from.
+
+    Returns:
+        The commit's hash, with "-dirty" if a file was changed since; None if `bopkit` does not run
+        from a git repository.
+
+    Example:
+        >>> commit = bopkit.records.git_commit()
+        >>> commit is None or len(commit.removesuffix("-dirty")) == 40
+        True
+    """
     try:
         done = subprocess.run(
             ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],

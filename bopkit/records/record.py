@@ -28,6 +28,12 @@ def write(folder: str | os.PathLike, record: dict) -> Path:
 
     Raises:
         RecordError: the file cannot be written.
+
+    Example:
+        >>> record = bopkit.records.read("runs/digits")
+        >>> Path("copy").mkdir(exist_ok=True)
+        >>> bopkit.records.write("copy", record).name
+        'run.json'
     """
     path = Path(folder) / FILE_NAME
     text = json.dumps(_finite(record), indent=1, allow_nan=False) + "\n"
@@ -49,8 +55,12 @@ def read(path: str | os.PathLike) -> dict:
         The record.
 
     Raises:
-        RecordError: the file is missing, is not JSON, or is not a record (see
-            `bopkit.records.schema`).
+        RecordError: the file is missing, is not JSON, or is not a record.
+
+    Example:
+        >>> record = bopkit.records.read("runs/digits")
+        >>> record["experiment"], record["status"], len(record["epochs"])
+        ('binarynet/bop', 'completed', 2)
     """
     path = Path(path)
     if os.path.isdir(path):
@@ -72,12 +82,19 @@ def collect(
 
     Args:
         folder: the folder.
-        refused: takes the error of each folder and record that cannot be read, and the others are
-            read; None: the first error is raised.
+        refused: called with the error of each folder or record that cannot be read, while the
+            others are still read; None: the first such error is raised.
+
+    Returns:
+        The records.
 
     Raises:
         RecordError: the folder does not exist; or, without `refused`, a folder or a record in it
             cannot be read.
+
+    Example:
+        >>> [record["experiment"] for record in bopkit.records.collect("runs/digits")]
+        ['binarynet/bop']
     """
     folder = Path(folder)
     if not os.path.isdir(folder):
@@ -133,14 +150,40 @@ def _identity(path):
 
 
 def final(record: dict, key: str = "val_accuracy") -> float:
-    """A column's value in the last epoch; NaN where there is none."""
+    """Read a column's value in the last epoch of a run.
+
+    Args:
+        record: a run's record.
+        key: the column.
+
+    Returns:
+        The value; NaN if the run has no epoch yet, or the column has no value.
+
+    Example:
+        >>> record = bopkit.records.read("runs/digits")
+        >>> bopkit.records.final(record, "flip_ratio") == record["epochs"][-1]["flip_ratio"]
+        True
+    """
     rows = record["epochs"]
     value = rows[-1].get(key) if rows else None
     return math.nan if value is None else value
 
 
 def group_by_seed(records: Iterable[dict]) -> list[list[dict]]:
-    """Put together the runs that differ in their seed alone and are equally far."""
+    """Group the runs that have the same number of epochs and differ only in their seed.
+
+    Args:
+        records: run records.
+
+    Returns:
+        Lists of records.
+
+    Example:
+        >>> run = bopkit.records.read("runs/digits")
+        >>> again = run | {"seed": 1, "config": run["config"] | {"seed": 1}}
+        >>> [len(group) for group in bopkit.records.group_by_seed([run, again])]
+        [2]
+    """
     groups = defaultdict(list)
     for record in records:
         same = {key: value for key, value in record["config"].items() if key != "seed"}

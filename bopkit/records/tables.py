@@ -30,6 +30,12 @@ def rows(runs: Iterable[dict], form: Callable[[float], str] = plain) -> list[dic
         One dictionary per group, with the keys `COLUMNS` and "method". "top-1 %" is the validation
         accuracy of the last epoch: its mean ± standard deviation over the n runs of the group.
         "seconds" is the mean time to train. "epochs" reads 2/10 for a run that is not complete.
+
+    Example:
+        >>> runs = bopkit.records.collect("runs/digits")
+        >>> row = rows(runs)[0]
+        >>> row["experiment"], row["data"], row["epochs"], row["γ"], row["n"]
+        ('binarynet/bop', 'digits', '2', '0.001', '1')
     """
     return [_row(group, form) for group in records.group_by_seed(runs)]
 
@@ -130,6 +136,13 @@ def markdown_table(runs: Iterable[dict], columns: Iterable[str] = COLUMNS) -> st
 
     Returns:
         Markdown; a header, and one line per group of runs that differ only in their seed.
+
+    Example:
+        >>> runs = bopkit.records.collect("runs/digits")
+        >>> print(markdown_table(runs, ["method", "data", "epochs", "n"]))
+        | method | data | epochs | n |
+        | --- | --- | --- | --- |
+        | Bop | digits | 2 | 1 |
     """
     columns = list(columns)
     lines = ([escape(row[c]) for c in columns] for row in rows(runs, number))
@@ -157,6 +170,16 @@ def settings_table(chosen: Iterable[experiments.Experiment]) -> str:
 
     Returns:
         Markdown; one column per experiment, and one row per setting that one of them has.
+
+    Example:
+        >>> print(settings_table([bopkit.experiments.get("birealnet/default")]))
+        |  | `birealnet/default` |
+        | --- | --- |
+        | method | latent |
+        | epochs | 300 |
+        | batch size | 1024 |
+        | precision | float32 |
+        | Adam's learning rate | 0.0025 → 5×10⁻⁶ |
     """
     configs = [vars(experiment) for experiment in chosen]
     fields = ("method", "epochs", "batch_size", "filters", "dense_units", "precision")
@@ -186,6 +209,12 @@ def results_table(runs: Iterable[dict], paper: Mapping[str, Sequence[float]], da
     Returns:
         Markdown; one line per group of runs that differ only in their seed, and one line for each
         method without runs.
+
+    Example:
+        >>> print(results_table([], {"bop": [91.3]}, "C10"))
+        | method | paper, C10: top-1 % | measured here: top-1 % | n | data | epochs | not yet run |
+        | --- | --- | --- | --- | --- | --- | --- |
+        | Bop | 91.3 | – | – | – | – | C10, the paper's setting |
     """
     groups = {method: [] for method in paper}
     for group in records.group_by_seed(runs):
@@ -212,7 +241,15 @@ def _measured(group, keys):
 
 
 def is_paper_run(record: dict) -> bool:
-    """Tell whether a run is complete, has a paper's settings unchanged, and used all the data."""
+    """Tell whether a run is complete, has a paper's settings unchanged, and used all the data.
+
+    Args:
+        record: a run's record.
+
+    Example:
+        >>> is_paper_run(bopkit.records.read("runs/digits"))
+        False
+    """
     row, config = experiments.EXPERIMENTS.get(record["experiment"]), record["config"]
     return (
         row is not None
@@ -231,6 +268,11 @@ def experiment_rows(form: Callable[[float], str] = plain) -> list[dict[str, str]
 
     Returns:
         One dictionary per experiment: its name, its data, epochs, batch size and rates.
+
+    Example:
+        >>> row = experiment_rows()[0]
+        >>> row["experiment"], row["its data"], row["epochs"]
+        ('binarynet/default', 'cifar10', '100')
     """
     return [
         {

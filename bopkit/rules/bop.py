@@ -16,6 +16,13 @@ class BopUpdate(NamedTuple):
         weights: the new weights, each -1 or +1.
         momentum: the new moving average of the gradient.
         flips: true where a weight flipped.
+
+    Example:
+        >>> ones = np.ones(1)
+        >>> update = bop_step(ones, np.zeros(1), ones, threshold=0.1, gamma=0.25)
+        >>> weights, momentum, flips = update
+        >>> weights.item(), momentum.item(), flips.item()
+        (-1.0, 0.25, True)
     """
 
     weights: np.ndarray

@@ -20,6 +20,14 @@ class Bop2ndOrderUpdate(NamedTuple):
         momentum: the new moving average of the gradient.
         square: the new moving average of the squared gradient.
         flips: true where a weight flipped.
+
+    Example:
+        >>> ones, zeros = np.ones(1), np.zeros(1)
+        >>> update = bop2ndorder_step(
+        ...     ones, zeros, zeros, ones, threshold=0.1, gamma=0.25, sigma=0.5
+        ... )
+        >>> update.momentum.item(), update.square.item(), update.flips.item()
+        (0.25, 0.5, True)
     """
 
     weights: np.ndarray

@@ -14,6 +14,11 @@ class AdamMoments(NamedTuple):
         mean: the moving average of the gradient.
         square: the moving average of the squared gradient.
         step: how many updates the averages have seen.
+
+    Example:
+        >>> _, moments = latent_adam_step(np.zeros(1), None, np.ones(1), learning_rate=0.01)
+        >>> round(moments.mean.item(), 4), round(moments.square.item(), 4), moments.step
+        (0.1, 0.001, 1)
     """
 
     mean: np.ndarray

@@ -1,4 +1,4 @@
-"""What a run's curves say of its settings: one diagnosis, after each epoch and of whole runs.
+"""Diagnose a run from its curves: name the likely fault in its settings, and what to change.
 
 A network whose binary weights never flip still learns a little, through its batch normalization,
 and so does one whose weights flip at random: the loss shows neither as an error. This module does
@@ -29,14 +29,19 @@ SUDDEN = 10.0  # γ and the flip ratio divided by so much from one epoch to the 
 
 
 class Diagnosis(NamedTuple):
-    """What a run's curves say.
+    """Hold what a run's curves say about its settings.
 
     Attributes:
         name: the symptom: "everything flips", "one step turned most weights", "getting worse",
             "noise floor", "γ dropped too early", "too few flips", "γ and τ too high" or "healthy".
-        evidence: the numbers that say so, as a clause.
+        evidence: the numbers behind the diagnosis, as a clause.
         change: what to try next, as a clause; empty for a healthy run.
-        alarm: whether a single epoch is enough to say so.
+        alarm: whether a single epoch is enough for this diagnosis.
+
+    Example:
+        >>> found = diagnose([0.6, 0.9], [0.6, 0.9], [0.3, 0.2], [1.0, 1.0])
+        >>> found.evidence, found.change
+        ('25 % of the weights flip in a late step', 'let γ fall over the run, or start it lower')
     """
 
     name: str
@@ -51,10 +56,10 @@ def diagnose(
     flip_ratio: Sequence[float],
     gamma: Sequence[float],
 ) -> Diagnosis:
-    """Name what a run of Bop suffers from, by rules on four curves.
+    """Name the likely fault of a run of Bop, by rules on four curves.
 
-    The rules are tried in this order, "late" being the last quarter of the epochs and at least
-    two of them:
+    `diagnose` tries the rules in this order. "Late" means the last quarter of the epochs, and at
+    least two of them:
 
     1. everything flips: late flip ratio of at least 10 %;
     2. getting worse: validation ends 4 points or more below its best stretch of that length;
@@ -66,7 +71,8 @@ def diagnose(
     6. γ and τ too high: training accuracy below 84 %, however many weights flip;
     7. healthy: none of these.
 
-    They were set on `bopkit.book.toy`'s network: for another one they are where to begin.
+    The limits were chosen for the small network of `bopkit.book.toy`; for another network they are
+    a starting point.
 
     Args:
         train_accuracy: top-1 on the training batches of each epoch, in [0, 1]; (epochs,).
@@ -104,6 +110,10 @@ def diagnose_record(record: Mapping[str, object]) -> Diagnosis:
 
     Raises:
         ValueError: as `diagnose`.
+
+    Example:
+        >>> diagnose_record(bopkit.records.read("runs/digits")).name
+        'noise floor'
     """
     return diagnose(*([row[key] for row in record["epochs"]] for key in _CURVES))
 

@@ -1,4 +1,4 @@
-"""Runs one experiment from its settings to its record: fit, resume, log."""
+"""Train one experiment, resume it, and write its record."""
 
 from __future__ import annotations
 
@@ -40,34 +40,35 @@ def train(
     checkpoint_minutes: float = 10,
     jit_compile: bool | None = None,
 ) -> dict:
-    """Train one network and leave its record; resume where an earlier call stopped.
+    """Train one network and write its record; resume where an earlier call stopped.
 
-    Called again with the same settings on the same `output_dir`, it resumes, or returns at once if
-    the run is complete. With more epochs it makes a run longer whose rates are constant or fall in
-    steps; a rate that changes linearly depends on the length of the run. It leaves there
-    ``run.json`` (the record), ``checkpoints/``, ``tensorboard/`` and, at the end, ``model.keras``.
+    `train` writes ``run.json`` (the record), ``checkpoints/``, ``tensorboard/`` and, at the end,
+    ``model.keras`` to `output_dir`. To resume an interrupted run, call `train` again with the same
+    settings and the same `output_dir`; if the run is complete, `train` returns at once. To train a
+    complete run for longer, call `train` with more epochs. That works if the rates are constant or
+    decay in steps, because a rate that changes linearly depends on the length of the run.
 
     Args:
         experiment: a name of `bopkit.experiments.EXPERIMENTS`, or an `Experiment`.
-        output_dir: the run's folder; made where it does not exist.
+        output_dir: the run's folder; `train` makes it if it does not exist.
         dataset: a name of `bopkit.data.DATASETS`; `None` is "digits", which needs no files.
-        data_dir: where to look for the data.
+        data_dir: the folder of the data; `None` for the usual places of `bopkit.data.load`.
         preprocess: "default" or "resize_and_flip"; `None` is the experiment's own on the
             paper's data set and "default" elsewhere.
-        seed: of the weights, the order of the data and its augmentation. It is set for
-            Python, NumPy and TensorFlow as a whole.
-        train_examples: how many training images to use; `None` for all.
-        validation_examples: how many validation images to use; `None` for all.
-        holdout: validate on this many images of the training set, and leave the test set
-            alone: for choosing hyperparameters.
+        seed: the seed of the weights, the order of the data and its augmentation. `train` sets it
+            for Python, NumPy and TensorFlow.
+        train_examples: the number of training images; `None` for all.
+        validation_examples: the number of validation images; `None` for all.
+        holdout: the number of training images to validate on instead of the test set. Use it to
+            choose hyperparameters.
         hparams: fields of the experiment to override, such as ``{"epochs": 3}``.
-        tensorboard: write TensorBoard logs.
-        progress: show the epochs (and a bar, in a terminal).
-        checkpoint_minutes: save a checkpoint within an epoch where the last is older; one is
-            saved after every epoch.
-        jit_compile: compile the whole step with XLA, or not; `None` does on one GPU, and not on
-            processors, where that is slower. It changes rounding, so give a run that is resumed
-            what it began with; the record's `hardware` says what it was.
+        tensorboard: whether to write TensorBoard logs.
+        progress: whether to print a line per epoch, and a progress bar in a terminal.
+        checkpoint_minutes: minutes between two checkpoints within an epoch; `train` also saves
+            one after every epoch.
+        jit_compile: whether to compile the whole step with XLA; `None` compiles it on one GPU only,
+            because compiled steps are slower on CPUs. Compiling changes rounding, so pass the same
+            value when you resume a run; the record's `hardware` holds it.
 
     Returns:
         The run's record, as in ``run.json``: see `bopkit.records`.
@@ -76,10 +77,20 @@ def train(
         bopkit.errors.ConfigError: a setting is unknown or out of range, or the folder holds
             another run.
         bopkit.errors.DataError: the data is missing or damaged.
-        bopkit.errors.RecordError: the folder cannot be written, its record or a checkpoint not
-            read, its checkpoints are gone or another run's.
-        bopkit.errors.TrainingError: the loss, a weight or an average became NaN or infinite,
-            the memory was too small, or another worker is gone; the record says "failed".
+        bopkit.errors.RecordError: the folder cannot be written, the record or a checkpoint cannot
+            be read, or the checkpoints are missing or belong to another run.
+        bopkit.errors.TrainingError: the loss, a weight or an average became NaN or infinite, the
+            memory was too small, or another worker stopped; the record's status is "failed".
+
+    Example:
+        >>> record = bopkit.train(
+        ...     "binarynet/bop",
+        ...     output_dir="runs/digits",
+        ...     hparams={"epochs": 2, "filters": 8, "dense_units": 16, "batch_size": 50},
+        ...     progress=False,
+        ... )
+        >>> record["status"], len(record["epochs"]), record["config"]["binary_weights"]
+        ('completed', 2, 18856)
     """
     experiment = _resolve(experiment, dataset or "digits", preprocess, hparams or {})
     experiments.check_seed(seed)

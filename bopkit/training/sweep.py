@@ -1,4 +1,4 @@
-"""Many runs that do not need each other: section 5.1's sweeps, on a laptop or a cluster."""
+"""Run independent experiments in parallel, on this machine or on Dask: section 5.1's sweeps."""
 
 from __future__ import annotations
 
@@ -27,19 +27,25 @@ SECTION_51 = {"gamma": (1e-2, 1e-3, 1e-4), "threshold": (0.0, 1e-6, 1e-5)}
 def vary(
     experiment: Experiment, lines: Mapping[str, Iterable[object]], seeds: Iterable[int] = (0,)
 ) -> dict[str, tuple[Experiment, int]]:
-    """The runs of a sweep that changes one hyperparameter at a time.
+    """List the runs of a sweep that changes one hyperparameter at a time.
 
     Args:
-        experiment: what stays the same.
-        lines: the values that each hyperparameter takes while the others stay.
-        seeds: every setting is run once with each.
+        experiment: the settings to start from.
+        lines: for each hyperparameter, the values that it takes while the others keep theirs.
+        seeds: the seeds; `sweep` trains every setting once with each.
 
     Returns:
-        By a name that says what was varied, an experiment and its seed. A setting that lies on
-        several lines is there once.
+        An experiment and its seed, by a name that says what was varied. A setting that occurs for
+        several hyperparameters is listed once.
 
     Raises:
         ConfigError: as `bopkit.experiments.override`.
+
+    Example:
+        >>> base = bopkit.experiments.get("binarynet/bop")
+        >>> runs = vary(base, {"gamma": [1e-2, 1e-3]}, seeds=range(2))
+        >>> list(runs)
+        ['gamma-0.01_seed0', 'gamma-0.01_seed1', 'gamma-0.001_seed0', 'gamma-0.001_seed1']
     """
     settings = {}
     for field, values in lines.items():
@@ -72,7 +78,7 @@ def _split(text: str) -> list[str]:
 
 
 def parse_lines(texts: Iterable[str] | None) -> dict[str, list[str]]:
-    """Reads ``K=V,V,V`` as often as the command line gives it.
+    """Read texts of the form ``K=V,V,V``, one per ``--vary`` on the command line.
 
     Raises:
         ConfigError: a text has no ``=`` or no value, or a key comes twice.
@@ -100,33 +106,41 @@ def sweep(
     report: Callable[[str], None] = print,
     **options,
 ) -> list[dict]:
-    """Run several experiments at once; keep what succeeds, retry and report what does not.
+    """Train several experiments at once, retry a run that fails, and keep the others.
 
-    Each run has a folder of its own, is complete or resumable at any time, and is left alone by
-    the next call if it is complete.
+    Each run has its own folder. To resume an interrupted sweep, call `sweep` again: it leaves
+    complete runs as they are, and resumes the others.
 
     Args:
         runs: what `vary` returned, or any names with an experiment and a seed.
-        output_dir: the runs go to folders of their names below it.
-        jobs: how many run at once, at most one per run; `None` is one per core, or as many as
-            there are GPUs for. The cores are shared out between them. With a scheduler, its
-            workers decide.
-        gpus_per_run: how many of this machine's GPUs each run gets for itself. With more than one,
-            each batch is split between them.
-        scheduler: the address of a Dask scheduler, such as tcp://127.0.0.1:8786; `None` stays
-            on this machine. Workers need bopkit and the same file system.
-        retries: how often a run that failed is tried again.
-        report: takes one line for each run that ends.
-        **options: for `bopkit.train`: dataset, data_dir, train_examples, ...
+        output_dir: the folder below which each run gets a folder of its own name.
+        jobs: the number of runs at once, which share the cores; `None` is one per core, or as many
+            as there are GPUs for. With a scheduler, its workers decide.
+        gpus_per_run: the number of this machine's GPUs for each run. With more than one, each batch
+            is split between them.
+        scheduler: the address of a Dask scheduler, such as tcp://127.0.0.1:8786; `None` trains on
+            this machine. The workers need bopkit and the same file system.
+        retries: the number of retries of a run that failed.
+        report: called with one line for each run that ends.
+        **options: arguments of `bopkit.train`: dataset, data_dir, train_examples and others.
 
     Returns:
         The records of the completed runs, in the order of `runs`.
 
     Raises:
-        ConfigError: `output_dir` is no folder's name; a Dask scheduler is named and cannot be
-            reached.
-        SetupError: a Dask scheduler is named and Dask is not installed.
+        ConfigError: `output_dir` cannot be a folder, or no Dask scheduler answers at `scheduler`.
+        SetupError: `scheduler` is given, and Dask is not installed.
         TrainingError: some runs failed at every try; the others are kept.
+
+    Example:
+        >>> base = bopkit.experiments.override(
+        ...     bopkit.experiments.get("binarynet/bop"),
+        ...     {"epochs": 2, "filters": 8, "dense_units": 16, "batch_size": 50},
+        ... )
+        >>> runs = {"digits": (base, 0)}  # or what `vary` returns
+        >>> records = sweep(runs, output_dir="runs", jobs=1, report=lambda line: None)
+        >>> records[0]["status"]
+        'completed'
     """
     output_dir = output_folder(output_dir)
     cores = joblib.cpu_count()  # those that this process may use: a container may have fewer

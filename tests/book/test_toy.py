@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bopkit import rules
-from bopkit.book import toy
+from bopkit.book import toy, toy_network
 
 
 def test_learns_the_digits():
@@ -47,13 +47,13 @@ def test_a_pixel_that_is_blank_in_the_whole_batch_has_no_gradient():
 
 def test_the_order_within_a_batch_decides_no_flip(monkeypatch):
     """So a run without a threshold ends alike on machines that add up in another order."""
-    backward = toy._backward
+    backward = toy_network.backward
 
     def backwards(images, labels, *args):
         return backward(images[::-1], labels[::-1], *args)
 
     run = toy.train(toy.NumPyBop(0.0, 0.1), epochs=4)
-    monkeypatch.setattr(toy, "_backward", backwards)
+    monkeypatch.setattr(toy, "backward", backwards)
     other = toy.train(toy.NumPyBop(0.0, 0.1), epochs=4)
     assert np.array_equal(run.flip_ratio, other.flip_ratio) and run.flip_ratio.all()
 
@@ -76,12 +76,12 @@ def test_the_last_layers_gradient_is_the_slope_of_the_loss():
     weights = [w.astype(np.float64) for w in toy.start_weights(16)]
 
     def loss():
-        return toy._backward(images, labels, weights, fresh())[1]
+        return toy_network.backward(images, labels, weights, fresh())[1]
 
     def fresh():
         return [np.zeros((2, n)) for n in (16, 10)]
 
-    gradient = toy._backward(images, labels, weights, fresh())[0][1]
+    gradient = toy_network.backward(images, labels, weights, fresh())[0][1]
     for place in [(0, 0), (5, 3), (15, 9)]:
         before = weights[1][place]
         weights[1][place] = before + 1e-5
@@ -132,7 +132,7 @@ def test_a_probe_measures_what_training_sees_and_changes_nothing():
     before = [w.copy() for w in weights]
     probe = toy.probe(weights, images[:100], labels[:100])
     running = [np.zeros((2, n), np.float32) for n in (16, 10)]
-    gradients, loss, *_ = toy._backward(images[:100], labels[:100], weights, running)
+    gradients, loss, *_ = toy_network.backward(images[:100], labels[:100], weights, running)
     assert probe.loss == pytest.approx(loss, rel=1e-4)
     assert all(
         np.allclose(a, b, atol=1e-4) for a, b in zip(probe.gradients, gradients, strict=True)

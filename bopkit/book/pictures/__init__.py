@@ -1,4 +1,4 @@
-"""The book's interactive pictures, each a pure function of its sliders: values in, a figure out.
+"""Draw the interactive pictures of the book, each by a pure function of its sliders' values.
 
 A module here holds one `Scene`: the function that draws, and the sliders that move it.
 `bopkit.book.widgets` shows it three ways: with a live kernel, in a page without one, and without
@@ -33,10 +33,20 @@ __all__ = ["NAMES", "Scene", "get"]
 
 
 def get(name: str) -> Scene:
-    """The scene of that name.
+    """Load the scene of a name.
+
+    Args:
+        name: one of `NAMES`.
+
+    Returns:
+        The `Scene`.
 
     Raises:
-        ValueError: there is none.
+        ValueError: there is no such picture.
+
+    Example:
+        >>> [slider.name for slider in get("gamma_tau").sliders]
+        ['gamma', 'threshold', 'schedule']
     """
     if name not in NAMES:
         raise ValueError(f"there is no picture {name!r}; there are: {', '.join(NAMES)}.")

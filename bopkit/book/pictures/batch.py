@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from bopkit import rules
 from bopkit._text import number
-from bopkit.book import toy
+from bopkit.book import toy, toy_network
 from bopkit.book.pictures.scene import Scene, Slider
 from bopkit.book.remember import remember
 from bopkit.book.style import BOP, FAINT, INK, LATENT, MUTED, STYLE, dots, new_figure
@@ -32,7 +32,7 @@ def _gradient(batch) -> np.ndarray:
     """The first layer's gradient in the standing network for some images; (4096,)."""
     images, labels, _, _ = toy.digits()
     running = [np.zeros((2, n), np.float32) for n in (64, 10)]
-    return toy._backward(images[batch], labels[batch], standing(), running)[0][0].ravel()
+    return toy_network.backward(images[batch], labels[batch], standing(), running)[0][0].ravel()
 
 
 @lru_cache(maxsize=16)

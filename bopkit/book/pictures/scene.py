@@ -1,4 +1,4 @@
-"""What an interactive picture is: a pure function and the sliders that move it."""
+"""Define an interactive picture: a pure function, and the sliders that set its arguments."""
 
 from __future__ import annotations
 
@@ -15,14 +15,20 @@ from bopkit.book import style
 
 @dataclass(frozen=True)
 class Slider:
-    """One thing that the reader moves.
+    """Describe one slider of a picture.
 
     Attributes:
         name: the argument of the drawing function.
-        label: what the reader reads, such as "adaptivity rate γ".
-        values: what a page offers, in order: numbers, or words for a choice.
-        start: the value at first, one of `values`.
-        log: the values are evenly spaced in their logarithm: a live kernel fills the gaps so.
+        label: the text beside the slider, such as "adaptivity rate γ".
+        values: the values in a page, in order: numbers, or words for a choice.
+        start: the initial value, one of `values`.
+        log: whether the values are evenly spaced in their logarithm; a live kernel adds values in
+            between.
+
+    Example:
+        >>> slider = Slider("gamma", "adaptivity rate γ", (1e-3, 1e-2, 1e-1), start=1e-2, log=True)
+        >>> slider.text(slider.start)
+        '0.01'
     """
 
     name: str
@@ -66,18 +72,27 @@ class Slider:
 
 @dataclass(frozen=True)
 class Scene:
-    """An interactive picture.
+    """Describe an interactive picture.
 
     Attributes:
-        name: how a page asks for it.
-        draw: `draw(**values)` gives a figure whose `description` says what there is to see, with
-            the numbers. Pure: the same values give the same figure.
-        sliders: what moves it, one for each argument of `draw`.
+        name: the name that `bopkit.book.widgets.explore` takes.
+        draw: a pure function: `draw(**values)` returns a figure whose `description` says in words
+            and numbers what the figure shows.
+        sliders: one slider for each argument of `draw`.
         live: a module in `book/_static/live/` of this name computes the picture in the browser, and
             `draw` gives the still picture for a reader without JavaScript. Such a picture has far
             more values than could be drawn in advance.
         data: for a live picture whose numbers Python alone can compute: `data()` gives them, as
             JSON takes them, and the picture's element holds them.
+
+    Example:
+        >>> def draw(gamma):
+        ...     figure, axis = style.new_figure(4, 3)
+        ...     figure.description = f"γ is {gamma}"
+        ...     return figure
+        >>> scene = Scene("mine", draw, (Slider("gamma", "γ", (0.1, 0.5), start=0.1),))
+        >>> scene.picture(gamma=0.5).description
+        'γ is 0.5'
     """
 
     name: str
@@ -96,7 +111,18 @@ class Scene:
         return style.lay_out(self.draw(**self.start))
 
     def picture(self, **values) -> Figure:
-        """The figure for some values, its axes where the first picture has them.
+        """Draw the figure for some values, with its axes where the first picture has them.
+
+        Args:
+            **values: a value for each slider, by name.
+
+        Returns:
+            The figure.
+
+        Example:
+            >>> scene = bopkit.book.pictures.get("gamma_tau")
+            >>> scene.picture(**scene.start | {"gamma": 0.1}).description.split(",")[0]
+            'γ = 0.1'
 
         Axes that moved a little at each step of a slider would draw the eye, and to measure all
         texts anew takes as long as to draw them.

@@ -46,6 +46,11 @@ def make_imagenet_archives(
 
     Raises:
         ValueError: if `train` or `validation` is out of range.
+
+    Example:
+        >>> folder = make_imagenet_archives("archives", train=4, validation=1)
+        >>> sorted(path.name for path in folder.iterdir())
+        ['ILSVRC2012_img_train.tar', 'ILSVRC2012_img_val.tar']
     """
     if train < 4 or not 1 <= validation <= 50_000:
         raise ValueError("train must be at least 4, and validation between 1 and 50,000.")
@@ -98,6 +103,11 @@ def prepare_imagenet_sample(
 
     Raises:
         ValueError: as `make_imagenet_archives`.
+
+    Example:
+        >>> folder = prepare_imagenet_sample("sample")  # doctest: +SKIP
+        >>> bopkit.data.load("imagenet2012", data_dir=folder).train_examples  # doctest: +SKIP
+        32
     """
     data_dir = Path(folder) / "tfds"
     if tfds.find_prepared("imagenet2012", [data_dir]) is None:
