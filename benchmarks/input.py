@@ -1,4 +1,4 @@
-"""The input pipelines: images a second against what a step consumes, and ImageNet's JPEGs."""
+"""The input pipelines: images per second against what a step consumes, and ImageNet's JPEGs."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def run(smoke: bool) -> dict:
         times[f"{name}, {many} batches of {batch}"] = summary(seconds["pipeline"])
         times[f"{name}, a step of {batch}"] = summary(seconds["step"])
         ratios[f"{name} against step"] = ratio(
-            f"images a second, {name}: the pipeline against the step that it feeds",
+            f"images per second, {name}: the pipeline against the step that it feeds",
             seconds["step"],
             seconds["pipeline"],
             scale=many,

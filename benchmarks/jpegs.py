@@ -159,20 +159,20 @@ def measure(folder: str, images: int, rounds: int) -> tuple[dict, dict, dict]:
     mine, turbo = per_image["bopkit, 1 core"], per_image["libjpeg-turbo, 1 core"]
     ratios = {
         "JPEG against libjpeg-turbo": ratio(
-            "images a second on one core: ImageNet's pipeline (decode the window, resize, flip, "
+            "images per second on one core: ImageNet's pipeline (decode the window, resize, flip, "
             "normalize) against libjpeg-turbo decoding the same files whole, and no more",
             turbo,
             mine,
         ),
         "TensorFlow's decoder against libjpeg-turbo": ratio(
-            "images a second on one core: the decoder of the pipeline against libjpeg-turbo, whole "
-            "files",
+            "images per second on one core: the decoder of the pipeline against libjpeg-turbo, "
+            "whole files",
             turbo,
             per_image["TensorFlow's decoder, 1 core"],
             at_least=0.85,
         ),
         "JPEG against plain": ratio(
-            "images a second on one core: ImageNet's pipeline against the plain one",
+            "images per second on one core: ImageNet's pipeline against the plain one",
             per_image["plain, 1 core"],
             mine,
             at_least=1.3,
@@ -180,12 +180,12 @@ def measure(folder: str, images: int, rounds: int) -> tuple[dict, dict, dict]:
     }
     if cores > 1:
         ratios["JPEG cores"] = ratio(
-            f"images a second: ImageNet's pipeline on {cores} cores against 1",
+            f"images per second: ImageNet's pipeline on {cores} cores against 1",
             mine,
             per_image[f"bopkit, {cores} cores"],
         )
         ratios["JPEG against plain, all cores"] = ratio(
-            f"images a second on {cores} cores: ImageNet's pipeline against the plain one",
+            f"images per second on {cores} cores: ImageNet's pipeline against the plain one",
             per_image[f"plain, {cores} cores"],
             per_image[f"bopkit, {cores} cores"],
         )

@@ -55,7 +55,7 @@ def run(smoke: bool) -> dict:
                 one,
             ),
             "bopkit against Keras": ratio(
-                "epochs a second: bopkit's loop against Keras' fit",
+                "epochs per second: bopkit's loop against Keras' fit",
                 seconds["Keras"],
                 seconds["bopkit"],
             ),

@@ -33,7 +33,7 @@ def run(smoke: bool) -> dict:
     times |= {f"step, width {width}": summary(v) for width, v in by_width.items()}
     ratios = {
         f"batch {batch}": ratio(
-            f"seconds an image, batch {batch} against batch 50",
+            f"seconds per image, batch {batch} against batch 50",
             by_batch[batch],
             by_batch[50],
             scale=50 / batch,
@@ -44,7 +44,7 @@ def run(smoke: bool) -> dict:
     base = widths[-2]
     ratios |= {
         f"width {width}": ratio(
-            f"seconds a multiplication, width {width} against width {base}",
+            f"seconds per multiplication, width {width} against width {base}",
             by_width[width],
             by_width[base],
             scale=macs[base] / macs[width],

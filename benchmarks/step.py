@@ -70,7 +70,7 @@ def _ratios(seconds, native):
         def compare(name, what, below, above, aim=None, batch=batch):
             pair = [seconds.get(f"{one}, batch {batch}") for one in (below, above)]
             if all(pair):
-                what = f"steps a second, batch {batch}: {what}"
+                what = f"steps per second, batch {batch}: {what}"
                 ratios[f"{name}, batch {batch}"] = ratio(what, *pair, at_least=aim)
 
         for name, what in WHAT.items():

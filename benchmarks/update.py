@@ -59,7 +59,7 @@ def run(smoke: bool) -> dict:
     ours = seconds["bopkit"]
     figures = {
         "against larq": ratio(
-            "updates a second against larq's", seconds["larq"], ours, at_least=4.0
+            "updates per second against larq's", seconds["larq"], ours, at_least=4.0
         ),
         "against copy, numpy": ratio(
             "speed against a plain copy of the same bytes",
@@ -89,7 +89,7 @@ def run(smoke: bool) -> dict:
         }
         seconds |= in_turn(pair, 2 if smoke else 11)
         compiled, plain = (seconds[name] for name in pair)
-        what = f"updates a second of {count:,} weights, compiled against not"
+        what = f"updates per second of {count:,} weights, compiled against not"
         figures[f"compiled, {count:,} weights"] = ratio(what, plain, compiled)
     firsts = {
         f"first, {name}": lambda kind=kind: updater(
