@@ -50,6 +50,13 @@ def test_hostile_files_are_as_many_as_it_says(page):
     assert cell(page, "Records that describe no such") == str(len(networks.RECORDS))
 
 
+def test_a_folded_table_has_as_many_rows_as_its_title_says(page):
+    boxes = re.findall(r"\{admonition\} (\d+) [^\n]+ tried\n(.*?)\n:::", page, re.DOTALL)
+    assert len(boxes) == 5
+    for count, table in boxes:
+        assert len(re.findall(r"^\| ", table, re.MULTILINE)) == int(count) + 2  # header and rule
+
+
 def test_properties_are_as_many_as_it_says(page):
     properties = [name for name in vars(test_fuzz) if name.startswith("test_")]
     words = [
