@@ -13,7 +13,7 @@
 #SBATCH --open-mode=append
 # Allow SLURM to put the job back after preemption or the loss of its node.
 #SBATCH --requeue
-# Without B: the signal reaches the run alone, and this script lives on to requeue the job.
+# Without B, the signal reaches only the run, and this script remains to requeue the job.
 #SBATCH --signal=TERM@120
 
 VENV=${VENV:-$HOME/bop/env}
@@ -26,7 +26,7 @@ srun "$VENV/bin/bopkit" train binarynet --dataset cifar10 --hparams-set bop_sec5
 code=$?
 
 # 143 is 128 + 15 (SIGTERM): the run has saved its step, and the same command resumes it. Any other
-# code is an end or an error, which must not start again.
+# code means that the run is complete or has failed, so the job must not start again.
 if [ "$code" -eq 143 ]; then
     scontrol requeue "$SLURM_JOB_ID"
 fi

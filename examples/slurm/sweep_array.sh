@@ -1,6 +1,6 @@
 #!/bin/bash
 # Train each setting with each seed, as one task of a job array: sbatch sweep_array.sh
-# To run again what failed or was stopped, submit the script again: a completed run ends at once.
+# To repeat failed or stopped runs, submit the script again. A completed run ends immediately.
 
 #SBATCH --job-name=bop-sweep
 #SBATCH --partition=gpu
@@ -10,7 +10,7 @@
 #SBATCH --time=12:00:00
 #SBATCH --output=%x-%A_%a.out
 #SBATCH --signal=TERM@120
-# From 0 to (settings * seeds - 1). A limit to 4 tasks at once would be 0-8%4.
+# From 0 to (settings * seeds - 1). To run at most 4 tasks at the same time, write 0-8%4.
 #SBATCH --array=0-8
 
 settings=(gamma=1e-2 gamma=1e-3 gamma=1e-4)
@@ -29,7 +29,7 @@ if [ -z "$setting" ]; then
     exit 2
 fi
 
-# Each run has a folder of its own: `bopkit results $RUNS/sweep` makes one table of all.
+# Each run has its own folder. `bopkit results $RUNS/sweep` prints one table of all runs.
 # --holdout validates on training images, because a sweep must not choose by the test set.
 srun "$VENV/bin/bopkit" train binarynet --dataset cifar10 --hparams-set bop \
     --hparams "$shared,$setting" --seed "$seed" --holdout 5000 \
