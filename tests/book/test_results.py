@@ -129,6 +129,49 @@ def test_long_runs_have_the_settings_of_the_best_trial(trials, study):
     assert len(set(pairs)) == len(pairs)
 
 
+@pytest.fixture(scope="module")
+def photographs():
+    """Trials and long runs of Bi-Real Net on ten classes of Tiny ImageNet."""
+    folder = RESULTS.parent / "own_images"
+    return [
+        records.collect(folder / part) if (folder / part).is_dir() else []
+        for part in ("tuning", "tiny_imagenet")
+    ]
+
+
+def test_the_runs_on_photographs_differ_in_the_method_alone(photographs):
+    trials, finals = photographs
+    counts = Counter(record["experiment"] for record in trials)
+    assert counts.keys() == {"birealnet/bop", "birealnet/default"} and max(counts.values()) <= 3
+    assert not finals or set(counts.values()) == {3}  # the trials choose what trains at length
+    for part, epochs, holdout in ((trials, 5, 500), (finals, 15, 0)):
+        for record in part:
+            config = record["config"]
+            assert record["status"] == "completed" and record["dataset"] == "image_folder"
+            assert re.fullmatch(r"[0-9a-f]{40}", record["git_commit"])
+            assert len(record["epochs"]) == config["epochs"] == epochs
+            assert config["holdout"] == holdout
+            assert config["train_examples"] + holdout == 5000
+            assert config["validation_examples"] == 500
+            assert (config["image_size"], config["batch_size"]) == (64, 50)
+            assert record["data"]["classes"] == trials[0]["data"]["classes"]
+    pairs = [(record["experiment"], record["seed"]) for record in finals]
+    assert len(set(pairs)) == len(pairs)
+
+
+def test_the_long_runs_on_photographs_have_the_learning_rate_of_the_best_trial(photographs):
+    trials, finals = photographs
+    for name in ("birealnet/bop", "birealnet/default"):
+        best = max((r for r in trials if r["experiment"] == name), key=records.final)["config"]
+        for record in (r for r in finals if r["experiment"] == name):
+            config = record["config"]
+            assert config["learning_rate"] == best["learning_rate"]
+            assert config["learning_rate_end"] == best["learning_rate_end"]
+            if config["method"] == "bop":  # the recipe: γ is 1/steps at first, and falls by 1000
+                steps = config["train_examples"] // config["batch_size"]
+                assert config["threshold"] == 0 and config["gamma"] == pytest.approx(1 / steps)
+
+
 def is_run(record, experiment):
     """Whether a record is of this experiment: every setting is equal, up to rounding."""
     return all(
