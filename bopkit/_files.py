@@ -101,7 +101,8 @@ def output_folder(path: str | os.PathLike) -> Path:
     except RuntimeError as error:
         home = Path(name).parts[0]
         raise ConfigError(
-            f"output_dir {name} cannot be found: no home is known of {home}; write it out."
+            f"output_dir {name} cannot be found: no home folder is known for {home}; "
+            "write the path in full."
         ) from error
 
 

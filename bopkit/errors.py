@@ -36,8 +36,8 @@ class DataError(BopkitError, ValueError):
     Example:
         >>> bopkit.data.load("digits", channels=2)
         Traceback (most recent call last):
-        bopkit.errors.DataError: channels=2 cannot be made from the 1-channel images of digits:
-        only grayscale to 3 is possible.
+        bopkit.errors.DataError: channels=2 cannot be made from the 1-channel images of digits;
+        give None, or 3 if the images are grayscale.
     """
 
 

@@ -69,7 +69,7 @@ def test_the_name_of_a_folder_to_write_to(monkeypatch, tmp_path):
     for address in ("gs://bucket/run", "s3:/bucket", "file:///run", "HDFS://host/run"):
         with pytest.raises(ConfigError, match="got the address"):
             output_folder(address)
-    with pytest.raises(ConfigError, match="no home is known of ~nosuchuser"):
+    with pytest.raises(ConfigError, match="no home folder is known for ~nosuchuser"):
         output_folder("~nosuchuser/run")
 
 

@@ -52,7 +52,7 @@ def training_curves(
         if run["epochs"]:
             groups[line(run)].append(run)
     if not groups:
-        raise ValueError("no run has finished an epoch yet; there is nothing to draw.")
+        raise ValueError("no run has finished an epoch: train one before you draw it.")
     with mpl.rc_context(STYLE):
         figure, (left, right) = new_figure(8, 3.2, 1, 2)
         for (name, colour), group in groups.items():
@@ -126,7 +126,7 @@ def sweep_curves(runs: Iterable[dict], *, vary: str, fixed: str) -> Figure:
     """
     runs = [run for run in runs if run["epochs"]]
     if not runs:
-        raise ValueError("no run has finished an epoch yet; there is nothing to draw.")
+        raise ValueError("no run has finished an epoch: train one before you draw it.")
     for run in runs:
         if run["config"].get(vary) is None or run["config"].get(fixed) is None:
             raise ValueError(f"{run['experiment']} has no {vary} and {fixed} to compare it by.")

@@ -64,7 +64,7 @@ def folder(path: str | os.PathLike) -> Path:
     except RuntimeError as error:
         home = Path(path).parts[0]
         raise DataError(
-            f"{path} cannot be found: no home is known of {home}; write it out."
+            f"{path} cannot be found: no home folder is known for {home}; write the path in full."
         ) from error
 
 

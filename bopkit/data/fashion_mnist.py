@@ -97,7 +97,10 @@ def _read_idx_pair(images_path: Path, labels_path: Path) -> tuple[np.ndarray, np
             f"{images_path} holds {len(images)} images, but {labels_path} {len(labels)} labels."
         )
     if labels.max(initial=0) > 9:
-        raise DataError(f"{labels_path} holds the label {labels.max()}; 9 is the highest there is.")
+        raise DataError(
+            f"{labels_path} holds the label {labels.max()}; labels must be from 0 to 9: "
+            "get it again."
+        )
     return images[..., None], labels.astype(np.int64)
 
 

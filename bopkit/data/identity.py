@@ -1,4 +1,4 @@
-"""Say which data was used: where it lay, in which form, and a fingerprint that no form changes."""
+"""Identify the data of a run: its folder, its form, and a fingerprint of its images."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def read_fingerprint(folder: Path) -> dict[str, str]:
         return {}
     except (OSError, ValueError, AttributeError):
         raise DataError(
-            f"{folder / FILE} holds no fingerprint: remove it, and the records of runs on this set "
-            "hold none either."
+            f"{folder / FILE} holds no fingerprint: remove it; records of runs on this set will "
+            "then hold no fingerprint."
         ) from None
     return prints

@@ -185,5 +185,5 @@ def _flat(root, val, place, classes):
             )
         found.append((str((val / name).relative_to(root)), labels[synset]))
     if not found:
-        raise DataError(f"{val} holds neither folders nor images.")
+        raise DataError(f"{val} holds neither folders nor images: fill it, or remove it.")
     return found

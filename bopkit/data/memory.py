@@ -49,7 +49,7 @@ class InMemory(Data):
         if channels not in (None, native_channels) and (native_channels, channels) != (1, 3):
             raise DataError(
                 f"channels={channels} cannot be made from the {native_channels}-channel images "
-                f"of {name}: only grayscale to 3 is possible."
+                f"of {name}; give None, or 3 if the images are grayscale."
             )
         image_shape = (image_size or height, image_size or width, channels or native_channels)
         super().__init__(

@@ -1,4 +1,4 @@
-"""Get a data set ready to train on, and say what is there."""
+"""Prepare a data set for training, and describe it."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def prepare(
         )
     if manual_dir is not None:
         takes = [row.name for row in readers.DATASETS.values() if row.from_archives]
-        raise ConfigError(f"{name} takes no --manual-dir: that is for {' and '.join(takes)} alone.")
+        raise ConfigError(f"{name} takes no --manual-dir; only {' and '.join(takes)} takes one.")
     summary = row.prepare(data_dir) if row.prepare is not None else None
     if summary is not None:
         return summary

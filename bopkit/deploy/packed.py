@@ -157,11 +157,14 @@ def _variables(model) -> list[tf.Variable]:
 
 def _check_header(path, header, shapes, bits):
     if not isinstance(header, dict) or header.get("format") != FORMAT:
-        raise DataError(f"{path} is not a packed network: its header says otherwise.")
+        raise DataError(
+            f"{path} is not a packed network, because its header does not name the format "
+            f"{FORMAT}: name a file that `bopkit export` or bopkit.save_packed wrote."
+        )
     if header.get("version") != VERSION:
         raise DataError(
-            f"{path} is of version {header.get('version')!r:.40} of the format; this bopkit reads "
-            f"version {VERSION}."
+            f"{path} has version {header.get('version')!r:.40} of the format, and this bopkit "
+            f"reads version {VERSION}: write the file again with this bopkit."
         )
     there = [weight[1:] for weight in header["weights"]]  # without their names
     here = [[list(shape), width] for shape, width in zip(shapes, bits, strict=True)]

@@ -106,7 +106,8 @@ class _Settings:
             raise ConfigError(f"{every} must be at least 1; got {given[1]}.")
         if getattr(self, f"{rate.name}_end") is not None:
             raise ConfigError(
-                f"{rate.name} falls linearly or in steps: give {rate.name}_end or the decay."
+                f"{rate.name} decays linearly or in steps, not both: give {rate.name}_end, or "
+                f"{factor} and {every}."
             )
 
     def _check_schedules(self):
@@ -121,8 +122,8 @@ class _Settings:
                 last = getattr(self, rate.name) * factor ** ((self.epochs - 1) // every)
                 if last < ranges.SMALLEST:
                     raise ConfigError(
-                        f"{rate.name} decays to {last:.2g} by epoch {self.epochs}, and what is "
-                        f"below {ranges.SMALLEST:.2g} is 0 in float32; give a "
+                        f"{rate.name} decays to {last:.2g} by epoch {self.epochs}, and float32 "
+                        f"rounds numbers below {ranges.SMALLEST:.2g} to 0; give a "
                         f"{rate.name}_decay_rate nearer to 1, or more {rate.name}_decay_epochs."
                     )
         for name in positive:
@@ -130,8 +131,8 @@ class _Settings:
             # A schedule takes the difference of the two first.
             if end is not None and np.float32(start) - np.float32(end) + np.float32(end) <= 0:
                 raise ConfigError(
-                    f"{name} cannot rise linearly from {start:.2g} to {end:.2g}, because beside "
-                    f"{end:.2g} the start is 0 in float32; give a larger {name}."
+                    f"{name} cannot rise linearly from {start:.2g} to {end:.2g}, because "
+                    f"float32 rounds the start to 0 beside {end:.2g}; give a larger {name}."
                 )
 
 
@@ -145,7 +146,7 @@ Experiment = dataclasses.make_dataclass(
     frozen=True,
 )
 Experiment.__module__ = __name__
-Experiment.__doc__ = """Hold what decides a run's numbers, except the seed and where the data is.
+Experiment.__doc__ = """Hold the settings of a run: all that decides its numbers but seed and data.
 
 The fields are those listed here and, for each method in `bopkit.experiments.methods`, its own.
 

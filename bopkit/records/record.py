@@ -1,4 +1,4 @@
-"""One run is one JSON record: written, read, checked, grouped. No TensorFlow here."""
+"""Write, read and group the records of runs, without TensorFlow."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def read(path: str | os.PathLike) -> dict:
         path = path / FILE_NAME
     if not os.path.lexists(path):
         raise RecordError(
-            f"cannot read {path}: there is none; name one run's own folder, such as "
+            f"cannot read {path}: it does not exist; name the folder of one run, such as "
             f"runs/cifar10-paper/bop, or its {FILE_NAME}."
         )
     return schema.check(schema.read_json(path), path)

@@ -180,7 +180,9 @@ def read_json(path: Path) -> object:
     except OSError as error:
         raise RecordError(f"cannot read {path}: {error.strerror}.") from error
     except UnicodeEncodeError as error:
-        raise RecordError(f"{path} is not a run record: it holds half a character.") from error
+        raise RecordError(
+            f"{path} is not a run record: it holds an incomplete character."
+        ) from error
     except (ValueError, RecursionError) as error:
         if isinstance(error, RecordError):
             raise
@@ -212,7 +214,7 @@ def check(record: object, path: Path) -> dict:
 
 
 def _refuse(constant):
-    raise ValueError(f"{constant} is no number of JSON's")
+    raise ValueError(f"{constant} is not a JSON number")
 
 
 def _finite_float(text):
@@ -226,5 +228,5 @@ def _no_key_twice(pairs):
     found = dict(pairs)
     if len(found) != len(pairs):
         twice = next(key for key, _ in pairs if [k for k, _ in pairs].count(key) > 1)
-        raise ValueError(f"{twice!r} is there twice")
+        raise ValueError(f"the key {twice!r} occurs twice")
     return found

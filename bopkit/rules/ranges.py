@@ -63,7 +63,7 @@ def _check_rate(value, what):
 
 def _too_small(value) -> str:
     if _is_number(value) and 0 < value < SMALLEST:
-        return f", and what is below {SMALLEST:.2g} is 0 in float32"
+        return f", and float32 rounds numbers below {SMALLEST:.2g} to 0"
     return ""
 
 

@@ -96,8 +96,8 @@ def find_cluster(batch_size: int) -> Cluster:
     replicas = cluster.strategy.num_replicas_in_sync
     if batch_size % replicas:
         raise ConfigError(
-            f"batch_size is the global batch and must divide over the {replicas} replicas; "
-            f"{batch_size} does not: take a multiple of {replicas}."
+            f"batch_size is the global batch and must divide evenly over the {replicas} replicas; "
+            f"{batch_size} does not: use a multiple of {replicas}."
         )
     return cluster
 
@@ -127,7 +127,10 @@ def _find(batch_size) -> Cluster:
     gpus = len(tf.config.get_visible_devices("GPU"))
     used = max((n for n in range(1, gpus + 1) if batch_size % n == 0), default=0)
     if used < gpus:
-        note(f"batch_size {batch_size} does not divide over {gpus} GPUs: {used} used.")
+        note(
+            f"batch_size {batch_size} does not divide evenly over {gpus} GPUs, so training uses "
+            f"{used}."
+        )
     if used > 1:
         return Cluster(tf.distribute.MirroredStrategy([f"GPU:{i}" for i in range(used)]))
     return Cluster(tf.distribute.get_strategy())

@@ -215,8 +215,8 @@ def warn(rows: Sequence[Mapping[str, float]], optimizer) -> str | None:
         )
     return (
         f"{nothing}, though the largest {signal} ({largest:.1e}) is above the threshold "
-        f"{threshold}: one very large gradient holds them as they are, or they have settled; "
-        f"if that is too early, keep gamma, now {gamma}, higher for longer."
+        f"{threshold}: one very large gradient dominates the averages, or the weights have "
+        f"settled; if that is too early, keep gamma, now {gamma}, higher for longer."
     )
 
 
@@ -250,9 +250,9 @@ def _many(row, cause):
 def _turned(row, cure):
     return (
         f"{row['max_flip_ratio']:.0%} of the binary weights flipped in a single step of epoch "
-        f"{row['epoch']}: chance flips about a half of them, so one gradient was far larger than "
-        "the others, or all of it has the wrong sign; look at the loss and at its gradient, and "
-        f"then try {cure}."
+        f"{row['epoch']}: random signs would flip about half of them, so one gradient was far "
+        "larger than the others, or every gradient has the wrong sign; check the loss and its "
+        f"gradient, and then try {cure}."
     )
 
 
@@ -271,6 +271,6 @@ def warn_before(precision: str, hardware: Mapping[str, object]) -> str | None:
     if precision == "mixed_bfloat16" and lacking:
         return (
             "this processor does not compute in bfloat16 but converts to float32 and back, which "
-            "can take longer than float32: precision=float32 is for it."
+            "can take longer than float32: use precision=float32."
         )
     return None

@@ -188,8 +188,8 @@ class RunFolder:
         done = found.epoch if found else 0
         if done > len(rows):
             raise RecordError(
-                f"the checkpoints are {done} epochs far and the record beside them only "
-                f"{len(rows)}: they are not of the same run; choose another folder."
+                f"the checkpoints hold {done} epochs and the record beside them only {len(rows)}, "
+                "so they belong to different runs: choose another folder."
             )
         if completed:
             if done < len(rows):

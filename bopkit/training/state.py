@@ -148,7 +148,8 @@ class State:
         if broken:
             raise TrainingError(
                 f"{broken[0]} became NaN or infinite in epoch {int(self.epoch) + 1}, at or before "
-                f"step {int(self.step)}, from a gradient that was, though the loss was not; {CURE}"
+                f"step {int(self.step)}, because of a gradient, although the loss was finite; "
+                f"{CURE}"
             )
         if isinstance(self.optimizer, FlipOptimizer):
             self._require_signs()
@@ -160,7 +161,7 @@ class State:
             if int(others):
                 raise TrainingError(
                     f"{int(others)} of the binary weights {variable.name} are not -1 or +1 in "
-                    f"epoch {int(self.epoch) + 1}: something else than the optimizer has set them. "
+                    f"epoch {int(self.epoch) + 1}: code other than the optimizer changed them. "
                     "The last good checkpoint is kept."
                 )
 

@@ -88,7 +88,9 @@ def parse_lines(texts: Iterable[str] | None) -> dict[str, list[str]]:
         key, _, values = text.partition("=")
         key = key.strip()
         if key in lines:
-            raise ConfigError(f"--vary names {key} twice; give its values in one, as K=V,V,V.")
+            raise ConfigError(
+                f"--vary names {key} twice; name it once, with all its values, as K=V,V,V."
+            )
         lines[key] = _split(values)
         if not (key and lines[key]):
             raise ConfigError(f"--vary takes K=V,V,V, such as gamma=1e-2,1e-3; got {text!r}.")
@@ -187,7 +189,7 @@ def sweep(
         reasons = "; ".join(f"{name}: {failures.get(name, 'its worker died')}" for name in lost)
         raise TrainingError(
             f"{len(lost)} of {len(runs)} runs failed ({reasons}); the others are kept in "
-            f"{output_dir}, and the same command runs what is missing."
+            f"{output_dir}, and repeating the command trains the missing runs."
         )
     return [records.read(Path(output_dir) / name) for name in runs]
 

@@ -259,7 +259,7 @@ def test_checkpoints_of_another_run_are_not_taken_for_this_ones(undisturbed, tmp
     folder = shutil.copytree(undisturbed, tmp_path / "run")
     record = records.read(folder) | {"status": "running", "final": None, "epochs": []}
     records.write(folder, record)
-    with pytest.raises(RecordError, match="2 epochs far and the record beside them only 0"):
+    with pytest.raises(RecordError, match="hold 2 epochs and the record beside them only 0"):
         run(folder)
     (folder / "run.json").unlink()
     with pytest.raises(ConfigError, match=r"checkpoints of a run whose run\.json is gone"):

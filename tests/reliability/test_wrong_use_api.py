@@ -59,7 +59,10 @@ CASES = {
     "Bop: gamma above 1": (lambda: bopkit.Bop("adam", gamma=1.5), "gamma, the adaptivity rate"),
     "Bop: gamma complex": (lambda: bopkit.Bop("adam", gamma=1j), "gamma, the adaptivity rate"),
     "Bop: gamma true": (lambda: bopkit.Bop("adam", gamma=True), "gamma, the adaptivity rate"),
-    "Bop: gamma 0 in float32": (lambda: bopkit.Bop("adam", gamma=1e-50), "is 0 in float32"),
+    "Bop: gamma 0 in float32": (
+        lambda: bopkit.Bop("adam", gamma=1e-50),
+        "float32 rounds numbers below",
+    ),
     "Bop: a schedule that starts at 2": (
         lambda: bopkit.Bop(
             "adam", gamma=tf.keras.optimizers.schedules.PolynomialDecay(2.0, 10, 1.0)

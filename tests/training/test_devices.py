@@ -114,7 +114,7 @@ def test_a_batch_that_does_not_divide(monkeypatch):
     monkeypatch.setattr(tf.distribute, "MultiWorkerMirroredStrategy", lambda cluster_resolver: four)
     found = devices.find_cluster(48)
     assert found.chief and found.workers == 4
-    with pytest.raises(ConfigError, match="over the 4 replicas; 50 does not: take a multiple of 4"):
+    with pytest.raises(ConfigError, match="over the 4 replicas; 50 does not: use a multiple of 4"):
         devices.find_cluster(50)
 
 
@@ -133,8 +133,8 @@ def test_as_many_gpus_as_the_batch_divides_over(monkeypatch, capsys, gpus, batch
     assert asked == [f"GPU:{i}" for i in used]
     said = capsys.readouterr().out
     if len(used) < gpus and gpus > 1:
-        text = f"batch_size {batch_size} does not divide over {gpus} GPUs: {len(used) or 1} used.\n"
-        assert said == text
+        said_of = f"batch_size {batch_size} does not divide evenly over {gpus} GPUs"
+        assert said == f"{said_of}, so training uses {len(used) or 1}.\n"
     else:
         assert said == ""
 
