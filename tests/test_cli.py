@@ -60,7 +60,7 @@ def test_train_with_the_released_names_then_results(tmp_path, bopkit, monkeypatc
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "code", "word"),
-    [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "told to stop")],
+    [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "stopped by the system")],
 )
 def test_a_stop_costs_nothing_and_says_so(tmp_path, number, code, word):
     hparams = SMALL.replace("epochs=1", "epochs=50")
@@ -132,7 +132,7 @@ def test_a_tilde_is_the_home_folder_in_every_path(bopkit, tmp_path, monkeypatch)
     (tmp_path / "folder").mkdir()
     for arguments in (["~"], ["~", "--output=~/folder"], ["~/nowhere"], ["~nosuchuser"]):
         error = bopkit("export", *arguments).err
-        assert str(tmp_path) in error or "no home is known of ~nosuchuser" in error
+        assert str(tmp_path) in error or "no home folder is known for ~nosuchuser" in error
 
 
 def test_help_names_every_flag_of_the_released_command_line(bopkit):

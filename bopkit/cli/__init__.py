@@ -32,7 +32,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-data_app = typer.Typer(help="Prepare the datasets.", no_args_is_help=True)
+data_app = typer.Typer(help="Prepare and describe datasets.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 
 
@@ -112,7 +112,7 @@ def _stoppable(advice):
     except (KeyboardInterrupt, SystemExit) as stop:
         code = getattr(stop, "code", 130)
         if code == 130 or code in _STOPPED:
-            word = "interrupted" if code == 130 else "told to stop"
+            word = "interrupted" if code == 130 else "stopped by the system"
             _text.complain(f"{word}; to {advice}, repeat the command.")
         raise SystemExit(code) from None
 
@@ -190,10 +190,10 @@ def run_sweep(
     validation_examples: options.ValidationExamples = None,
     holdout: options.Holdout = 0,
 ) -> None:
-    """Vary one hyperparameter at a time, several runs at once; by default section 5.1's sweeps.
+    """Train many runs that differ in one hyperparameter at a time, several at once.
 
-    A run that failed is retried and then reported, and the other runs are kept. To resume a sweep,
-    repeat the command.
+    Without --vary, the command trains the sweeps of γ and τ in section 5.1. If a run fails, the
+    command retries it, reports it, and keeps the other runs. To resume a sweep, repeat the command.
     """
     base = experiments.override(
         experiments.get(network, hparams_set), experiments.parse_hparams(hparams)
@@ -219,14 +219,14 @@ def run_sweep(
 
 @app.command(name="experiments", epilog=_example("experiments"))
 def list_experiments() -> None:
-    """List the papers' settings, which `bopkit train` can run."""
+    """List the experiments that `bopkit train` can run, with the papers' settings."""
     rows = tables.experiment_rows()
     _print_table(tuple(rows[0]), [list(row.values()) for row in rows])
 
 
 @app.command(epilog=_example("results runs --markdown"))
 def results(folder: options.Records = Path("results"), markdown: options.Markdown = False) -> None:
-    """Print a table of the runs below a folder, one row per group that differs only in the seed."""
+    """Print a table of the runs below a folder; runs that differ only in the seed share a row."""
     refused = []
     found = records.collect(checks.folder(folder), refused.append)
     for error in refused:
@@ -251,7 +251,7 @@ def export(
     validation_examples: options.Compared = None,
     min_agreement: options.MinAgreement = 0.999,
 ) -> None:
-    """Write a run's network to one small file, after checking that both predict the same."""
+    """Export a run's network to one small file, if the file predicts what the network does."""
     load_tensorflow()
     report = bopkit.export(
         checks.folder(run),
@@ -275,8 +275,8 @@ def prepare(
 ) -> None:
     """Check, prepare and describe a dataset.
 
-    If the dataset is there already, the command describes it. To start an interrupted preparation
-    over, repeat the command.
+    If the dataset is already there, the command describes it. If a preparation was interrupted,
+    repeat the command to start over.
     """
 
     def stop(signum, frame):

@@ -27,13 +27,17 @@ Hparams = _option(
     f"Override hyperparameters: {', '.join(h.name for h in experiments.hyperparameters())}.",
 )
 Seed = _option(int, "N", "Seed of the initial weights and of the order of the data.")
-RunDir = _option(Path | None, "DIR", "Run's folder; default: runs/NETWORK_SET_DATASET_seedN.")
+RunDir = _option(Path | None, "DIR", "Folder of the run; default: runs/NETWORK_SET_DATASET_seedN.")
 TensorBoard = _option(bool, None, "Write TensorBoard logs.")
 JitCompile = _option(
-    bool | None, None, "Compile the whole training step with XLA; default: only on one GPU."
+    bool | None,
+    None,
+    "Compile the whole training step with XLA, or not; default: only on a single GPU.",
 )
 Minutes = _option(
-    float, "N", "Minutes between two checkpoints within an epoch; one is saved after every epoch."
+    float,
+    "N",
+    "Minutes between two checkpoints within an epoch; every epoch ends with a checkpoint too.",
 )
 
 # On which images
@@ -41,8 +45,8 @@ Dataset = _option(str, "NAME", f"Dataset: {_DATASETS}.")
 Preprocess = _option(
     str | None,
     "NAME",
-    "Preprocessing: default, or resize_and_flip. Default: as in the paper on the paper's data "
-    "(resize_and_flip on cifar10).",
+    "Preprocessing: default (scaling) or resize_and_flip (with random crops and flips). Without "
+    "this option, the paper's on the paper's data, such as resize_and_flip on cifar10.",
 )
 DataDir = _option(
     Path | None, "DIR", "Folder of the dataset; default: $BOPKIT_DATA_DIR, then the usual places."
@@ -62,16 +66,24 @@ Vary = _option(
 )
 Seeds = _option(int, "N", "Number of seeds per setting, counted from 0.", min=1)
 Jobs = _option(
-    int | None, "N", "Runs at once; default: one per core, or as the GPUs suffice.", min=1
+    int | None,
+    "N",
+    "Number of runs at once; default: one per core, or as many as the GPUs can hold.",
+    min=1,
 )
-GpusPerRun = _option(int, "N", "GPUs of this machine for each run.", min=1)
-Scheduler = _option(str | None, "ADDRESS", "Dask scheduler whose workers train the runs.")
-Retries = _option(int, "N", "Retries of a failed run.", min=0)
+GpusPerRun = _option(int, "N", "Number of this machine's GPUs for each run.", min=1)
+Scheduler = _option(
+    str | None,
+    "ADDRESS",
+    "Dask scheduler whose workers train the runs, such as tcp://127.0.0.1:8786; default: this "
+    "machine trains them.",
+)
+Retries = _option(int, "N", "Number of retries of a failed run.", min=0)
 SweepDir = _option(Path, "DIR", "Folder that holds one folder per run.")
 
 # What a run left
 Records = Annotated[Path, Argument(help="Folder that holds the records.", metavar="FOLDER")]
-Markdown = _option(bool, None, "Print Markdown.", "--markdown")
+Markdown = _option(bool, None, "Print the table as Markdown.", "--markdown")
 Run = Annotated[Path, Argument(help="Folder of a completed run.", metavar="RUN")]
 Format = _option(
     str,
@@ -90,18 +102,21 @@ MinAgreement = _option(
 # Getting data
 Prepared = Annotated[str, Argument(help=f"Dataset: {_DATASETS}.", metavar="NAME")]
 PreparedDir = _option(
-    Path | None, "DIR", "Folder to prepare it in; default: $BOPKIT_DATA_DIR, then TFDS's own."
+    Path | None,
+    "DIR",
+    "Folder to prepare the dataset in; default: $BOPKIT_DATA_DIR, then TFDS's own folder.",
 )
 ManualDir = _option(
     Path | None,
     "DIR",
     "For imagenet2012: folder that holds ILSVRC2012_img_train.tar and ILSVRC2012_img_val.tar from "
-    "image-net.org, or the folders of torchvision or Kaggle, which are then packed into TFRecords.",
+    "image-net.org, or the folders train and val of torchvision or Kaggle. The command packs the "
+    "images into TFRecords.",
 )
 SkipDamaged = _option(
     bool,
     None,
-    "For imagenet2012: leave out, count and name the images that cannot be decoded. Default: the "
-    "first of them ends the preparation.",
+    "For imagenet2012: leave out the images that cannot be decoded, and count and name them. "
+    "Without this option, the first such image is an error.",
     "--skip-damaged",
 )
