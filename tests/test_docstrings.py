@@ -56,7 +56,7 @@ def members(holder, left_out, names):
         member = inspect.getattr_static(holder, name)
         member = getattr(member, "fget", None) or getattr(member, "__func__", member)
         if name not in left_out and name[0] != "_" and callable(member):
-            yield name, member
+            yield member
 
 
 def public():
@@ -69,12 +69,28 @@ def public():
     for module_name, left_out in pages.items():
         module = importlib.import_module(module_name)
         own = [n for n, m in vars(module).items() if getattr(m, "__module__", "") == module_name]
-        for _, member in members(module, left_out, getattr(module, "__all__", own)):
+        for member in members(module, left_out, getattr(module, "__all__", own)):
             found[f"{member.__module__}.{member.__qualname__}"] = member
             if inspect.isclass(member):
-                for _, method in members(member, left_out, vars(member)):
+                for method in members(member, left_out, vars(member)):
                     found[f"{member.__module__}.{method.__qualname__}"] = method
     return found
+
+
+def is_property(member):
+    holder = importlib.import_module(member.__module__)
+    for name in member.__qualname__.split("."):
+        holder = inspect.getattr_static(holder, name)
+    return isinstance(holder, property)
+
+
+def test_every_first_line_is_an_imperative():
+    """Properties are named instead."""
+    texts = {name: m.__doc__ or "" for name, m in public().items() if not is_property(m)}
+    texts |= {name: importlib.import_module(name).__doc__ for name, _ in documented()}
+    other = re.compile(r"[A-Z][a-z]*[^s]s$|(An?|One|The|What|Whether|How|Where|Every)$")
+    firsts = {name: text.split(maxsplit=1)[0] for name, text in texts.items()}
+    assert {name: first for name, first in firsts.items() if other.match(first)} == {}
 
 
 def test_every_public_name_has_an_example():

@@ -20,7 +20,7 @@ _OFFICIAL = {
 
 @dataclass(frozen=True)
 class Summary:
-    """Describe what is there of a data set; `str()` gives what the command line prints.
+    """Describe a prepared data set; `str()` gives what the command line prints.
 
     Attributes:
         name: of the data set.

@@ -1,4 +1,4 @@
-"""Export a run's network to a small file, once the file is seen to predict what the run did.
+"""Export a run's network to a small file, if the file predicts what the network does.
 
 `bopkit.deploy.packed` writes the packed format. Larq's converter writes the tflite format for its
 Compute Engine on Arm processors, where each binary convolution multiplies bits. The converter has

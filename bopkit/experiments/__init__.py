@@ -1,4 +1,4 @@
-"""What can be run: the methods, what an experiment says, and the papers' settings."""
+"""Look up and change experiments: the methods, their hyperparameters, the papers' settings."""
 
 from bopkit.experiments.experiment import (
     FIXED,

@@ -1,4 +1,4 @@
-"""Define the methods that train binary weights: one row each, and everything others know of it.
+"""Define the methods that train binary weights, one row per method.
 
 Adding a rule takes a function in `bopkit.rules`, a class in `bopkit.optimizers`, and a row here.
 The experiments' fields, the command line, records, tables and figures follow from the row.

@@ -15,7 +15,10 @@ from bopkit.optimizers.variables import is_binary_variable, with_gradients
 
 
 class GroupedOptimizer(tf.keras.optimizers.Optimizer):
-    """Update the binary variables by `update_step`, and all others by `fp_optimizer`.
+    """Update binary variables by a rule, and all others by `fp_optimizer`.
+
+    `Bop`, `Bop2ndOrder`, `LeakingSGD` and every other `FlipOptimizer` have these methods. A
+    subclass updates a binary variable by its method `update_step`.
 
     Args:
         fp_optimizer: a `tf.keras.optimizers.Optimizer`, or its name.

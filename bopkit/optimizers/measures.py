@@ -8,7 +8,7 @@ from bopkit._tensorflow import tf
 
 
 class Measures:
-    """The part of `bopkit.optimizers.FlipOptimizer` that reads and changes nothing.
+    """Measure what a rule does; every `FlipOptimizer`, such as `Bop`, has these methods.
 
     Example:
         >>> weights = lq.quantized_variable.QuantizedVariable.from_variable(

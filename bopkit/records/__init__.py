@@ -1,4 +1,4 @@
-"""One run is one JSON record: written, read, checked, grouped, shown. No TensorFlow here."""
+"""Write, read, check and group the records of runs, one JSON file per run."""
 
 from bopkit.records.environment import git_commit, hardware, versions
 from bopkit.records.record import FILE_NAME, collect, final, group_by_seed, read, write

@@ -1,4 +1,4 @@
-"""Make tables from run records and settings, as text. No TensorFlow here."""
+"""Make tables from run records and settings, as text, without TensorFlow."""
 
 from __future__ import annotations
 
