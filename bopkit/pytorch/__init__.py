@@ -1,0 +1,33 @@
+"""Train binary weights with Bop in PyTorch; TensorFlow is not needed, and not imported.
+
+`Bop` and `Bop2ndOrder` are optimizers for the binary parameters alone. Any other optimizer of
+PyTorch trains the rest. `split_parameters` tells the two kinds apart.
+"""
+
+from importlib.util import find_spec
+
+from bopkit.errors import SetupError
+
+if not find_spec("torch"):
+    raise SetupError("bopkit.pytorch needs PyTorch: pip install 'bopkit[pytorch]'.")
+
+from bopkit.pytorch.base import FlipOptimizer
+from bopkit.pytorch.layers import (
+    BinaryConv2d,
+    BinaryLinear,
+    binarize_,
+    sign_ste,
+    split_parameters,
+)
+from bopkit.pytorch.optimizers import Bop, Bop2ndOrder
+
+__all__ = [
+    "BinaryConv2d",
+    "BinaryLinear",
+    "Bop",
+    "Bop2ndOrder",
+    "FlipOptimizer",
+    "binarize_",
+    "sign_ste",
+    "split_parameters",
+]

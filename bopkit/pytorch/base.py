@@ -1,0 +1,318 @@
+"""Flip binary parameters by a rule: all that PyTorch asks of an optimizer, and the counts of flips.
+
+A rule keeps averages of each weight's gradients and makes a signal of them. A weight w flips where
+w times its signal is above the threshold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import torch
+
+from bopkit.errors import ConfigError
+from bopkit.rules import ranges
+
+# Weights per thread and block: what an update writes and reads again then stays in a core's cache.
+BLOCK = 2**16
+
+
+class FlipOptimizer(torch.optim.Optimizer):
+    r"""Group what `Bop` and `Bop2ndOrder` have in common.
+
+    :math:`\gamma` stands in ``group["lr"]``, because that is the entry which PyTorch's schedulers
+    move.
+
+    Example:
+        >>> weight = torch.nn.Parameter(torch.tensor([1.0, 1.0, -1.0]))
+        >>> optimizer = Bop([weight], gamma=0.5, threshold=0.1)
+        >>> isinstance(optimizer, FlipOptimizer), optimizer.param_groups[0]["lr"]
+        (True, 0.5)
+    """
+
+    averages: tuple[str, ...] = ("m",)  # what the rule keeps of each weight, from zero
+
+    def _checks(self) -> dict[str, Callable[[float, str], None]]:
+        """The check of each hyperparameter that a group holds."""
+        return {"gamma": ranges.check_gamma, "threshold": ranges.check_threshold}
+
+    def _signals(self, averages, gradients, group, states):
+        """Update the averages in place, and return each parameter's signal.
+
+        Args:
+            averages: for each of the rule's averages, a list of tensors.
+            gradients: a list of as many tensors.
+            group: the hyperparameters, as the group of parameters holds them.
+            states: a list of what is kept of these parameters.
+        """
+        raise NotImplementedError
+
+    def add_param_group(self, param_group: dict) -> None:
+        """Add a group of binary parameters, with hyperparameters of its own.
+
+        Args:
+            param_group: ``params``, and any of ``gamma``, ``threshold`` and, for `Bop2ndOrder`,
+                ``sigma``; what is missing is the optimizer's.
+
+        Raises:
+            ConfigError: a hyperparameter is out of range, ``gamma`` and ``lr`` are both given, or a
+                parameter is not real.
+
+        Example:
+            >>> first, second = (torch.nn.Parameter(torch.ones(3)) for _ in range(2))
+            >>> optimizer = Bop([first], gamma=1e-3)
+            >>> optimizer.add_param_group({"params": [second], "gamma": 1e-4})
+            >>> [group["lr"] for group in optimizer.param_groups]
+            [0.001, 0.0001]
+        """
+        if isinstance(param_group, dict) and "gamma" in param_group:
+            if "lr" in param_group:
+                raise ConfigError("a group of parameters has gamma or lr, not both: γ is its lr.")
+            param_group = {**param_group, "lr": param_group["gamma"]}
+            del param_group["gamma"]
+        super().add_param_group(param_group)
+        try:
+            self._check_group(self.param_groups[-1])
+        except ValueError:
+            self.param_groups.pop()
+            raise
+
+    def _check_group(self, group):
+        for name, check in self._checks().items():
+            value = group["lr" if name == "gamma" else name]
+            try:
+                check(value.item() if isinstance(value, torch.Tensor) else value, name)
+            except ValueError as error:
+                raise ConfigError(str(error)) from None
+        for parameter in group["params"]:
+            if not parameter.is_floating_point():
+                raise ConfigError(
+                    f"a binary parameter must be of a real floating type; got {parameter.dtype}."
+                )
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None):
+        """Update the averages, and flip the weights whose signal exceeds the threshold.
+
+        Parameters without a gradient are left alone.
+
+        Args:
+            closure: computes the loss and its gradients anew; it is called once.
+
+        Returns:
+            What `closure` returned, or `None`.
+
+        Raises:
+            ConfigError: at the first update of a parameter, it holds anything but -1 and +1; at any
+                update, a scheduler moved γ out of [0, 1] or a group holds ``gamma``.
+            TypeError: a gradient is sparse.
+
+        Example:
+            >>> weight = torch.nn.Parameter(torch.tensor([1.0, 1.0, -1.0]))
+            >>> optimizer = Bop([weight], gamma=0.5, threshold=0.1)
+            >>> (weight * torch.tensor([0.4, -0.4, 0.1])).sum().backward()
+            >>> optimizer.step()
+            >>> weight.tolist()
+            [-1.0, 1.0, -1.0]
+        """
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        # All groups are checked before the first is updated.
+        updates = [(group, self._with_gradients(group)) for group in self.param_groups]
+        for group, parameters in updates:
+            if parameters:
+                self._update(group, parameters)
+        return loss
+
+    def _with_gradients(self, group):
+        if "gamma" in group:
+            raise ConfigError('γ is group["lr"], which schedulers move; set it, and not "gamma".')
+        # A schedule may end at 0. A tensor is not read here: that would make the processor wait.
+        if not isinstance(group["lr"], torch.Tensor) and not 0 <= group["lr"] <= 1:
+            raise ConfigError(f'γ, which is group["lr"], must be in [0, 1]; got {group["lr"]!r}.')
+        found = [parameter for parameter in group["params"] if parameter.grad is not None]
+        for parameter in found:
+            if parameter.grad.layout != torch.strided:
+                raise TypeError(
+                    f"the gradient of the binary parameter {self._name(parameter)} is sparse; "
+                    f"{type(self).__name__} needs every weight's gradient."
+                )
+            if not self.state[parameter]:
+                self._begin(parameter)
+        return found
+
+    def _begin(self, parameter):
+        if not bool((parameter.abs() == 1).all()):
+            del self.state[parameter]
+            raise ConfigError(
+                f"the binary parameter {self._name(parameter)} holds values other than -1 and +1; "
+                "give the optimizer the binary parameters alone (split_parameters), and call "
+                "binarize_ on them first."
+            )
+        # In half precision γ·g would vanish beside m.
+        kind = parameter.dtype if parameter.dtype == torch.float64 else torch.float32
+        state = self.state[parameter]
+        for name in self.averages:
+            state[name] = torch.zeros_like(
+                parameter, dtype=kind, memory_format=torch.preserve_format
+            )
+        for name in ("flips", "flipped"):
+            state[name] = torch.zeros((), dtype=torch.int64, device=parameter.device)
+
+    def _update(self, group, parameters):
+        states = [self.state[parameter] for parameter in parameters]
+        tensors = [
+            [p.detach(), p.grad, *(state[name] for name in self.averages)]
+            for p, state in zip(parameters, states, strict=True)
+        ]
+        compiling = torch.compiler.is_compiling()  # a compiler makes one pass of it by itself
+        together = group["foreach"]
+        if together is None:
+            together = compiling or all(p.device.type != "cpu" for p in parameters)
+        if together:
+            counts = self._flip(tensors, group, states)
+        else:
+            counts = []
+            for each, state in zip(tensors, states, strict=True):
+                parts = [each] if compiling else _blocks(each)
+                found = [count for part in parts for count in self._flip([part], group, [state])]
+                counts.append(torch.stack(found).sum() if len(found) > 1 else found[0])
+        # The counts stay on the device of the weights: to count does not wait for it, to read does.
+        flipped = [state["flipped"] for state in states]
+        torch._foreach_copy_(flipped, counts)
+        torch._foreach_add_([state["flips"] for state in states], flipped)
+
+    def _flip(self, tensors, group, states):
+        """Update some parameters, or a block of one; return how many weights of each flipped."""
+        weights, gradients, *averages = (list(each) for each in zip(*tensors, strict=True))
+        gradients = [g.to(m.dtype) for g, m in zip(gradients, averages[0], strict=True)]
+        evidence = torch._foreach_mul(weights, self._signals(averages, gradients, group, states))
+        # flip where w·s > τ, strictly: 1 there, and 0 elsewhere
+        for each in evidence:
+            each.gt_(group["threshold"])
+        counts = [_count(each) for each in evidence]
+        flips = [each.to(w.dtype) for each, w in zip(evidence, weights, strict=True)]
+        # w - 2 w = -w where a weight flips, which is exact
+        torch._foreach_addcmul_(weights, weights, flips, -2.0)
+        return counts
+
+    def load_state_dict(self, state_dict: dict) -> None:
+        """Continue from what `state_dict` returned, bit for bit.
+
+        Args:
+            state_dict: of an optimizer of the same class with groups of the same sizes.
+
+        Example:
+            >>> weight = torch.nn.Parameter(torch.ones(3))
+            >>> optimizer, other = (Bop([weight], gamma=gamma) for gamma in (1e-3, 1e-4))
+            >>> other.load_state_dict(optimizer.state_dict())
+            >>> other.param_groups[0]["lr"]
+            0.001
+        """
+        super().load_state_dict(state_dict)
+        # PyTorch casts what it loads to the parameter's type: averages to half precision, counts to
+        # float32. Loaded again, they keep their own.
+        saved = [key for group in state_dict["param_groups"] for key in group["params"]]
+        own = [parameter for group in self.param_groups for parameter in group["params"]]
+        for key, parameter in zip(saved, own, strict=True):
+            for name, value in state_dict["state"].get(key, {}).items():
+                if name != "step":
+                    device = parameter.device
+                    self.state[parameter][name] = value.detach().to(device, copy=True)
+
+    def __setstate__(self, state):
+        super().__setstate__(state)
+        for group in self.param_groups:
+            group.setdefault("foreach", None)
+
+    @property
+    def binary_weights(self) -> int:
+        """The number of binary weights in all groups.
+
+        Example:
+            >>> Bop([torch.nn.Parameter(torch.ones(4, 2))]).binary_weights
+            8
+        """
+        return sum(parameter.numel() for _, parameter in self._named())
+
+    def flip_counts(self) -> dict[str, int]:
+        """Count the flips since training began, by parameter.
+
+        Returns:
+            The name of each parameter, with its flips so far. Parameters that were given without
+            names are called "0.0", "0.1" and so on, by the numbers of group and parameter.
+
+        Example:
+            >>> weight = torch.nn.Parameter(torch.tensor([1.0, 1.0, -1.0]))
+            >>> optimizer = Bop([("kernel", weight)], gamma=0.5, threshold=0.1)
+            >>> weight.grad = torch.tensor([0.4, -0.4, 0.1])
+            >>> optimizer.step()
+            >>> optimizer.flip_counts()
+            {'kernel': 1}
+        """
+        return {name: int(count) for name, count in self._kept("flips")}
+
+    def total_flips(self) -> torch.Tensor:
+        """Count the flips since training began, of all parameters together.
+
+        Returns:
+            An int64 scalar on the device of the first parameter; reading it is what waits for it.
+
+        Example:
+            >>> Bop([torch.nn.Parameter(torch.ones(4))]).total_flips()
+            tensor(0)
+        """
+        device = self.param_groups[0]["params"][0].device
+        zero = torch.zeros((), dtype=torch.int64, device=device)  # before the first step
+        kept = [state["flips"].to(device) for state in self.state.values() if state]
+        return torch.stack([zero, *kept]).sum()
+
+    def flip_ratio(self) -> dict[str, float]:
+        """Measure the share of each parameter's weights that its last update flipped.
+
+        Returns:
+            The name of each parameter, with a number from 0 to 1.
+
+        Example:
+            >>> weight = torch.nn.Parameter(torch.tensor([1.0, 1.0, -1.0, 1.0]))
+            >>> optimizer = Bop([weight], gamma=0.5, threshold=0.1)
+            >>> weight.grad = torch.tensor([0.4, -0.4, 0.1, 0.0])
+            >>> optimizer.step()
+            >>> optimizer.flip_ratio()
+            {'0.0': 0.25}
+        """
+        sizes = dict(self._named())
+        return {
+            name: int(count) / max(1, sizes[name].numel()) for name, count in self._kept("flipped")
+        }
+
+    def _named(self) -> Iterator[tuple[str, torch.nn.Parameter]]:
+        for number, group in enumerate(self.param_groups):
+            numbered = [f"{number}.{index}" for index in range(len(group["params"]))]
+            yield from zip(group.get("param_names", numbered), group["params"], strict=True)
+
+    def _name(self, parameter) -> str:
+        return next(name for name, each in self._named() if each is parameter)
+
+    def _kept(self, what):
+        for name, parameter in self._named():
+            yield name, self.state.get(parameter, {}).get(what, 0)
+
+
+def _count(flips: torch.Tensor) -> torch.Tensor:
+    # A sum is the faster way to count, and float32 holds every whole number up to 2^24.
+    return flips.sum() if flips.numel() <= 2**24 else torch.count_nonzero(flips)
+
+
+def _blocks(tensors: list[torch.Tensor]) -> Iterator[tuple[torch.Tensor, ...]]:
+    """Cut the weights of a large parameter, and all that is kept of them, into blocks."""
+    first = tensors[0]
+    # In the order of memory, which `channels_last` changes.
+    order = sorted(range(first.dim()), key=first.stride, reverse=True)
+    ordered = [tensor.permute(order) for tensor in tensors]
+    size = BLOCK * torch.get_num_threads()
+    if first.numel() <= size or not all(tensor.is_contiguous() for tensor in ordered):
+        return iter([tensors])
+    return zip(*(tensor.view(-1).split(size) for tensor in ordered), strict=True)

@@ -1,0 +1,169 @@
+"""Train with Bop and Bop2ndOrder in PyTorch; `bopkit.rules` has the same rules in NumPy."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from bopkit.pytorch.base import FlipOptimizer
+from bopkit.rules import EPSILON, ranges
+
+
+def _average_(averages, values, rate):
+    """Move averages in place: a + rate (x - a), rounded as NumPy rounds it."""
+    # Not `lerp`, nor `add` with `alpha`: these multiply and add with one rounding.
+    change = torch._foreach_sub(values, averages)
+    torch._foreach_mul_(change, rate)
+    torch._foreach_add_(averages, change)
+
+
+class Bop(FlipOptimizer):
+    r"""Flip binary parameters by the average of their gradients, one average per weight.
+
+    .. math::
+
+        m_t &= (1 - \gamma)\, m_{t-1} + \gamma\, g_t \\
+        w_t &= \begin{cases} -w_{t-1} & \text{if } w_{t-1}\, m_t > \tau \\
+                              \phantom{-}w_{t-1} & \text{otherwise} \end{cases}
+
+    Any other optimizer trains the parameters that are not binary; call the `step` of both.
+
+    :math:`\gamma` is the group's ``lr``, so PyTorch's schedulers decay it:
+    ``torch.optim.lr_scheduler.ExponentialLR(bop, 0.9)``.
+
+    The update makes the same float32 operations as `bopkit.rules.bop_step`, so on a processor it
+    flips the same weights. On an accelerator a compiler may round differently.
+
+    Args:
+        params: the binary parameters, each -1 or +1; named pairs, as `split_parameters` returns
+            them, give the counts their names. Or a list of groups, each with a `gamma` and a
+            `threshold` of its own.
+        gamma: the adaptivity rate :math:`\gamma \in (0, 1]`; a float or, for CUDA graphs, a tensor.
+        threshold: :math:`\tau \ge 0`, in units of the gradient.
+        foreach: update all parameters of a group together; `None` does so on accelerators, and
+            goes through one parameter after the other on a processor, in blocks.
+
+    Raises:
+        ConfigError: `gamma` or `threshold` is out of range, or a parameter is not real.
+
+    Source:
+        Algorithm 2 of arXiv:1906.02107.
+
+    Example:
+        >>> model = torch.nn.Sequential(BinaryLinear(20, 30), torch.nn.BatchNorm1d(30))
+        >>> binary, others = split_parameters(model)
+        >>> bop, adam = Bop(binary, gamma=1e-3), torch.optim.Adam(others)
+        >>> decay = torch.optim.lr_scheduler.ExponentialLR(bop, 0.5)
+        >>> model(torch.randn(8, 20)).square().sum().backward()
+        >>> bop.step(); adam.step(); decay.step()
+        >>> decay.get_last_lr()
+        [0.0005]
+    """
+
+    def __init__(self, params, gamma=1e-4, threshold=1e-8, *, foreach=None):
+        super().__init__(params, {"lr": gamma, "threshold": threshold, "foreach": foreach})
+
+    def _signals(self, averages, gradients, group, states):
+        (m,) = averages
+        # m_t = (1 - γ) m_{t-1} + γ g_t, written with one product
+        _average_(m, gradients, group["lr"])
+        return m
+
+
+class Bop2ndOrder(FlipOptimizer):
+    r"""Flip binary parameters as Bop does, with the average divided by the gradient's usual size.
+
+    .. math::
+
+        m_t &= (1 - \gamma)\, m_{t-1} + \gamma\, g_t, \qquad
+        v_t = (1 - \sigma)\, v_{t-1} + \sigma\, g_t^2 \\
+        w_t &= \begin{cases} -w_{t-1} & \text{if } w_{t-1}\, m_t / (\sqrt{v_t} + 10^{-10}) > \tau \\
+                              \phantom{-}w_{t-1} & \text{otherwise} \end{cases}
+
+    As with `Bop`, :math:`\gamma` is the group's ``lr``, and another optimizer trains the rest.
+
+    Args:
+        params: the binary parameters, as for `Bop`.
+        threshold: :math:`\tau \ge 0`, a share of the gradient's usual size.
+        gamma: the adaptivity rate :math:`\gamma \in (0, 1]` of m.
+        sigma: the rate :math:`\sigma \in (0, 1]` of v.
+        bias_correction: divide m and v by :math:`1 - (1 - \gamma)^t` and
+            :math:`1 - (1 - \sigma)^t` in the condition, with this step's rates.
+        foreach: as for `Bop`.
+        capturable: keep the count of steps on the parameter's device, so that a CUDA graph can
+            hold the update; needed for `bias_correction` alone.
+
+    Raises:
+        ConfigError: a hyperparameter is out of range, or a parameter is not real.
+
+    Source:
+        Suarez-Ramirez et al. 2021, arXiv:2104.05124.
+
+    Example:
+        >>> weight = torch.nn.Parameter(torch.ones(2))
+        >>> optimizer = Bop2ndOrder(
+        ...     [weight], threshold=0.5, gamma=0.1, sigma=0.1, bias_correction=True
+        ... )
+        >>> weight.grad = torch.tensor([1e-6, -3.0])
+        >>> optimizer.step()
+        >>> weight.tolist()  # the size of a gradient does not matter
+        [-1.0, 1.0]
+    """
+
+    averages = ("m", "v")
+
+    def __init__(
+        self,
+        params,
+        threshold,
+        gamma,
+        sigma,
+        bias_correction=False,
+        *,
+        foreach=None,
+        capturable=False,
+    ):
+        defaults = {"lr": gamma, "threshold": threshold, "sigma": sigma, "foreach": foreach}
+        defaults |= {"bias_correction": bool(bias_correction), "capturable": bool(capturable)}
+        super().__init__(params, defaults)
+
+    def _checks(self):
+        return super()._checks() | {"sigma": ranges.check_sigma}
+
+    def _begin(self, parameter):
+        super()._begin(parameter)
+        group = next(g for g in self.param_groups if any(p is parameter for p in g["params"]))
+        device = parameter.device if group["capturable"] else "cpu"
+        self.state[parameter]["step"] = torch.zeros((), device=device)
+
+    def _update(self, group, parameters):
+        torch._foreach_add_([self.state[parameter]["step"] for parameter in parameters], 1)
+        super()._update(group, parameters)
+
+    def _signals(self, averages, gradients, group, states):
+        m, v = averages
+        # m_t = (1 - γ) m_{t-1} + γ g_t;  v_t = (1 - σ) v_{t-1} + σ g_t²
+        _average_(m, gradients, group["lr"])
+        _average_(v, torch._foreach_mul(gradients, gradients), group["sigma"])
+        if group["bias_correction"]:
+            m, v = (
+                torch._foreach_div(
+                    average, [_grown(rate, state["step"], group["capturable"]) for state in states]
+                )
+                for average, rate in ((m, group["lr"]), (v, group["sigma"]))
+            )
+        # m / (√v + 1e-10)
+        size = torch._foreach_sqrt(v)
+        torch._foreach_add_(size, EPSILON)
+        return torch._foreach_div(m, size)
+
+
+def _grown(rate, step, capturable):
+    """The share of a constant that an average started at zero holds after `step` updates."""
+    # 1 - (1 - γ)^t, by logarithms: a small γ would vanish beside 1
+    if capturable:
+        rate = torch.as_tensor(rate, dtype=torch.float32, device=step.device)
+        return -torch.expm1(step * torch.log1p(-rate))
+    rate = float(rate)
+    return 1.0 if rate == 1 else -math.expm1(step.item() * math.log1p(-rate))
