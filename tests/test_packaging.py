@@ -22,6 +22,8 @@ ROOT = Path(__file__).resolve().parents[1]
 
 # Imported where it is first needed, with an error that names the extra.
 LAZY = {"distributed", "larq-compute-engine"}
+# Imported by the room of its name alone; PyTorch's usual wheel has some GB, so `all` leaves it out.
+APART = "pytorch"
 # In the core, although no line of bopkit imports it.
 UNSEEN = {
     "tf-keras",  # TensorFlow takes Keras 2 from it
@@ -54,12 +56,13 @@ def imports(path: Path, installed: dict[str, list[str]]):
 
 @pytest.fixture(scope="module")
 def imported() -> dict[str, dict[str, bool]]:
-    """By room, "library" or "book", each distribution: whether any module imports it at once."""
-    found = {"library": defaultdict(bool), "book": defaultdict(bool)}
+    """By room, "library", "book" or APART, each distribution: whether any imports it at once."""
+    found = {room: defaultdict(bool) for room in ("library", "book", APART)}
     installed = packages_distributions() | {"dask": ["distributed"]}  # dask.distributed is that
     module = Path(bopkit.__path__[0])
     for path in module.rglob("*.py"):
-        room = found["book" if module / "book" in path.parents else "library"]
+        folder = path.relative_to(module).parts[0]
+        room = found[folder if folder in ("book", APART) else "library"]
         for name, at_once in imports(path, installed):
             room[name] |= at_once
     assert found["book"]["matplotlib"] and found["library"]["numpy"]
@@ -90,8 +93,12 @@ def test_the_books_extra_holds_what_the_book_imports(imported):
     assert imported["book"].keys() <= declared.core().keys() | declared.extra("book").keys()
 
 
-def test_all_is_every_extra():
-    extras = set(declared.PROJECT["optional-dependencies"]) - {"all"}
+def test_the_extra_for_pytorch_holds_what_its_room_imports(imported):
+    assert imported[APART].keys() - declared.core().keys() == declared.extra(APART).keys()
+
+
+def test_all_is_every_extra_but_pytorchs():
+    extras = set(declared.PROJECT["optional-dependencies"]) - {"all", APART}
     (everything,) = map(Requirement, declared.PROJECT["optional-dependencies"]["all"])
     assert everything.name == "bopkit" and everything.extras == extras
 

@@ -92,4 +92,11 @@ fi
 
 say "Installing bopkit with all its extras into $venv (some 2 GB, mostly TensorFlow: minutes, once)"
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -r requirements.txt
+
+# PyTorch for bopkit.pytorch: the small wheel for CPUs, if the package index has it.
+if ! "$venv/bin/python" -c 'import torch' 2>/dev/null &&
+    ! "$venv/bin/python" -m pip install --quiet --disable-pip-version-check 'torch==2.13.0+cpu' 2>/dev/null; then
+    say "PyTorch's tests will be skipped, because this package index has no wheel for CPUs: install" \
+        "it from PyTorch's own index, or call $venv/bin/pip install 'torch>=2.6,<3' (some GB)."
+fi
 touch "$venv/.stamp"
