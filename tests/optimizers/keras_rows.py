@@ -153,7 +153,7 @@ def saved_h5(case, folder):
     goes_on_alike(case, model, again)
 
 
-@row("`model.save(FOLDER)` (SavedModel), `load_model`; Keras starts the optimizer anew")
+@row("`model.save(FOLDER)` (SavedModel), `load_model`; Keras starts the optimizer from scratch")
 def saved_folder(case, folder):
     model = case.net()
     fit(model)
@@ -286,7 +286,7 @@ def frozen(case, folder):
     case.check(model)
 
 
-@row("all layers of one kind frozen: a head alone is trained")
+@row("all layers of one kind frozen: only a head is trained")
 def head(case, folder):
     tf.keras.utils.set_random_seed(0)
     model = tf.keras.Sequential([tf.keras.Input((16,)), *case.layers()])
@@ -431,7 +431,7 @@ def nested(case, folder):
     same(model, again)
 
 
-@row("two heads trained in turn: a variable without a gradient is left as it is")
+@row("two heads trained one after the other: a variable without a gradient is left as it is")
 def in_turn(case, folder):
     tf.keras.utils.set_random_seed(0)
     model = branches(case)
