@@ -222,7 +222,8 @@ def test_interrupted_anywhere_then_run_again(originals, tmp_path):
     process.send_signal(signal.SIGTERM)
     _, error = process.communicate(timeout=60)
     assert process.returncode == 143
-    assert error.splitlines()[-1] == "bopkit: stopped by the system; to start over, repeat the command."
+    advice = "bopkit: stopped by the system; to start over, repeat the command."
+    assert error.splitlines()[-1] == advice
     assert "Traceback" not in error
     assert not work.exists()
 
