@@ -28,7 +28,7 @@ class Trained(NamedTuple):
 
     Attributes:
         run: as `bopkit.book.toy.train` gives it.
-        pull: w·m of every weight at the end: positive where the average asks for a flip; (4736,).
+        pull: w·m of every weight at the end: positive where the average favours a flip; (4736,).
         gamma: γ of each epoch; (epochs,).
         flip_ratio: the run's flip ratio, averaged over each epoch; (epochs,).
     """
@@ -78,7 +78,7 @@ def draw(gamma: float, course: str, threshold: float) -> Figure:
 
     Returns:
         A figure of three panels: top-1 by epoch, πₜ by step, and all weights by the size of their
-        average, those whose average asks for a flip above the line and the others below it.
+        average, those whose average favours a flip above the line and the others below it.
     """
     result = trained(gamma, threshold, course)
     run, found = result.run, result.diagnosis
@@ -98,7 +98,9 @@ def draw(gamma: float, course: str, threshold: float) -> Figure:
         middle.set(xlim=(0, EPOCHS), ylim=(-9.4, 0), yticks=[-9, -6, -3, 0], ylabel="πₜ")
         middle.set_xticks(range(0, EPOCHS + 1, 2))
         middle.set(xlabel="epoch")
-        middle.set_title("πₜ (log flip ratio), its mean an epoch; −9: none", fontsize=10, pad=6)
+        middle.set_title(
+            "πₜ (log flip ratio) and its mean per epoch; −9: no flips", fontsize=10, pad=6
+        )
         _averages(bottom, result.pull, threshold)
     word = {STAYS: "constant", FALLS: "falling", DROPS: "dropped after epoch 2"}[course]
     evidence = found.evidence
@@ -143,9 +145,11 @@ def _averages(axis, pull, threshold):
         ha="right" if left else "left",
         va="top",
     )
-    axis.text(0.03, 0.72, "m asks for a flip", transform=axis.transAxes, color=BOP, fontsize=9)
-    axis.text(0.03, 0.06, "m keeps it", transform=axis.transAxes, color=MUTED, fontsize=9)
-    axis.set_title("Where the averages stand at the end", fontsize=10, pad=6)
+    axis.text(0.03, 0.72, "m favours a flip", transform=axis.transAxes, color=BOP, fontsize=9)
+    axis.text(
+        0.03, 0.06, "m favours the present sign", transform=axis.transAxes, color=MUTED, fontsize=9
+    )
+    axis.set_title("The averages at the end", fontsize=10, pad=6)
 
 
 SCENE = Scene(
