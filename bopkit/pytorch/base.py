@@ -25,7 +25,7 @@ class FlipOptimizer(torch.optim.Optimizer):
 
     Example:
         >>> weight = torch.nn.Parameter(torch.tensor([1.0, 1.0, -1.0]))
-        >>> optimizer = Bop([weight], gamma=0.5, threshold=0.1)
+        >>> optimizer = bopkit.pytorch.Bop([weight], gamma=0.5, threshold=0.1)
         >>> isinstance(optimizer, FlipOptimizer), optimizer.param_groups[0]["lr"]
         (True, 0.5)
     """
@@ -60,7 +60,7 @@ class FlipOptimizer(torch.optim.Optimizer):
 
         Example:
             >>> first, second = (torch.nn.Parameter(torch.ones(3)) for _ in range(2))
-            >>> optimizer = Bop([first], gamma=1e-3)
+            >>> optimizer = bopkit.pytorch.Bop([first], gamma=1e-3)
             >>> optimizer.add_param_group({"params": [second], "gamma": 1e-4})
             >>> [group["lr"] for group in optimizer.param_groups]
             [0.001, 0.0001]
@@ -109,7 +109,7 @@ class FlipOptimizer(torch.optim.Optimizer):
 
         Example:
             >>> weight = torch.nn.Parameter(torch.tensor([1.0, 1.0, -1.0]))
-            >>> optimizer = Bop([weight], gamma=0.5, threshold=0.1)
+            >>> optimizer = bopkit.pytorch.Bop([weight], gamma=0.5, threshold=0.1)
             >>> (weight * torch.tensor([0.4, -0.4, 0.1])).sum().backward()
             >>> optimizer.step()
             >>> weight.tolist()
@@ -206,7 +206,8 @@ class FlipOptimizer(torch.optim.Optimizer):
 
         Example:
             >>> weight = torch.nn.Parameter(torch.ones(3))
-            >>> optimizer, other = (Bop([weight], gamma=gamma) for gamma in (1e-3, 1e-4))
+            >>> optimizer = bopkit.pytorch.Bop([weight], gamma=1e-3)
+            >>> other = bopkit.pytorch.Bop([weight], gamma=1e-4)
             >>> other.load_state_dict(optimizer.state_dict())
             >>> other.param_groups[0]["lr"]
             0.001
@@ -232,7 +233,7 @@ class FlipOptimizer(torch.optim.Optimizer):
         """The number of binary weights in all groups.
 
         Example:
-            >>> Bop([torch.nn.Parameter(torch.ones(4, 2))]).binary_weights
+            >>> bopkit.pytorch.Bop([torch.nn.Parameter(torch.ones(4, 2))]).binary_weights
             8
         """
         return sum(parameter.numel() for _, parameter in self._named())
@@ -246,7 +247,7 @@ class FlipOptimizer(torch.optim.Optimizer):
 
         Example:
             >>> weight = torch.nn.Parameter(torch.tensor([1.0, 1.0, -1.0]))
-            >>> optimizer = Bop([("kernel", weight)], gamma=0.5, threshold=0.1)
+            >>> optimizer = bopkit.pytorch.Bop([("kernel", weight)], gamma=0.5, threshold=0.1)
             >>> weight.grad = torch.tensor([0.4, -0.4, 0.1])
             >>> optimizer.step()
             >>> optimizer.flip_counts()
@@ -261,7 +262,7 @@ class FlipOptimizer(torch.optim.Optimizer):
             An int64 scalar on the device of the first parameter; reading it is what waits for it.
 
         Example:
-            >>> Bop([torch.nn.Parameter(torch.ones(4))]).total_flips()
+            >>> bopkit.pytorch.Bop([torch.nn.Parameter(torch.ones(4))]).total_flips()
             tensor(0)
         """
         device = self.param_groups[0]["params"][0].device
@@ -277,7 +278,7 @@ class FlipOptimizer(torch.optim.Optimizer):
 
         Example:
             >>> weight = torch.nn.Parameter(torch.tensor([1.0, 1.0, -1.0, 1.0]))
-            >>> optimizer = Bop([weight], gamma=0.5, threshold=0.1)
+            >>> optimizer = bopkit.pytorch.Bop([weight], gamma=0.5, threshold=0.1)
             >>> weight.grad = torch.tensor([0.4, -0.4, 0.1, 0.0])
             >>> optimizer.step()
             >>> optimizer.flip_ratio()

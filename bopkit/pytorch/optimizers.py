@@ -51,8 +51,9 @@ class Bop(FlipOptimizer):
         Algorithm 2 of arXiv:1906.02107.
 
     Example:
-        >>> model = torch.nn.Sequential(BinaryLinear(20, 30), torch.nn.BatchNorm1d(30))
-        >>> binary, others = split_parameters(model)
+        >>> layer = bopkit.pytorch.BinaryLinear(20, 30)
+        >>> model = torch.nn.Sequential(layer, torch.nn.BatchNorm1d(30))
+        >>> binary, others = bopkit.pytorch.split_parameters(model)
         >>> bop, adam = Bop(binary, gamma=1e-3), torch.optim.Adam(others)
         >>> decay = torch.optim.lr_scheduler.ExponentialLR(bop, 0.5)
         >>> model(torch.randn(8, 20)).square().sum().backward()

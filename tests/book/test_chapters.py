@@ -13,8 +13,8 @@ import pytest
 from bopkit.book import pictures
 
 BOOK = Path(__file__).resolve().parents[2] / "book"
-# Facts, evidence, and something to play.
-NOT_CHAPTERS = {"cluster", "playground", "reliability", "speed", "which_rule"}
+# Facts, evidence, something to play, and code that runs only where PyTorch is installed.
+NOT_CHAPTERS = {"cluster", "playground", "pytorch", "reliability", "speed", "which_rule"}
 PAGES = [path for part in ("intuition", "practice") for path in (BOOK / part).iterdir()]
 CHAPTERS = sorted(
     path for path in PAGES if path.suffix in (".ipynb", ".md") and path.stem not in NOT_CHAPTERS

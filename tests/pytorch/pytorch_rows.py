@@ -304,7 +304,7 @@ def zeroed(case):
     same(*models)
 
 
-@row("a parameter without a gradient is left alone")
+@row("a parameter without a gradient keeps its value and its averages")
 def without(case):
     model, optimizer, _ = case.train()
     (_, first), (_, second) = mine(case, model)
@@ -456,14 +456,18 @@ def shown(case):
     assert not case.flips or "threshold: " in text
 
 
-def worker(rank, address, name):
+def worker(rank, address, cases):
     """One of two processes, each with half of the batch."""
     torch.set_num_threads(1)
     torch.distributed.init_process_group("gloo", init_method=address, rank=rank, world_size=2)
-    case = Case(name)
-    model = case.net()
-    with torch.no_grad():  # without the statistics of a batch, halves and whole agree
-        model.eval()
+    for case in cases:
+        share(case, rank)
+    torch.distributed.destroy_process_group()
+
+
+def share(case, rank):
+    """Train half of each batch here, and compare with training on whole batches."""
+    model = case.net().eval()  # without the statistics of a batch, halves and whole agree
     spread = nn.parallel.DistributedDataParallel(model)
     optimizer = case.optimizer(mine(case, model))
     for _ in range(4):
@@ -481,14 +485,13 @@ def worker(rank, address, name):
     both = [torch.empty_like(flat) for _ in range(2)]
     torch.distributed.all_gather(both, flat)
     assert torch.equal(*both)
-    torch.distributed.destroy_process_group()
 
 
 @row(DDP)
-def distributed(case, folder):
+def distributed(cases, folder):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        torch.multiprocessing.spawn(worker, (f"file://{folder}/meet", case.name), nprocs=2)
+        torch.multiprocessing.spawn(worker, (f"file://{folder}/meet", cases), nprocs=2)
 
 
 @row("a gradient of another shape is refused")
