@@ -135,7 +135,7 @@ def test_override_reads_each_fields_type():
         ({"precision": "half"}, "precision must be one of"),
         ({"precision": 16}, "precision must be text"),
         ({"gamma_decay_rate": 0.1}, "go together"),
-        ({"gamma_decay_rate": 0.1, "gamma_decay_epochs": 1, "gamma_end": 1e-6}, "gamma falls"),
+        ({"gamma_decay_rate": 0.1, "gamma_decay_epochs": 1, "gamma_end": 1e-6}, "gamma decays"),
         ({"filters": 0}, "filters must be at least 1"),
     ],
 )
