@@ -20,6 +20,7 @@ from bopkit.pytorch.layers import (
     split_parameters,
 )
 from bopkit.pytorch.optimizers import Bop, Bop2ndOrder
+from bopkit.pytorch.packed import load_packed, save_packed
 
 __all__ = [
     "BinaryConv2d",
@@ -28,6 +29,8 @@ __all__ = [
     "Bop2ndOrder",
     "FlipOptimizer",
     "binarize_",
+    "load_packed",
+    "save_packed",
     "sign_ste",
     "split_parameters",
 ]
