@@ -1,6 +1,7 @@
 """The linter of the pages' English finds what it is there to find, and reads only English."""
 
 import importlib.util
+import json
 import re
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import nbformat
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+BOOK = ROOT / "book"
 TEXTLINT = ROOT / "node_modules" / "textlint"
 
 FAULTS = {
@@ -107,3 +109,12 @@ def test_a_notebooks_finding_names_its_cell(findings):
     found = [(message, rule) for name, _, message, rule in findings if name == "notebook.ipynb"]
     assert all(message.startswith("cell 3: ") for message, _ in found)
     assert Counter(rule for _, rule in found) == {"prh": 2}
+
+
+@pytest.mark.parametrize("path", sorted(BOOK.glob("*/*.ipynb")), ids=lambda path: path.stem)
+def test_a_notebook_is_stored_line_by_line(path):
+    """The linter finds cells by their lines; in another form of the file it would find none."""
+    text = path.read_text(encoding="utf8")
+    again = json.dumps(json.loads(text), indent=1, ensure_ascii=False) + "\n"
+    assert text == again
+    assert all(isinstance(cell["source"], list) for cell in json.loads(text)["cells"])
