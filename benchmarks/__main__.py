@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import importlib
+import importlib.util
 import os
 import subprocess
 import sys
@@ -20,7 +20,10 @@ SECTIONS = {
     "scale": "cost as batch, width and cores grow",
     "overhead": "the smallest experiment: what is not the step",
     "profile": "where the time of one step goes",
+    "pytorch": "the update and a step in PyTorch",
 }
+# What a section needs beside bopkit; without it, a run of all sections leaves the section out.
+NEEDS = {"pytorch": "torch"}
 
 
 def main() -> None:
@@ -42,7 +45,9 @@ def main() -> None:
         return
     from benchmarks import report
 
-    names = arguments.sections or list(SECTIONS)
+    names = arguments.sections or [
+        name for name in SECTIONS if name not in NEEDS or importlib.util.find_spec(NEEDS[name])
+    ]
     if arguments.missing:
         there = report.read(arguments.output)["sections"]
         names = [name for name in names if name not in there]

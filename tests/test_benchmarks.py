@@ -30,7 +30,8 @@ def figures(section):
 
 
 def test_every_section_was_measured_and_says_on_what(sections):
-    assert set(sections) == set(command.SECTIONS)
+    assert set(command.SECTIONS) - set(sections) <= set(command.NEEDS)
+    assert set(sections) <= set(command.SECTIONS)
     for section in sections.values():
         assert re.fullmatch(r"[0-9a-f]{40}(-dirty)?", section["git_commit"])
         assert {"tensorflow", "larq", "numpy"} <= set(section["versions"])

@@ -136,7 +136,7 @@ def draw(batch_size: int, gamma: float, threshold: float) -> Figure:
         means = result.flip_ratio.reshape(EPOCHS, -1).mean(axis=1)
         middle.plot(epochs, rules.log_flip_ratio(means), color=BOP, marker="o", markersize=3)
         middle.set(ylim=(-9.4, 0), yticks=[-9, -6, -3, 0], ylabel="πₜ")
-        title = f"πₜ (log flip ratio) in training, {steps} steps an epoch"
+        title = f"πₜ (log flip ratio) in training, {steps} steps per epoch"
         middle.set_title(title, fontsize=10, pad=6)
         bottom.plot(epochs, 100 * result.accuracy, color=BOP, marker="o", markersize=3)
         bottom.set(ylim=(0, 100), yticks=[0, 50, 100], ylabel="top-1 (%)", xlabel="epoch")
@@ -182,7 +182,7 @@ def _weight(axis, pull, average, threshold):
     entries = (("w·g", MUTED), ("w·m", BOP), ("τ: beyond it w flips", LATENT))
     for x, (text, colour) in zip((0.0, 0.1, 0.21), entries, strict=True):
         axis.text(x, 1.02, text, transform=axis.transAxes, color=colour, va="bottom", fontsize=9)
-    axis.set_title("A weight that is right, in a network that stands still", fontsize=10, pad=18)
+    axis.set_title("A weight with the right sign, while nothing trains", fontsize=10, pad=18)
 
 
 SCENE = Scene(

@@ -179,7 +179,7 @@ SCENE = Scene(
     (
         Slider("push", "push: mean of the ordinary gradients", (0.2, 0.4, 0.8), 0.4),
         Slider("size", "size of the outliers", (3.0, 10.0, 30.0, 100.0), 30.0, log=True),
-        Slider("every", "one outlier in so many steps", (20, 50, 100, 200), 100),
+        Slider("every", "steps per outlier", (20, 50, 100, 200), 100),
         Slider("gamma", "adaptivity rate γ", (0.02, 0.05, 0.1), 0.05, log=True),
     ),
 )
