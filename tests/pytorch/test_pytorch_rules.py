@@ -206,7 +206,7 @@ def test_a_compiled_step_flips_the_same(rule):
         # As a tensor γ can change without another compilation.
         rates = RATES | {"gamma": torch.tensor(0.1)} | ({"sigma": 0.1} if rule != Bop else {})
         optimizer = rule([weight], **rates)
-        step = torch.compile(optimizer.step, fullgraph=False) if compiled else optimizer.step
+        step = torch.compile(optimizer.step) if compiled else optimizer.step
         run(optimizer, weight, 10, step)
         optimizer.param_groups[0]["lr"].fill_(0.05)
         run(optimizer, weight, 10, step)
