@@ -155,9 +155,16 @@ class Bop2ndOrder(FlipOptimizer):
                 for average, rate in ((m, group["lr"]), (v, group["sigma"]))
             )
         # m / (√v + 1e-10)
-        size = torch._foreach_sqrt(v)
+        size = [_sqrt(each) for each in v]
         torch._foreach_add_(size, EPSILON)
         return torch._foreach_div(m, size)
+
+
+def _sqrt(values):
+    # PyTorch's root of float32 on a processor is often one bit off; by way of float64 it is right.
+    if values.device.type == "cpu" and not torch.compiler.is_compiling():
+        return values.double().sqrt_().to(values.dtype)
+    return values.sqrt()
 
 
 def _grown(rate, step, capturable):

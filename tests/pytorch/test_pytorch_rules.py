@@ -109,6 +109,21 @@ def test_bop2ndorder_flips_every_weight_that_numpy_flips(
         np.testing.assert_array_equal(optimizer.state[weight]["v"].numpy(), v)
 
 
+def test_a_signal_that_equals_the_threshold_is_rounded_as_in_numpy():
+    """After one step the signal is γ/√σ, here τ, so that the last bit of the root decides."""
+    rates = {"gamma": 0.01, "sigma": 0.01, "threshold": 0.1}
+    weight = parameter((20_000,))
+    weights = weight.detach().numpy().copy()
+    (gradient,) = gradients(weight.shape, 1)
+    optimizer = Bop2ndOrder([weight], **rates)
+    weight.grad = gradient
+    optimizer.step()
+    zeros = np.zeros_like(weights)
+    expected = rules.bop2ndorder_step(weights, zeros, zeros, gradient.numpy(), **rates)
+    np.testing.assert_array_equal(weight.detach().numpy(), expected.weights)
+    assert optimizer.total_flips() == expected.flips.sum()
+
+
 @pytest.mark.parametrize("rule", ["Bop", "Bop2ndOrder"])
 def test_it_flips_what_keras_flips(rule):
     rates = {"gamma": 0.1, "threshold": 0.1} | ({"sigma": 0.05} if rule == "Bop2ndOrder" else {})
