@@ -80,5 +80,21 @@ def section52_curves():
     return figures.training_curves(runs, line=lambda run: contest.RULES[run["experiment"]])
 
 
+def settled52():
+    """Say how many weights each rule on CIFAR-10 still flips in its last epoch."""
+    shares: dict[str, list[float]] = {}
+    for run in collect("cifar10", "section52"):
+        shares.setdefault(run["experiment"], []).append(run["epochs"][-1]["flip_ratio"])
+    if len(shares) < 2:
+        return _nothing()
+    means = {name: 100 * sum(values) / len(values) for name, values in shares.items()}
+    parts = [
+        f"{means[name]:.2g} %{'' if i else ' of the binary weights'} under {contest.RULES[name][0]}"
+        for i, name in enumerate(sorted(means, key=means.get, reverse=True))
+    ]
+    listed = f"{', '.join(parts[:-1])} and {parts[-1]}"
+    return Markdown(f"In the last epoch, an average step flips {listed}.")
+
+
 def _nothing():
     return Markdown("Too few runs of this section are complete to compare them.")

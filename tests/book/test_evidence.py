@@ -46,6 +46,18 @@ def test_complete_runs_are_drawn_once_two_rules_can_be_compared(results):
         assert "leaking latent weights" in figure.description
 
 
+def test_the_last_epoch_says_which_rules_have_settled(results):
+    results("cifar10", "section52", "a")
+    assert "Too few" in evidence.settled52().data
+    (run,) = evidence.collect("cifar10", "section52")
+    noisy = {"flip_ratio": 0.01, "max_flip_ratio": 0.02}
+    changes = {"epochs": [row | noisy for row in run["epochs"]], "final": run["final"] | noisy}
+    results("cifar10", "section52", "b", experiment="binarynet/bop", **changes)
+    said = evidence.settled52().data
+    assert "step flips 1 % of the binary weights under Bop at τ = 0 and " in said
+    assert said.endswith("% under latent weights with Adam.")
+
+
 def test_the_finding_is_the_verdict_or_what_is_known_without_it(results):
     for name in ("default", "bop", "bop2ndorder"):
         results("cifar10", "tuning", name, experiment=f"binarynet/{name}")
