@@ -221,25 +221,28 @@ def chart(panels: Mapping[str, Scores]) -> Figure:
     """Draw every seed of every rule as a dot, and the means with their intervals.
 
     Args:
-        panels: by title, the scores of one data set.
+        panels: by title, the scores of one data set; a panel without scores is left out.
 
     Returns:
-        A figure with a panel for each data set; the rules stand in the same rows, the best of the
-        first panel at the top.
+        A figure with a panel for each data set, one above the other; the rules have the same order
+        in each, the best of the first panel at the top.
     """
+    panels = {title: found for title, found in panels.items() if found}
     names = _ranked(next(iter(panels.values())))
     names += [
         name for name in RULES if name not in names and any(name in p for p in panels.values())
     ]
+    shown = {title: [name for name in names if name in p] for title, p in panels.items()}
     with mpl.rc_context(STYLE):
-        width, height = max(5.6, 2.7 * len(panels) + 1.8), 0.42 * len(names) + 1.4
-        figure, axes = new_figure(width, height, 1, len(panels), sharey=True, squeeze=False)
-        for axis, (title, found) in zip(axes[0], panels.items(), strict=True):
-            for row, name in enumerate(names):
-                if name in found:
-                    _row(axis, row, np.array(list(found[name].values())), RULES[name].colour)
-            axis.set(title=title, xlabel="top-1 (%)", ylim=(len(names) - 0.5, -0.5))
-            axis.set_yticks(range(len(names)), [RULES[name].label for name in names])
+        height = sum(0.42 * len(rules) + 0.9 for rules in shown.values()) + 0.5
+        ratios = [len(rules) + 1 for rules in shown.values()]
+        figure, axes = new_figure(5.6, height, len(panels), squeeze=False, height_ratios=ratios)
+        for axis, (title, rules) in zip(axes[:, 0], shown.items(), strict=True):
+            for row, name in enumerate(rules):
+                values = np.array(list(panels[title][name].values()))
+                _row(axis, row, values, RULES[name].colour)
+            axis.set(title=title, xlabel="top-1 (%)", ylim=(len(rules) - 0.5, -0.5))
+            axis.set_yticks(range(len(rules)), [RULES[name].label for name in rules])
             axis.tick_params(axis="y", length=0)
             axis.grid(axis="y", visible=False)
         figure.supxlabel(
