@@ -202,7 +202,14 @@ def sentence(found: Scores, first: str, second: str) -> str:
         return f"Whether {one} or {other} is ahead is **not yet known**: runs are missing."
     result = compare(found[first], found[second])
     if math.isnan(result.mean):
-        return f"Whether {one} or {other} is ahead is **not decided**: too few seeds are complete."
+        ends = [
+            f"{np.mean(list(found[name].values())):.1f} % ({n} seed{'s' * (n > 1)})"
+            for name, n in ((name, len(found[name])) for name in (first, second))
+        ]
+        return (
+            f"{one[0].upper()}{one[1:]} reached {ends[0]}, and {other} {ends[1]}. This comparison "
+            "is **not decided**, because too few seeds are complete."
+        )
     numbers = f"{result.mean:+.2f} ± {result.half:.2f} points over {result.seeds} seeds"
     if result.verdict == "not decided":
         return f"Between {one} and {other} the comparison is **not decided** ({numbers})."

@@ -66,4 +66,4 @@ def test_the_finding_is_the_verdict_or_what_is_known_without_it(results):
     assert "**not yet decided**: of the fifteen long runs, 1 is complete" in said
     assert "latent weights with Adam reach 68.8 %" in said
     results("cifar10", "section52", "b", experiment="binarynet/bop")
-    assert "**not decided**: too few seeds" in evidence.finding52().data
+    assert "**not decided**, because too few seeds" in evidence.finding52().data
