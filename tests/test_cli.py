@@ -1,5 +1,6 @@
 """The command line: what it prints, and how it exits. What is refused: tests/reliability."""
 
+import re
 import shlex
 import signal
 import subprocess
@@ -160,6 +161,9 @@ def test_help_says_what_each_argument_is(command):
         text = parameter.help
         assert text[0].isupper() and text.endswith("."), text
         assert "As for" not in text
+    # Outside of code, a page prints the two hyphens of an option as a dash.
+    for text in (command.help, *(parameter.help for parameter in command.params)):
+        assert "--" not in re.sub("`[^`]*`", "", text), text
 
 
 def test_the_help_of_every_command_ends_with_an_example_that_it_takes():

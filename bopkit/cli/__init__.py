@@ -192,7 +192,7 @@ def run_sweep(
 ) -> None:
     """Train many runs that differ in one hyperparameter at a time, several at once.
 
-    Without --vary, the command trains the sweeps of γ and τ in section 5.1. If a run fails, the
+    Without `--vary`, the command trains the sweeps of γ and τ in section 5.1. If a run fails, the
     command retries it, reports it, and keeps the other runs. To resume a sweep, repeat the command.
     """
     base = experiments.override(

@@ -26,7 +26,9 @@ Hparams = _option(
     "K=V,K=V",
     f"Override hyperparameters: {', '.join(h.name for h in experiments.hyperparameters())}.",
 )
-Seed = _option(int, "N", "Seed of the initial weights and of the order of the data.")
+Seed = _option(
+    int, "N", "Seed of the initial weights and of the order of the data, from 0 to 2147483647."
+)
 RunDir = _option(Path | None, "DIR", "Folder of the run; default: runs/NETWORK_SET_DATASET_seedN.")
 TensorBoard = _option(bool, None, "Write TensorBoard logs.")
 JitCompile = _option(
@@ -45,8 +47,8 @@ Dataset = _option(str, "NAME", f"Dataset: {_DATASETS}.")
 Preprocess = _option(
     str | None,
     "NAME",
-    "Preprocessing: default (scaling) or resize_and_flip (with random crops and flips). Without "
-    "this option, the paper's on the paper's data, such as resize_and_flip on cifar10.",
+    "Preprocessing: `default` (scaling) or `resize_and_flip` (with random crops and flips). "
+    "Default: the paper's on the paper's data set (`resize_and_flip` on cifar10), and `default` on others.",
 )
 DataDir = _option(
     Path | None, "DIR", "Folder of the dataset; default: $BOPKIT_DATA_DIR, then the usual places."
@@ -68,7 +70,7 @@ Seeds = _option(int, "N", "Number of seeds per setting, counted from 0.", min=1)
 Jobs = _option(
     int | None,
     "N",
-    "Number of runs at once; default: one per core, or as many as the GPUs can hold.",
+    "Number of runs at once; default: one per core, or one per `--gpus-per-run` GPUs.",
     min=1,
 )
 GpusPerRun = _option(int, "N", "Number of this machine's GPUs for each run.", min=1)
