@@ -48,7 +48,8 @@ Preprocess = _option(
     str | None,
     "NAME",
     "Preprocessing: `default` (scaling) or `resize_and_flip` (with random crops and flips). "
-    "Default: the paper's on the paper's data set (`resize_and_flip` on cifar10), and `default` on others.",
+    "Default: the paper's on the paper's data set (`resize_and_flip` on cifar10), and "
+    "`default` on others.",
 )
 DataDir = _option(
     Path | None, "DIR", "Folder of the dataset; default: $BOPKIT_DATA_DIR, then the usual places."
