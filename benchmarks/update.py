@@ -71,7 +71,7 @@ def run(smoke: bool) -> dict:
             "speed against the same copy shared out to all cores", seconds["copy, all cores"], ours
         ),
         "ceiling": ratio(
-            "that copy's speed against larq's update: as fast as memory lets any update be",
+            "upper bound from memory: speed of that copy against larq's update",
             seconds["larq"],
             seconds["copy, all cores"],
         ),
