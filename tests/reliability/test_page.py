@@ -44,9 +44,9 @@ def test_damaged_images_are_as_many_as_it_says(page):
 
 def test_hostile_files_are_as_many_as_it_says(page):
     # Two more are no ordinary files.
-    assert cell(page, "Records that are none") == str(len(test_hostile.RECORDS) + 2)
+    assert cell(page, "Files that are not records") == str(len(test_hostile.RECORDS) + 2)
     assert cell(page, "Networks whose file describes") == str(len(networks.DESCRIPTIONS))
-    assert cell(page, "Weights that are none") == str(len(networks.FILES))
+    assert cell(page, "Files that are not weights") == str(len(networks.FILES))
     assert cell(page, "Records that describe no such") == str(len(networks.RECORDS))
 
 
