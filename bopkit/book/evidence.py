@@ -54,7 +54,15 @@ def finding52():
     found = contest.scores(collect("cifar10", "section52"))
     if len(found) > 1:
         rivals = ("binarynet/default", "binarynet/bop_sec52")
-        return Markdown(" ".join(contest.sentence(found, "binarynet/bop", r) for r in rivals))
+        said = [contest.sentence(found, "binarynet/bop", rival) for rival in rivals]
+        pair = [found.get(name, {}) for name in ("binarynet/bop", "binarynet/default")]
+        if contest.compare(*pair).verdict == "behind":
+            said.insert(
+                1,
+                "The paper reports the opposite for its own schedule, at the full width and after "
+                "500 epochs: 91.3 % for Bop and 90.9 % for latent weights.",
+            )
+        return Markdown(" ".join(said))
     best: dict[str, float] = {}
     for run in collect("cifar10", "tuning"):
         name = run["experiment"]

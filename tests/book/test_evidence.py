@@ -20,6 +20,7 @@ def results(tmp_path, monkeypatch):
         folder.mkdir(parents=True)
         (folder / "run.json").write_text(json.dumps(some | changes))
 
+    add.config = some["config"]
     return add
 
 
@@ -67,3 +68,19 @@ def test_the_finding_is_the_verdict_or_what_is_known_without_it(results):
     assert "latent weights with Adam reach 68.8 %" in said
     results("cifar10", "section52", "b", experiment="binarynet/bop")
     assert "**not decided**, because too few seeds" in evidence.finding52().data
+
+
+@pytest.mark.parametrize("points", [-5, 5])
+def test_what_contradicts_the_paper_is_said(results, points):
+    for seed in range(3):
+        numbered = {"seed": seed, "config": results.config | {"seed": seed}}
+        results("cifar10", "section52", f"a{seed}", **numbered)
+        (run, *_) = evidence.collect("cifar10", "section52")
+        shift = (points + seed / 10) / 100
+        final = run["final"] | {"val_accuracy": run["final"]["val_accuracy"] + shift}
+        rows = [*run["epochs"][:-1], run["epochs"][-1] | {"val_accuracy": final["val_accuracy"]}]
+        changes = {"experiment": "binarynet/bop", "final": final, "epochs": rows}
+        results("cifar10", "section52", f"b{seed}", **numbered, **changes)
+    said = evidence.finding52().data
+    assert ("**behind** latent weights" in said) == ("The paper reports the opposite" in said)
+    assert ("**ahead of** latent weights" in said) == (points > 0)
