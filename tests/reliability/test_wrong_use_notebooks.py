@@ -49,7 +49,7 @@ CASES = [
     ({"learning_rate": 1e39}, "learning_rate must be a positive number that float32 can hold"),
     ({"precision": "float16"}, "float16 cannot hold"),
     ({"precision": 16}, "precision must be text; got 16"),
-    ({"gamma_end": 1e-6}, "give gamma_end or the decay"),
+    ({"gamma_end": 1e-6}, "give gamma_end, or gamma_decay_rate"),
 ]
 
 
