@@ -43,5 +43,7 @@ addEventListener("load", () => {
   for (const node of document.querySelectorAll(`.bd-article ${wide}`)) {
     observer.observe(node);
     node.addEventListener("scroll", () => showMore(node), { passive: true });
+    /* A late font widens what a table holds, and not the table. */
+    document.fonts.ready.then(() => makeReachable(node));
   }
 });

@@ -14,10 +14,6 @@
         .map(cell => cell.clientWidth),
     cutFigures: [...document.querySelectorAll('.bop-figure')]
         .filter(figure => figure.scrollWidth > figure.clientWidth + 1).length,
-    unmarked: [...document.querySelectorAll('.bd-article :is(table, .pst-scrollable-table-container)')]
-        .filter(node => ['auto', 'scroll'].includes(getComputedStyle(node).overflowX) &&
-            node.scrollWidth > node.clientWidth + 4 && !node.matches('.bop-more'))
-        .map(node => node.innerText.slice(0, 60)),
     folded: ['details:not([open])', '.toggle-hidden']
         .map(what => document.querySelectorAll('.bd-article ' + what).length)
         .reduce((sum, count) => sum + count),

@@ -105,3 +105,14 @@ def test_no_table_is_left_as_text(html, page_name):
     """A row of dashes with too many or too few cells makes a paragraph of a table."""
     text = (html / f"{page_name}.html").read_text(encoding="utf8")
     assert re.findall(r"<p>\|[^<]*\|\s*(?:---|—|–)[^<]*\|", text) == []
+
+
+def test_a_table_that_goes_on_beyond_the_screen_fades_out(site, open_page):
+    with open_page(f"{site}/book/reproduction/results.html", phone=True) as visit:
+        wide = """() => {
+            const tables = [...document.querySelectorAll('.bd-article table')].filter(table =>
+                ['auto', 'scroll'].includes(getComputedStyle(table).overflowX) &&
+                table.scrollWidth > table.clientWidth + 4);
+            return tables.length && tables.every(table => table.matches('.bop-more'));
+        }"""
+        visit.page.wait_for_function(wide, timeout=10_000)
