@@ -21,6 +21,7 @@ from bopkit.book.style import BOP, STYLE
 
 CELLS = 250  # pixels of height that the cells take, at the lower edge
 MARGIN = 72
+HEAD = 76  # the middle of the part's name and of the logo, from the upper edge
 SIZES = ((28, 44), (36, 34), (48, 25))  # letters per line, and the type's size in points
 
 
@@ -43,12 +44,12 @@ def card(title: str, part: str) -> Figure:
         outline.vertices[:, 1] += top
         axes.add_patch(PathPatch(outline, facecolor=BOP, edgecolor="none", linewidth=0))
         axes.add_patch(Rectangle((0, 0), hero.WIDTH, top, facecolor="white", linewidth=0))
-        logo.draw_on(axes, hero.WIDTH - MARGIN - 126, 76, 64, ink=INK)
-        axes.text(MARGIN, 76, part, fontsize=16, color=GREY, va="center")
+        logo.draw_on(axes, hero.WIDTH - MARGIN - 126, HEAD, 64, ink=INK)
+        axes.text(MARGIN, HEAD, part, fontsize=16, color=GREY, va="center")
         wrapped = [(textwrap.wrap(title, letters), size) for letters, size in SIZES]
         lines, size = next((w for w in wrapped if len(w[0]) <= 3), wrapped[-1])
         step = 1.75 * size
-        middle = 76 + (top - 76) / 2 + 10
+        middle = (HEAD + top) / 2 + 10
         for i, line in enumerate(lines[:3]):
             y = middle + (i - (min(len(lines), 3) - 1) / 2) * step
             axes.text(MARGIN, y, line, fontsize=size, color=INK, va="center")

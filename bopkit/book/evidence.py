@@ -96,10 +96,9 @@ def settled52():
     if len(shares) < 2:
         return _nothing()
     means = {name: 100 * sum(values) / len(values) for name, values in shares.items()}
-    parts = [
-        f"{means[name]:.2g} %{'' if i else ' of the binary weights'} under {contest.RULES[name][0]}"
-        for i, name in enumerate(sorted(means, key=means.get, reverse=True))
-    ]
+    ranked = sorted(means, key=means.get, reverse=True)
+    parts = [f"{means[name]:.2g} % under {contest.RULES[name].label}" for name in ranked]
+    parts[0] = parts[0].replace("% ", "% of the binary weights ", 1)
     listed = f"{', '.join(parts[:-1])} and {parts[-1]}"
     return Markdown(f"In the last epoch, an average step flips {listed}.")
 

@@ -13,14 +13,14 @@ _SHARPNESS = 3.0  # logits of standard deviation 1 would leave even a sure answe
 
 
 class Hidden(NamedTuple):
-    """What stands before the hidden units' sign, and the gradient that reaches it."""
+    """Hold the arguments of the hidden units' sign, and the gradient that reaches them."""
 
     inputs: np.ndarray
     gradient: np.ndarray
 
 
 def backward(images, labels, weights, running, shift=0.0, clip=1.0):
-    """Gradients with respect to the binary weights, the loss, the share right, the hidden layer."""
+    """Compute the weights' gradients, the loss, the share right, and the hidden layer."""
     first, back_first = _normalize(images @ weights[0], running[0])
     first = first + shift
     hidden = rules.sign(first)
@@ -68,6 +68,6 @@ def _mean(values):
 
 
 def predict(images, weights, running):
-    """The digit that the network takes each image for."""
+    """Recognize a digit in each image."""
     hidden = rules.sign((images @ weights[0] - running[0][0]) / running[0][1])
     return ((hidden @ weights[1] - running[1][0]) / running[1][1]).argmax(axis=1)

@@ -28,17 +28,15 @@ def write(
     Args:
         path: the file. It appears when it is complete.
         network: a description of the layers, for people and other programs.
-        weights: name, values and bits (1 or 32) of each weight.
+        weights: name, finite values and bits (1 or 32) of each weight.
 
     Returns:
         The file's size in bytes.
 
     Raises:
-        DataError: a weight is NaN or infinite.
         OSError: the file cannot be written.
     """
     path, arrays = Path(path), {}
-    archives.require_finite("the network", [(name, values) for name, values, _ in weights])
     for number, (_, values, bits) in enumerate(weights):
         # sign(0) is +1, as in the quantizers
         arrays[str(number)] = np.packbits(values.ravel() >= 0) if bits == 1 else values

@@ -4,7 +4,6 @@ from bopkit.models.building import build_network
 from bopkit.models.initializers import RandomSign
 from bopkit.models.layers import QuantConv2D
 from bopkit.models.networks import (
-    METHODS,
     MINIMUM_SIZE,
     NETWORKS,
     binary_alexnet,
@@ -14,6 +13,7 @@ from bopkit.models.networks import (
     count_weights,
     xnornet,
 )
+from bopkit.models.pieces import METHODS
 from bopkit.models.quantizers import ApproxSign, SteSign
 
 __all__ = [

@@ -11,14 +11,12 @@ from __future__ import annotations
 from bopkit._tensorflow import tf  # isort: skip  (before larq, which fails under Keras 3 at length)
 import larq as lq
 
-from bopkit.errors import ConfigError, unknown
-from bopkit.models.initializers import RandomSign
+from bopkit.errors import ConfigError
 from bopkit.models.layers import QuantConv2D
+from bopkit.models.pieces import batch_norm, binary_kernel, softmax
 from bopkit.models.quantizers import ApproxSign, SteSign
 
 layers = tf.keras.layers
-
-METHODS = ("bop", "latent", "leaking")
 
 
 def binarynet(input_shape, num_classes, *, method="bop", filters=128, dense_units=1024):
@@ -49,12 +47,12 @@ def binarynet(input_shape, num_classes, *, method="bop", filters=128, dense_unit
     """
     check_input("binarynet", input_shape, num_classes)
     _require_sizes(filters=(filters, 1), dense_units=(dense_units, 1))
-    kernel = _binary_kernel(method)
+    kernel = binary_kernel(method)
     inner = {"input_quantizer": SteSign(), "padding": "same", **kernel}
     dense = {"input_quantizer": SteSign(), **kernel}
 
     def norm():
-        return _batch_norm(scale=False)
+        return batch_norm(scale=False)
 
     model = [
         layers.Input(input_shape),
@@ -69,7 +67,7 @@ def binarynet(input_shape, num_classes, *, method="bop", filters=128, dense_unit
     model.append(layers.Flatten())
     for units in (dense_units, dense_units, num_classes):
         model += [lq.layers.QuantDense(units, **dense), norm()]
-    return tf.keras.Sequential([*model, _softmax()], name="binarynet")
+    return tf.keras.Sequential([*model, softmax()], name="binarynet")
 
 
 def binary_alexnet(input_shape, num_classes, *, method="bop"):
@@ -96,11 +94,11 @@ def binary_alexnet(input_shape, num_classes, *, method="bop"):
         (21110504, 21072576)
     """
     check_input("binary_alexnet", input_shape, num_classes)
-    kernel = _binary_kernel(method)
+    kernel = binary_kernel(method)
     inner = {"input_quantizer": SteSign(), **kernel}
 
     def norm():
-        return _batch_norm(momentum=0.9)
+        return batch_norm(momentum=0.9)
 
     model = [
         layers.Input(input_shape),
@@ -116,7 +114,7 @@ def binary_alexnet(input_shape, num_classes, *, method="bop"):
     model.append(layers.Flatten())
     for units in (4096, 4096, num_classes):
         model += [lq.layers.QuantDense(units, **inner), norm()]
-    return tf.keras.Sequential([*model, _softmax()], name="binary_alexnet")
+    return tf.keras.Sequential([*model, softmax()], name="binary_alexnet")
 
 
 def xnornet(input_shape, num_classes, *, method="bop"):
@@ -143,11 +141,11 @@ def xnornet(input_shape, num_classes, *, method="bop"):
         (None, 10)
     """
     check_input("xnornet", input_shape, num_classes)
-    binary = {"input_quantizer": SteSign(), **_binary_kernel(method)}
+    binary = {"input_quantizer": SteSign(), **binary_kernel(method)}
     penalty = tf.keras.regularizers.l2(5e-7)
 
     def norm(epsilon=1e-4):
-        return _batch_norm(momentum=0.9, epsilon=epsilon)
+        return batch_norm(momentum=0.9, epsilon=epsilon)
 
     def conv(filters, size, padding="same"):
         return QuantConv2D(filters, size, padding=padding, **binary)
@@ -169,7 +167,7 @@ def xnornet(input_shape, num_classes, *, method="bop"):
             *(conv(4096, 6, "valid"), norm()),
             *(conv(4096, 1), norm(1e-3), layers.ReLU(), layers.Flatten()),
             layers.Dense(num_classes, use_bias=False, kernel_regularizer=penalty),
-            _softmax(),
+            softmax(),
         ],
         name="xnornet",
     )
@@ -202,11 +200,11 @@ def birealnet(input_shape, num_classes, *, method="bop"):
     kernel = {
         "input_quantizer": ApproxSign(),
         "padding": "same",
-        **_binary_kernel(method, "glorot_normal"),
+        **binary_kernel(method, "glorot_normal"),
     }
 
     def norm(x):
-        return _batch_norm(momentum=0.8)(x)
+        return batch_norm(momentum=0.8)(x)
 
     def real_conv(filters, size, **kwargs):
         return layers.Conv2D(
@@ -229,7 +227,7 @@ def birealnet(input_shape, num_classes, *, method="bop"):
             x = block(x, filters, strides=2 if index == 0 and filters > 64 else 1)
     x = layers.GlobalAveragePooling2D()(x)
     x = layers.Dense(num_classes)(x)
-    return tf.keras.Model(inputs, _softmax()(x), name="birealnet")
+    return tf.keras.Model(inputs, softmax()(x), name="birealnet")
 
 
 NETWORKS = {f.__name__: f for f in (binarynet, binary_alexnet, xnornet, birealnet)}
@@ -260,42 +258,6 @@ def count_weights(model: tf.keras.Model) -> tuple[int, int]:
         if getattr(v, "precision", None) == 1
     )
     return model.count_params(), binary
-
-
-def _binary_kernel(method, latent_initializer="glorot_uniform"):
-    if method == "bop":
-        return {
-            "kernel_quantizer": lq.quantizers.NoOp(precision=1),
-            "kernel_initializer": RandomSign(),
-            "use_bias": False,
-        }
-    if method == "latent":
-        return {
-            "kernel_quantizer": SteSign(),
-            "kernel_constraint": "weight_clip",
-            "kernel_initializer": latent_initializer,
-            "use_bias": False,
-        }
-    if method == "leaking":
-        # No window in the weights' estimator and no clipping: the derivation of Bop needs that.
-        return {
-            "kernel_quantizer": SteSign(clip_value=None),
-            "kernel_initializer": RandomSign(size=1e-20),
-            "use_bias": False,
-        }
-    raise ConfigError(unknown("method", method, METHODS))
-
-
-def _batch_norm(**kwargs):
-    # Over the global batch, so that the number of replicas changes only the rounding. On one device
-    # Keras' fused kernel computes the same and is faster.
-    several = tf.distribute.get_strategy().num_replicas_in_sync > 1
-    return layers.BatchNormalization(synchronized=several, **kwargs)
-
-
-def _softmax():
-    # float32 whatever the policy: bfloat16 has 8 bits, too few for a loss
-    return layers.Activation("softmax", dtype="float32")
 
 
 def _require_sizes(**sizes):

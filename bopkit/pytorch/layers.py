@@ -128,7 +128,18 @@ def split_parameters(
     return binary, others
 
 
-class BinaryLinear(nn.Linear):
+class _RandomSigns:
+    """Start a layer's weights at random signs, and mark them as binary."""
+
+    binary_parameters = ("weight",)
+
+    def reset_parameters(self) -> None:
+        """Draw random signs."""
+        with torch.no_grad():
+            binarize_(self.weight.uniform_(-1, 1))
+
+
+class BinaryLinear(_RandomSigns, nn.Linear):
     """Multiply binary inputs by binary weights, as larq's `QuantDense` does; no bias.
 
     The weights are -1 and +1 from the start, drawn at random, and `Bop` flips them.
@@ -147,23 +158,16 @@ class BinaryLinear(nn.Linear):
         (torch.Size([8, 30]), [1.0])
     """
 
-    binary_parameters = ("weight",)
-
     def __init__(self, in_features, out_features, *, binary_input=True, device=None, dtype=None):
         super().__init__(in_features, out_features, bias=False, device=device, dtype=dtype)
         self.binary_input = binary_input
-
-    def reset_parameters(self) -> None:
-        """Draw random signs."""
-        with torch.no_grad():
-            binarize_(self.weight.uniform_(-1, 1))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Multiply: (..., `in_features`) becomes (..., `out_features`)."""
         return functional.linear(sign_ste(x) if self.binary_input else x, self.weight)
 
 
-class BinaryConv2d(nn.Conv2d):
+class BinaryConv2d(_RandomSigns, nn.Conv2d):
     """Convolve binary inputs with binary weights, as larq's `QuantConv2D` does; no bias.
 
     The padding is 0, as larq's is, and is added after the signs are taken.
@@ -182,16 +186,9 @@ class BinaryConv2d(nn.Conv2d):
         torch.Size([2, 8, 28, 28])
     """
 
-    binary_parameters = ("weight",)
-
     def __init__(self, in_channels, out_channels, kernel_size, *, binary_input=True, **options):
         super().__init__(in_channels, out_channels, kernel_size, bias=False, **options)
         self.binary_input = binary_input
-
-    def reset_parameters(self) -> None:
-        """Draw random signs."""
-        with torch.no_grad():
-            binarize_(self.weight.uniform_(-1, 1))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Convolve: (images, channels, height, width) in and out."""

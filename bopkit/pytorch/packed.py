@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from bopkit.deploy import packed_file
+from bopkit.deploy import archives, packed_file
 from bopkit.errors import ConfigError, DataError
 
 
@@ -87,6 +87,7 @@ def save_packed(model: nn.Module, path: str | os.PathLike) -> int:
     weights = []
     for name, tensor, bits, axes in _entries(model):
         values = tensor.detach().cpu().float().permute(axes).contiguous().numpy()
+        archives.require_finite("the network", [(name, values)])
         if bits == 1 and not (np.abs(values) == 1).all():
             raise DataError(
                 f"{name} holds values other than -1 and +1, which one bit cannot keep: call "

@@ -93,3 +93,13 @@ def test_a_refused_file_changes_nothing(tmp_path):
         with pytest.raises(DataError, match="other shapes"):
             load_packed(path, into=other)
         assert torch.equal(before, other.weight)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_number_that_is_not_finite_is_named_as_such(value, tmp_path):
+    layer = BinaryLinear(4, 3)
+    with torch.no_grad():
+        layer.weight[0, 0] = value
+    with pytest.raises(DataError, match=r"NaN or infinity in .*kernel"):
+        save_packed(layer, tmp_path / "model.npz")
+    assert not (tmp_path / "model.npz").exists()
