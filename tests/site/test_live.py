@@ -1,6 +1,7 @@
 """With a live kernel: JupyterLab on loopback, the first chapter, a slider, another figure."""
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -11,9 +12,11 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from playwright.sync_api import expect
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
+STARTED = re.compile(r"\[(\*|\d+)\]")  # the prompt of a cell that a kernel has taken
 CHAPTER = Path(__file__).resolve().parents[2] / "book" / "intuition" / "why_binary.ipynb"
 # Its first picture is drawn by Python; this one the browser computes.
 COMPUTED = nbformat.v4.new_notebook(
@@ -72,14 +75,24 @@ def lab(tmp_path_factory):
 
 
 def run_first_cell(lab, browser, notebook):
-    """The first cell of a notebook, once its kernel has been told to run it."""
+    """The first cell of a notebook, running or run by its kernel."""
     page = browser.new_context(viewport={"width": 1280, "height": 1000}).new_page()
-    page.goto(f"{lab}/lab/tree/{notebook}?reset")  # without the tabs of the test before
+    # A workspace of its own: in a shared one JupyterLab may bring back the tab of the test before,
+    # and its idle kernel would be taken for this notebook's.
+    page.goto(f"{lab}/lab/workspaces/{notebook.split('.')[0]}/tree/{notebook}")
     first_code = page.locator(".jp-Notebook .jp-CodeCell").first
-    first_code.locator(".cm-content").click(timeout=60_000)
+    first_code.locator(".cm-content").wait_for(timeout=60_000)
     page.locator(".jp-NotebookPanel-toolbar [data-status=idle]").first.wait_for(timeout=60_000)
-    page.keyboard.press("Shift+Enter")
-    return page, first_code
+    # JupyterLab drops the key while the kernel's connection is being made, without a word.
+    for _ in range(12):
+        first_code.locator(".cm-content").click(timeout=60_000)
+        page.keyboard.press("Shift+Enter")
+        try:
+            expect(first_code.locator(".jp-InputPrompt")).to_have_text(STARTED, timeout=5_000)
+            return page, first_code
+        except AssertionError:
+            continue
+    pytest.fail(f"JupyterLab ran no cell of {notebook}; it shows: {page.inner_text('body')[:2000]}")
 
 
 def test_a_slider_draws_another_figure(lab, browser):
