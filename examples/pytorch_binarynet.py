@@ -1,7 +1,9 @@
-"""Train BinaryNet with Bop in PyTorch, with the layers, rates and seeds of `bopkit train`.
+r"""Train BinaryNet with Bop in PyTorch, with the layers, rates and seeds of `bopkit train`.
 
 python examples/pytorch_binarynet.py --output-dir runs/pytorch-0 --seed 0
-python examples/pytorch_binarynet.py --dataset cifar10 --augment --epochs 60 --output-dir runs/c10
+python examples/pytorch_binarynet.py --output-dir runs/pytorch-cifar10 --dataset cifar10 --augment \
+    --epochs 60 --batch-size 50 --gamma 3e-3 --gamma-decay-rate 0.926 --threshold 0 \
+    --precision mixed_bfloat16 --compile
 """
 
 import argparse
@@ -69,11 +71,11 @@ def augment(images):
     return torch.stack([image[:, t : t + height, x : x + width] for image, t, x in parts])
 
 
-def evaluate(model, images, labels):
+def evaluate(model, images, labels, half):
     """Return the loss and the accuracy on a whole set."""
     model.eval()
-    with torch.no_grad():
-        logits = torch.cat([model(batch) for batch in images.split(1000)])
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=half):
+        logits = torch.cat([model(batch).float() for batch in images.split(1000)])
     model.train()
     loss = nn.functional.cross_entropy(logits, labels).item()
     return loss, (logits.argmax(1) == labels).float().mean().item()
@@ -89,29 +91,37 @@ def main():
         parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=value)
     parser.add_argument("--dense-units", type=int, default=256)
     parser.add_argument("--examples", type=int, help="take only the first images of each split")
-    for name, value in {"gamma": 1e-3, "gamma_end": 1e-6, "threshold": 1e-8}.items():
+    rates = {"gamma": 1e-3, "gamma_end": 1e-6, "threshold": 1e-8}
+    for name, value in (rates | {"learning_rate": 1e-2, "learning_rate_end": 1e-5}).items():
         parser.add_argument(f"--{name.replace('_', '-')}", type=float, default=value)
-    parser.add_argument("--learning-rate", type=float, default=1e-2)
-    parser.add_argument("--learning-rate-end", type=float, default=1e-5)
+    parser.add_argument("--gamma-decay-rate", type=float, help="factor on γ after each epoch; "
+                        "default: γ falls on a line to --gamma-end")  # fmt: skip
     parser.add_argument("--augment", action="store_true", help="crop and flip at random")
+    precisions = ["float32", "mixed_bfloat16"]
+    parser.add_argument("--precision", default=precisions[0], choices=precisions)
+    parser.add_argument("--compile", action="store_true", help="compile the network: torch.compile")
     settings = parser.parse_args()
 
     torch.manual_seed(settings.seed)
     (images, labels), held_out = load(settings.dataset, settings.data_dir, settings.examples)
     shape = [*images.shape[2:], images.shape[1]]
     model = binarynet(shape, 10, settings.filters, settings.dense_units)
+    model = model.to(memory_format=torch.channels_last)  # what a CPU's convolutions like best
+    forward = torch.compile(model) if settings.compile else model
+    half = settings.precision == "mixed_bfloat16"
     binary, others = split_parameters(model)
     bop = Bop(binary, settings.gamma, settings.threshold)
     adam = torch.optim.Adam(others, settings.learning_rate, eps=1e-7)
     size = settings.batch_size
     steps = len(images) // size
-    ends = {
-        bop: settings.gamma_end / settings.gamma,
-        adam: settings.learning_rate_end / settings.learning_rate,
-    }
+    total_steps = settings.epochs * steps
+    rate, gamma_end = settings.gamma_decay_rate, settings.gamma_end / settings.gamma
+    end = settings.learning_rate_end / settings.learning_rate
     schedules = [
-        torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, end, settings.epochs * steps)
-        for optimizer, end in ends.items()
+        torch.optim.lr_scheduler.LambdaLR(bop, lambda step: rate ** (step // steps))
+        if rate
+        else torch.optim.lr_scheduler.LinearLR(bop, 1.0, gamma_end, total_steps),
+        torch.optim.lr_scheduler.LinearLR(adam, 1.0, end, total_steps),
     ]
     record = new_record(settings, shape, len(images), len(held_out[0]), model, bop, steps)
     for epoch in range(1, settings.epochs + 1):
@@ -119,7 +129,9 @@ def main():
         total, right = 0.0, 0
         for chosen in torch.randperm(len(images))[: steps * size].split(size):
             batch = augment(images[chosen]) if settings.augment else images[chosen]
-            logits = model(batch)
+            batch = batch.contiguous(memory_format=torch.channels_last)
+            with torch.autocast("cpu", torch.bfloat16, enabled=half):
+                logits = forward(batch).float()
             loss = nn.functional.cross_entropy(logits, labels[chosen])
             bop.zero_grad(), adam.zero_grad()
             loss.backward()
@@ -129,7 +141,7 @@ def main():
             total += loss.item()
             right += int((logits.argmax(1) == labels[chosen]).sum())
         seconds = time.perf_counter() - started
-        val_loss, val_accuracy = evaluate(model, *held_out)
+        val_loss, val_accuracy = evaluate(model, *held_out, half)
         flips = (int(bop.total_flips()) - before) / bop.binary_weights / steps
         row = {"epoch": epoch, "seconds": round(seconds, 3), "loss": total / steps}
         row |= {"accuracy": right / steps / size, "val_loss": val_loss}
@@ -152,7 +164,8 @@ def new_record(settings, shape, train_examples, validation_examples, model, bop,
     config = {k: v for k, v in vars(settings).items() if k not in ("output_dir", "data_dir")}
     config["preprocess"] = "resize_and_flip" if config.pop("augment") else "default"
     config |= {"name": "binarynet/bop", "network": "binarynet", "method": "bop"}
-    config |= {"framework": "pytorch", "image_shape": shape, "holdout": 0, "precision": "float32"}
+    config |= {"gamma_end": None} if settings.gamma_decay_rate else {}
+    config |= {"framework": "pytorch", "image_shape": shape, "holdout": 0}
     config |= {"train_examples": train_examples, "validation_examples": validation_examples}
     config |= {"steps_per_epoch": steps, "binary_weights": bop.binary_weights}
     return {

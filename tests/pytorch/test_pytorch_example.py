@@ -11,17 +11,33 @@ from bopkit.data import fashion_mnist
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "pytorch_binarynet.py"
 
 
-def test_it_trains_and_writes_a_record(require, tmp_path, monkeypatch, capsys):
+def train(require, tmp_path, monkeypatch, *options):
     require(fashion_mnist.find("train") is not None, "Fashion-MNIST is not there")
     sizes = ["--examples", "200", "--epochs", "2", "--filters", "8", "--dense-units", "16"]
-    monkeypatch.setattr("sys.argv", [EXAMPLE.name, "--output-dir", str(tmp_path / "run"), *sizes])
+    where = ["--output-dir", str(tmp_path / "run")]
+    monkeypatch.setattr("sys.argv", [EXAMPLE.name, *where, *sizes, *options])
     runpy.run_path(str(EXAMPLE), run_name="__main__")
-    record = records.read(tmp_path / "run")
+    return records.read(tmp_path / "run")
+
+
+def test_it_trains_and_writes_a_record(require, tmp_path, monkeypatch, capsys):
+    record = train(require, tmp_path, monkeypatch)
     assert record["status"] == "completed" and len(record["epochs"]) == 2
     assert record["config"]["framework"] == "pytorch" and "torch" in record["versions"]
     assert record["final"]["gamma"] == pytest.approx(1e-6)
     assert 0 < record["final"]["flip_ratio"] < 1
     assert "validation" in capsys.readouterr().out
+
+
+def test_it_decays_gamma_by_a_factor_in_sixteen_bits(require, tmp_path, monkeypatch):
+    rates = ["--gamma", "1e-2", "--gamma-decay-rate", "0.5", "--threshold", "0"]
+    half = ["--precision", "mixed_bfloat16", "--augment"]
+    record = train(require, tmp_path, monkeypatch, *rates, *half)
+    # After the last step of epoch 1 the schedule stands at the second epoch's γ.
+    assert [row["gamma"] for row in record["epochs"]] == pytest.approx([5e-3, 2.5e-3])
+    assert record["config"]["gamma_end"] is None
+    assert record["config"]["precision"] == "mixed_bfloat16"
+    assert 0 < record["final"]["flip_ratio"] < 1
 
 
 @pytest.mark.parametrize("shape", [(28, 28, 1), (32, 32, 3)])
