@@ -44,6 +44,8 @@ def modules_with_examples():
 def documented():
     """Each module that the reference documents, and the names that it leaves out."""
     for page in sorted((REFERENCE / "api").glob("*.md")):
+        if page.stem == "pytorch" and not importlib.util.find_spec("torch"):
+            continue
         text = page.read_text(encoding="utf8")
         for name, options in re.findall(r"automodule:: (\S+)\n((?: +:.*\n)*)", text):
             left_out = re.search(r":exclude-members: (.*)", options)

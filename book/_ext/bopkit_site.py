@@ -3,6 +3,7 @@
 import copy
 import os
 import re
+from importlib.util import find_spec
 from pathlib import Path
 
 from myst_nb.core import render
@@ -13,6 +14,14 @@ from sphinx import builders
 ICONS_TWICE = re.compile(
     r"<script[^>]*/fontawesome/[^>]*></script>|<link[^>]*preload[^>]*/fa-[^>]*>"
 )
+
+PYTORCH = "bopkit.pytorch"
+
+
+def stand_in_for_torch(app, config):
+    """Document `bopkit.pytorch` where PyTorch is not installed, too."""
+    if not find_spec("torch"):
+        config.autodoc_mock_imports = ["torch"]
 
 
 def drop_thebe(app, pagename, templatename, context, doctree):
@@ -35,6 +44,9 @@ def find_by_last_name(app, env, node, contnode):
     python = env.get_domain("py")
     last_name = "." + node["reftarget"].rpartition(".")[-1]
     matches = [name for name in python.objects if name.endswith(last_name)]
+    # The optimizers for Keras and those for PyTorch have the same names: each links to its own.
+    here = str(node.get("py:module")).startswith(PYTORCH)
+    matches = [name for name in matches if name.startswith(PYTORCH) == here] or matches
     if len(matches) != 1:
         return None
     return python.resolve_xref(env, node["refdoc"], app.builder, "obj", matches[0], node, contnode)
@@ -122,6 +134,7 @@ def use_all_cores(app):
 def setup(app):
     """Called by Sphinx."""
     render.coalesce_streams = one_box
+    app.connect("config-inited", stand_in_for_torch)
     app.connect("builder-inited", use_all_cores)
     app.connect("env-before-read-docs", order)
     app.connect("html-page-context", drop_thebe, priority=900)

@@ -163,7 +163,14 @@ class BinaryLinear(_RandomSigns, nn.Linear):
         self.binary_input = binary_input
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Multiply: (..., `in_features`) becomes (..., `out_features`)."""
+        """Multiply: (..., `in_features`) becomes (..., `out_features`).
+
+        Example:
+            >>> layer = BinaryLinear(3, 1)
+            >>> x = torch.tensor([[0.3, -2.0, 0.0]])  # its signs are 1, -1 and 1
+            >>> layer(x).item() == (layer.weight @ torch.tensor([1.0, -1.0, 1.0])).item()
+            True
+        """
         return functional.linear(sign_ste(x) if self.binary_input else x, self.weight)
 
 
@@ -191,5 +198,12 @@ class BinaryConv2d(_RandomSigns, nn.Conv2d):
         self.binary_input = binary_input
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Convolve: (images, channels, height, width) in and out."""
+        """Convolve: (images, channels, height, width) in and out.
+
+        Example:
+            >>> layer = BinaryConv2d(2, 5, 3, padding=1)
+            >>> y = layer(torch.randn(1, 2, 4, 4))
+            >>> y.shape, y.abs().max().item() <= 3 * 3 * 2  # products of -1 and +1 are added
+            (torch.Size([1, 5, 4, 4]), True)
+        """
         return super().forward(sign_ste(x) if self.binary_input else x)
