@@ -1,8 +1,10 @@
-"""A training step of BinaryNet: bopkit's Bop, larq's Bop, latent weights with Adam."""
+"""A training step of BinaryNet: bopkit's Bop, larq's Bop, latent weights; and PyTorch's."""
 
 from __future__ import annotations
 
-from benchmarks import steps
+import importlib.util
+
+from benchmarks import steps, torch_steps
 from benchmarks.timing import in_turn, ratio, summary
 
 # Method, precision, and whether XLA compiles the whole step.
@@ -21,6 +23,10 @@ WHAT = {
     "latent float32": "latent weights with Adam against larq's Bop, both float32",
 }
 TARGETS = {"bop float32, batch 50": 1.02, "bop mixed_bfloat16, batch 50": 1.6}
+# Latent weights with Adam in PyTorch, each step as it comes or with the network compiled.
+PYTORCH = [
+    f"latent {precision}{how}" for precision in steps.precisions() for how in ("", " compiled")
+]
 
 
 def run(smoke: bool) -> dict:
@@ -35,14 +41,18 @@ def run(smoke: bool) -> dict:
     size = {"filters": 8, "dense_units": 16} if smoke else {}
     data = steps.noise()
     native = steps.precisions()
+    peer = torch_steps.Peer(smoke) if importlib.util.find_spec("torch") else None
+    peers = [name for name in PYTORCH if torch_steps.can_compile() or "compiled" not in name]
 
-    def measure(names, batch, rounds):
+    def measure(names, batch, rounds, peers=()):
         runs = {}
         for name in names:
             method, precision, compiled = CONTESTANTS[name]
             hparams = {"precision": precision, "batch_size": batch, **size}
             loop = steps.make_loop(data, method=method, jit_compile=compiled, **hparams)
             runs[name] = steps.stepper(loop)
+        for name in peers if peer else ():
+            runs[f"PyTorch {name}"] = peer.stepper(f"{name}, batch {batch}")
         seconds = in_turn(runs, 2 if smoke else rounds)
         return {f"{name}, batch {batch}": values for name, values in seconds.items()}
 
@@ -52,7 +62,9 @@ def run(smoke: bool) -> dict:
         for name, (method, precision, compiled) in CONTESTANTS.items()
         if not compiled and (method != "larq" or precision in native)
     ]
-    seconds = measure(plain, 50, 15) | measure(plain, 256, 5)
+    seconds = measure(plain, 50, 15, peers) | measure(plain, 256, 5, peers)
+    if peer:
+        peer.close()
     ratios = _ratios(seconds, native)
     # Apart from the others, whose caches it would disturb, and at one batch size: with XLA a large
     # one takes minutes.
@@ -84,6 +96,17 @@ def _ratios(seconds, native):
             "bop float32",
             "bop float32 compiled",
         )
+        for precision in native:
+            names = [n for n in seconds if n.startswith(f"PyTorch latent {precision}")]
+            names = [n.partition(", batch")[0] for n in names if n.endswith(f"batch {batch}")]
+            for name in names:
+                how = ", compiled" if name.endswith("compiled") else ""
+                compare(
+                    f"bop against {name}",
+                    f"Bop against latent weights in PyTorch{how}, both in {precision}",
+                    name,
+                    f"bop {precision}",
+                )
         compare(
             "bop against larq mixed_bfloat16",
             "Bop against larq's, both mixed_bfloat16",

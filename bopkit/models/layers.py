@@ -13,12 +13,23 @@ convolutions themselves, and this module computes them as convolutions. For stri
 where :math:`\operatorname{turn}` rotates each window by half a turn and swaps its channels in and
 out. In the second equation the images of the batch take the place of the channels. The sums are the
 same as TensorFlow's, so the gradients differ only by rounding.
+
+Newer processors run oneDNN's convolutions, which have faster gradients. There two other parts are
+slow. The forward pass in float32 is computed in integers (`bopkit.models.integers`). The kernel's
+gradient in bfloat16, for small images and many channels, is computed as a product of matrices for
+each place :math:`p` in the window:
+
+.. math::
+
+    \frac{\partial L}{\partial w_p} = x_p^\top \delta
 """
 
 from __future__ import annotations
 
 from bopkit._tensorflow import tf  # isort: skip  (before larq)
 import larq as lq
+
+from bopkit.models import integers
 
 try:  # No public function says whether oneDNN is on.
     from tensorflow.python.util import _pywrap_util_port
@@ -30,12 +41,18 @@ except (ImportError, AttributeError):
         return True  # unknown, so TensorFlow's own gradients are used, which are never wrong
 
 
+# Quantizers whose outputs are -1 and +1.
+_SIGNS = (lq.quantizers.SteSign, lq.quantizers.ApproxSign, lq.quantizers.SwishSign)
 # Taking the images of a batch as channels is faster for this window and for images of at least this
 # size.
 _WINDOW = (3, 3)
 _SMALLEST_IMAGE = 7
 # The largest ratio of a side of the input to the output's; above it, the padding costs too much.
 _MOST_EXTRA = 1.12
+# With oneDNN in bfloat16, products are the faster gradient for the kernel up to this many places of
+# the window, and from this many channels in and out.
+_MOST_PLACES = 64
+_FEWEST_CHANNELS = 256
 
 
 def forward_is_fastest() -> bool:
@@ -47,20 +64,31 @@ def forward_is_fastest() -> bool:
         input takes no longer than its forward pass. TensorFlow uses oneDNN on processors with
         AVX-512 VNNI or newer, and where `TF_ENABLE_ONEDNN_OPTS` is set to 1.
     """
-    devices = {device.device_type for device in tf.config.list_logical_devices()}
-    return devices <= {"CPU"} and not _has_onednn()
+    return _on_processors() and not _has_onednn()
+
+
+def _on_processors():
+    return {device.device_type for device in tf.config.list_logical_devices()} <= {"CPU"}
 
 
 def conv2d(
-    x: tf.Tensor, kernel: tf.Tensor, padding: str, strides: tuple[int, int] = (1, 1)
+    x: tf.Tensor,
+    kernel: tf.Tensor,
+    padding: str,
+    strides: tuple[int, int] = (1, 1),
+    *,
+    signs: bool = False,
+    sure: bool = False,
 ) -> tf.Tensor:
-    """Convolve, and compute the gradients in the faster of two ways.
+    """Convolve, and compute the output and the gradients in the fastest way known.
 
     Args:
         x: the input, (images, height, width, channels in); float32 or bfloat16.
         kernel: (window's height, its width, channels in, channels out), of the same type.
         padding: "SAME" or "VALID".
         strides: of the window, along height and width.
+        signs: the input holds -1 and +1 alone, and the kernel is meant to.
+        sure: the kernel holds -1 and +1 alone.
 
     Returns:
         The output of `tf.nn.conv2d`.
@@ -70,15 +98,24 @@ def conv2d(
         >>> conv2d(images, kernel, "VALID").shape
         TensorShape([1, 3, 3, 4])
     """
-    if not forward_is_fastest():
+    as_forward = forward_is_fastest()
+    onednn = _on_processors() and not as_forward
+    in_integers = onednn and signs and integers.is_faster(x, kernel, strides)
+    if not (as_forward or in_integers or (onednn and x.dtype == tf.bfloat16)):
         return tf.nn.conv2d(x, kernel, strides, padding)
 
     @tf.custom_gradient
     def convolve(x, kernel):
         def gradients(back):
             how = (x, kernel, back, padding, strides)
-            return _input_gradient(*how), _kernel_gradient(*how)
+            if as_forward:
+                return _input_gradient(*how), _kernel_gradient(*how)
+            by_products = _products_are_faster(x, kernel, back, strides)
+            of_kernel = _kernel_products if by_products else _tensorflows_kernel
+            return _tensorflows_input(*how), of_kernel(*how)
 
+        if in_integers:
+            return integers.conv2d(x, kernel, _around(kernel, padding), sure=sure), gradients
         return tf.nn.conv2d(x, kernel, strides, padding), gradients
 
     return convolve(x, kernel)
@@ -94,11 +131,7 @@ def _input_gradient(x, kernel, back, padding, strides):
     sizes = zip(x.shape[1:3], back.shape[1:3], strict=True)
     little = padding == "SAME" or all(a and b and a <= _MOST_EXTRA * b for a, b in sizes)
     if strides != (1, 1) or not little:
-        rest = {"strides": [1, *strides, 1], "padding": padding}
-        operands = {"filter": kernel, "out_backprop": back}
-        return _in_float32(
-            tf.raw_ops.Conv2DBackpropInput, operands, input_sizes=tf.shape(x), **rest
-        )
+        return _in_float32(_tensorflows_input, x, kernel, back, padding, strides)
     windows = zip(kernel.shape[:2], _around(kernel, padding), strict=True)
     rest = [(k - 1 - before, k - 1 - after) for k, (before, after) in windows]
     # ∂L/∂x = δ * turn(w)
@@ -110,22 +143,60 @@ def _kernel_gradient(x, kernel, back, padding, strides):
     sizes = [*x.shape[1:3], *back.shape[1:3]]
     large = None not in sizes and min(sizes) >= _SMALLEST_IMAGE
     if strides != (1, 1) or tuple(kernel.shape[:2]) != _WINDOW or not large:
-        rest = {"strides": [1, *strides, 1], "padding": padding}
-        operands = {"input": x, "out_backprop": back}
-        return _in_float32(
-            tf.raw_ops.Conv2DBackpropFilter, operands, filter_sizes=kernel.shape, **rest
-        )
+        return _in_float32(_tensorflows_kernel, x, kernel, back, padding, strides)
     # ∂L/∂w = xᵀ * δᵀ, where the images are channels and δ is the kernel
     images, windows = tf.transpose(x, [3, 1, 2, 0]), tf.transpose(back, [1, 2, 0, 3])
     found = tf.nn.conv2d(images, windows, 1, [(0, 0), *_around(kernel, padding), (0, 0)])
     return tf.transpose(found, [1, 2, 0, 3])
 
 
-def _in_float32(gradient, operands, **rest):
+def _products_are_faster(x, kernel, back, strides):
+    places = back.shape[1:3]
+    return (
+        x.dtype == tf.bfloat16
+        and strides == (1, 1)
+        and None not in (*x.shape[1:3], *places)
+        and places[0] * places[1] <= _MOST_PLACES
+        and min(kernel.shape[2:]) >= _FEWEST_CHANNELS
+    )
+
+
+def _kernel_products(x, kernel, back, padding, strides):
+    inputs, outputs = kernel.shape[2:]
+    padded = tf.pad(x, [(0, 0), *_around(kernel, padding), (0, 0)])
+    back = tf.reshape(back, [-1, outputs])
+    # ∂L/∂w_p = x_pᵀ δ
+    found = [
+        tf.matmul(tf.reshape(place, [-1, inputs]), back, transpose_a=True)
+        for place in integers.places(padded, kernel.shape[:2])
+    ]
+    return tf.reshape(tf.stack(found), kernel.shape)
+
+
+def _tensorflows_input(x, kernel, back, padding, strides):
+    return tf.raw_ops.Conv2DBackpropInput(
+        input_sizes=tf.shape(x),
+        filter=kernel,
+        out_backprop=back,
+        strides=[1, *strides, 1],
+        padding=padding,
+    )
+
+
+def _tensorflows_kernel(x, kernel, back, padding, strides):
+    return tf.raw_ops.Conv2DBackpropFilter(
+        input=x,
+        filter_sizes=kernel.shape,
+        out_backprop=back,
+        strides=[1, *strides, 1],
+        padding=padding,
+    )
+
+
+def _in_float32(gradient, x, kernel, back, *how):
     """Compute TensorFlow's gradient in float32, because in bfloat16 it takes ten times as long."""
-    dtype = operands["out_backprop"].dtype
-    operands = {name: tf.cast(value, tf.float32) for name, value in operands.items()}
-    return tf.cast(gradient(**operands, **rest), dtype)
+    given = (tf.cast(tensor, tf.float32) for tensor in (x, kernel, back))
+    return tf.cast(gradient(*given, *how), back.dtype)
 
 
 @tf.keras.utils.register_keras_serializable("bopkit")
@@ -134,7 +205,9 @@ class QuantConv2D(lq.layers.QuantConv2D):
 
     The layer takes larq's arguments, saves the same weights and gives the same outputs. With a
     dilation, with groups or on a GPU it computes exactly what larq's layer does. With a stride the
-    only difference is how bfloat16's gradients are computed on processors.
+    only difference is how bfloat16's gradients are computed on processors. In training, a layer
+    whose input and kernel are signs convolves in integers where that is faster, and the outputs are
+    the same to the last bit.
 
     Args:
         *args: as for larq's `QuantConv2D`.
@@ -149,6 +222,12 @@ class QuantConv2D(lq.layers.QuantConv2D):
         TensorShape([1, 26, 26, 8])
     """
 
+    def call(self, inputs, training=None):
+        """Quantize and convolve; in training, in integers where that is faster."""
+        # Otherwise never in integers: what is saved or exported is to run on every machine.
+        self._training = isinstance(training, bool | int) and bool(training)
+        return super().call(inputs)
+
     def convolution_op(self, inputs, kernel):
         """Convolve; Keras calls this method between the quantizers and the bias."""
         plain = (
@@ -160,4 +239,8 @@ class QuantConv2D(lq.layers.QuantConv2D):
         if not plain:
             return super().convolution_op(inputs, kernel)
         kernel = tf.convert_to_tensor(kernel)
-        return conv2d(inputs, kernel, self.padding.upper(), self.strides)
+        sure = isinstance(self.kernel_quantizer, _SIGNS)
+        binary = sure or getattr(self.kernel_quantizer, "precision", None) == 1
+        signs = self._training and isinstance(self.input_quantizer, _SIGNS) and binary
+        padding = self.padding.upper()
+        return conv2d(inputs, kernel, padding, self.strides, signs=signs, sure=sure)

@@ -5,6 +5,7 @@ from unittest import mock
 import larq as lq
 import numpy as np
 import pytest
+from graphs import operations
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -138,13 +139,6 @@ def test_images_of_unknown_size_keep_tensorflows_gradient_where_it_could_be_less
     assert gradient(tf.ones((2, 8, 7, 1))).shape == (2, 8, 7, 1)
 
 
-def operations(function):
-    """Names of the kinds of operation that a traced function runs, those it calls included."""
-    definition = function.get_concrete_function().graph.as_graph_def()
-    parts = [definition.node, *(f.node_def for f in definition.library.function)]
-    return [node.op for part in parts for node in part]
-
-
 def test_gradients_are_forward_convolutions_where_these_are_fastest(forward):
     layer = bopkit.QuantConv2D(2, 3, padding="same", **BINARY)
     layer.build((4, 8, 8, 1))
@@ -157,7 +151,7 @@ def test_gradients_are_forward_convolutions_where_these_are_fastest(forward):
             y = layer(x)
         return tape.gradient(y, [x, layer.trainable_variables[0]])
 
-    found = operations(gradients)
+    found = operations(gradients.get_concrete_function().graph)
     backward = {"Conv2DBackpropInput", "Conv2DBackpropFilter"} & set(found)
     assert found.count("Conv2D") == (3 if forward else 1)
     assert len(backward) == (0 if forward else 2)
