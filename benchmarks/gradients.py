@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bopkit._tensorflow import tf  # isort: skip
 
+from benchmarks import steps
 from benchmarks.timing import in_turn, ratio, summary
 from bopkit import models
 from bopkit.models import layers
@@ -13,7 +14,7 @@ HOW = {"strides": [1, 1, 1, 1], "padding": "SAME"}
 
 
 def run(smoke: bool) -> dict:
-    """Measure in float32; and TensorFlow's in bfloat16, of one convolution.
+    """Measure in each precision that the processor has; and one convolution in both.
 
     Args:
         smoke: small and few, to see that it works.
@@ -26,29 +27,34 @@ def run(smoke: bool) -> dict:
     # All but the first, whose images need no gradient.
     inner = [layer for layer in model.layers if isinstance(layer, layers.QuantConv2D)][1:]
     given = [_numbers(layer) for layer in inner]
-    halves = [tuple(tf.cast(tensor, tf.bfloat16) for tensor in given[-1])]
-    runs = {
-        "forward": _all(lambda x, w, dy: tf.nn.conv2d(x, w, 1, "SAME"), given),
-        "input, TensorFlow": _all(_tensorflows_input, given),
-        "input, bopkit": _all(lambda *g: layers._input_gradient(*g, "SAME", (1, 1)), given),
-        "kernel, TensorFlow": _all(_tensorflows_kernel, given),
-        "kernel, bopkit": _all(lambda *g: layers._kernel_gradient(*g, "SAME", (1, 1)), given),
-    }
-    seconds = in_turn(runs, 2 if smoke else 15)
+    in_bfloat16 = [tuple(tf.cast(t, tf.bfloat16) for t in tensors) for tensors in given]
+    seconds = in_turn(_runs(given), 2 if smoke else 15)
+    if "mixed_bfloat16" in steps.precisions():
+        found = in_turn(_runs(in_bfloat16), 2 if smoke else 15)
+        seconds |= {f"{name}, bfloat16": values for name, values in found.items()}
     one = {
         "last, float32": _all(_tensorflows_input, given[-1:]),
-        "last, bfloat16": _all(_tensorflows_input, halves),
+        "last, bfloat16": _all(_tensorflows_input, in_bfloat16[-1:]),
     }
     seconds |= in_turn(one, 2 if smoke else 5, warmup=1)
-    ratios = {
-        f"{gradient}, {whose}": ratio(
-            f"seconds of {whose}'s gradient for the {gradient} against the convolution's own",
-            seconds[f"{gradient}, {whose}"],
-            seconds["forward"],
+    ratios = {}
+    for precision, said in {"": "", ", bfloat16": ", both in bfloat16"}.items():
+        if f"forward{precision}" not in seconds:
+            continue
+        for gradient in ("input", "kernel"):
+            for whose in ("TensorFlow", "bopkit"):
+                name = f"{gradient}, {whose}{precision}"
+                ratios[name] = ratio(
+                    f"seconds of {whose}'s gradient for the {gradient} against the "
+                    f"convolution's own{said}",
+                    seconds[name],
+                    seconds[f"forward{precision}"],
+                )
+        ratios[f"forward in training{precision}"] = ratio(
+            f"seconds of bopkit's forward pass in training against TensorFlow's{said}",
+            seconds[f"forward in training{precision}"],
+            seconds[f"forward{precision}"],
         )
-        for gradient in ("input", "kernel")
-        for whose in ("TensorFlow", "bopkit")
-    }
     ratios["bfloat16"] = ratio(
         "seconds of TensorFlow's for the last convolution's input, bfloat16 against float32",
         seconds["last, bfloat16"],
@@ -56,6 +62,19 @@ def run(smoke: bool) -> dict:
     )
     times = {name: summary(values) for name, values in seconds.items()}
     return {"settings": {"batch": BATCH}, "times": times, "ratios": ratios}
+
+
+def _runs(given):
+    return {
+        "forward": _all(lambda x, w, dy: tf.nn.conv2d(x, w, 1, "SAME"), given),
+        "input, TensorFlow": _all(_tensorflows_input, given),
+        "input, bopkit": _all(lambda *g: layers._input_gradient(*g, "SAME", (1, 1)), given),
+        "kernel, TensorFlow": _all(_tensorflows_kernel, given),
+        "kernel, bopkit": _all(lambda *g: layers._kernel_gradient(*g, "SAME", (1, 1)), given),
+        "forward in training": _all(
+            lambda x, w, dy: layers.conv2d(x, w, "SAME", signs=True), given
+        ),
+    }
 
 
 def _numbers(layer):

@@ -59,7 +59,7 @@ def run(smoke: bool) -> dict:
     ours = seconds["bopkit"]
     figures = {
         "against larq": ratio(
-            "updates per second against larq's", seconds["larq"], ours, at_least=4.0
+            "updates per second against larq's", seconds["larq"], ours, at_least=3.0
         ),
         "against copy, numpy": ratio(
             "speed against a plain copy of the same bytes",

@@ -108,11 +108,7 @@ def conv2d(
     def convolve(x, kernel):
         def gradients(back):
             how = (x, kernel, back, padding, strides)
-            if as_forward:
-                return _input_gradient(*how), _kernel_gradient(*how)
-            by_products = _products_are_faster(x, kernel, back, strides)
-            of_kernel = _kernel_products if by_products else _tensorflows_kernel
-            return _tensorflows_input(*how), of_kernel(*how)
+            return _input_gradient(*how), _kernel_gradient(*how)
 
         if in_integers:
             return integers.conv2d(x, kernel, _around(kernel, padding), sure=sure), gradients
@@ -127,6 +123,8 @@ def _around(kernel, padding):
 
 
 def _input_gradient(x, kernel, back, padding, strides):
+    if not forward_is_fastest():
+        return _tensorflows_input(x, kernel, back, padding, strides)
     # Known sizes only: "VALID" with a window as large as the image would multiply the work.
     sizes = zip(x.shape[1:3], back.shape[1:3], strict=True)
     little = padding == "SAME" or all(a and b and a <= _MOST_EXTRA * b for a, b in sizes)
@@ -140,6 +138,10 @@ def _input_gradient(x, kernel, back, padding, strides):
 
 
 def _kernel_gradient(x, kernel, back, padding, strides):
+    if not forward_is_fastest():
+        by_products = _products_are_faster(x, kernel, back, strides)
+        compute = _kernel_products if by_products else _tensorflows_kernel
+        return compute(x, kernel, back, padding, strides)
     sizes = [*x.shape[1:3], *back.shape[1:3]]
     large = None not in sizes and min(sizes) >= _SMALLEST_IMAGE
     if strides != (1, 1) or tuple(kernel.shape[:2]) != _WINDOW or not large:
