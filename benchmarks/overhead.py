@@ -11,6 +11,7 @@ from benchmarks import steps
 from benchmarks.timing import in_turn, ratio, summary
 from bopkit import data as bopdata
 from bopkit.training.build import build_model, build_optimizer
+from bopkit.training.faults import Stop
 from bopkit.training.loop import fit
 from bopkit.training.progress import Progress
 
@@ -85,14 +86,15 @@ class _Watch(Progress):
     """Measures the steps of an epoch, without its validation, as `_keras_epoch` does."""
 
     def start(self, epoch, step):
+        super().start(epoch, step)
         self.started = time.perf_counter()
 
-    def advance(self, steps, loss, accuracy):
+    def advance(self, *_):
         self.seconds = time.perf_counter() - self.started
 
 
 def _epoch(loop):
-    watch = _Watch(steps.EPOCHS, loop.steps, silent=True)
+    watch = _Watch(steps.EPOCHS, loop.steps, HPARAMS["batch_size"], silent=True)
     rows = fit(
         loop.state,
         loop.experiment,
@@ -100,6 +102,8 @@ def _epoch(loop):
         seed=0,
         cluster=loop.cluster,
         show=watch,
+        stop=Stop(),
+        log=lambda step, scalars: None,
         save=lambda: None,
         save_seconds=math.inf,
     )

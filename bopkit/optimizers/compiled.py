@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from bopkit._tensorflow import can_compile, tf
 
-# A processor compiles the update of a variable with at least this many weights. A smaller one takes
-# as long or longer compiled, and each costs a quarter of a second to compile: `make bench`.
+# A processor compiles the update of a variable with at least this many weights. On some processors
+# a smaller one gains nothing, and everywhere each costs a quarter of a second to compile.
 LARGE = 2**17
 
 
