@@ -16,9 +16,14 @@ BATCH = 50
 COMPILED = "XLA"
 # Kinds by what TensorFlow calls the operation, without the "_MklNative" of those from oneDNN.
 KINDS = {
-    "convolutions": ("Conv2D", "Conv2DBackpropInput", "Conv2DBackpropFilter", "FusedConv2D"),
-    "turning kernels and images for the gradients": ("Transpose", "ReverseV2"),
-    "matrix products": ("MatMul", "FusedMatMul"),
+    # bopkit.models computes some convolutions as products: of integers, or for a gradient.
+    "convolutions and matrix products": (
+        *("Conv2D", "Conv2DBackpropInput", "Conv2DBackpropFilter", "FusedConv2D"),
+        *("MatMul", "FusedMatMul", "QuantizedMatMulWithBiasAndDequantize"),
+    ),
+    "moving numbers to where the products want them": (
+        *("Transpose", "ReverseV2", "StridedSlice", "Pad", "PadV2", "ConcatV2", "Pack"),
+    ),
     "batch normalization": ("FusedBatchNormV3", "FusedBatchNormGradV3", "FusedBatchNormEx"),
     "pooling": ("MaxPool", "MaxPoolGrad"),
     "conversion to and from bfloat16": ("Cast",),
