@@ -55,6 +55,7 @@ def diagnose(
     accuracy: Sequence[float],
     flip_ratio: Sequence[float],
     gamma: Sequence[float],
+    threshold: float | None = None,
 ) -> Diagnosis:
     """Name the likely fault of a run of Bop, by rules on four curves.
 
@@ -79,6 +80,7 @@ def diagnose(
         accuracy: top-1 on held-out images after each epoch, in [0, 1]; (epochs,).
         flip_ratio: mean share of binary weights that flipped in a step of each epoch; (epochs,).
         gamma: γ of each epoch; (epochs,).
+        threshold: the last epoch's τ, if it is known. At 0 no change asks for a lower τ.
 
     Returns:
         A `Diagnosis`.
@@ -96,7 +98,7 @@ def diagnose(
             "a diagnosis needs four curves of one length, two epochs or more; got "
             f"{', '.join(str(len(c)) for c in curves)}."
         )
-    return _first_symptom(*curves)
+    return _first_symptom(*curves, threshold=threshold)
 
 
 def diagnose_record(record: Mapping[str, object]) -> Diagnosis:
@@ -115,13 +117,14 @@ def diagnose_record(record: Mapping[str, object]) -> Diagnosis:
         >>> diagnose_record(bopkit.records.read("runs/digits")).name
         'noise floor'
     """
-    return diagnose(*([row[key] for row in record["epochs"]] for key in _CURVES))
+    rows = record["epochs"]
+    return diagnose(*([row[key] for row in rows] for key in _CURVES), rows[-1].get("threshold"))
 
 
 _CURVES = ("accuracy", "val_accuracy", "flip_ratio", "gamma")
 
 
-def _first_symptom(fit, accuracy, flips, gamma, most=0.0) -> Diagnosis:
+def _first_symptom(fit, accuracy, flips, gamma, most=0.0, threshold=None) -> Diagnosis:
     fit, accuracy, flips, gamma = (np.asarray(c, float) for c in (fit, accuracy, flips, gamma))
     window = min(len(fit), max(2, len(fit) // 4))
     late = flips[-window:].mean()
@@ -158,11 +161,13 @@ def _first_symptom(fit, accuracy, flips, gamma, most=0.0) -> Diagnosis:
         else:
             since = f"only {share}"
         evidence = f"{since}, with training at {100 * fit[-window:].mean():.0f} %"
-        change = "lower τ, or raise γ"
+        change = "raise γ" if threshold == 0 else "lower τ, or raise γ"
         return Diagnosis("too few flips", evidence, change, alarm=not len(moved))
     if fit[-window:].mean() < POOR:
         evidence = f"{share}, and training stays at {100 * fit[-window:].mean():.0f} %"
-        return Diagnosis("γ and τ too high", evidence, "lower both")
+        return Diagnosis(
+            "γ and τ too high", evidence, "lower γ" if threshold == 0 else "lower both"
+        )
     return Diagnosis("healthy", f"{share}, and nothing else stands out", "")
 
 

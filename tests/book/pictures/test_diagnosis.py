@@ -49,6 +49,17 @@ def test_the_evidence_says_when():
     )
 
 
+@pytest.mark.parametrize(
+    ("threshold", "change"), [(None, "lower τ"), (1e-8, "lower τ"), (0.0, "raise γ")]
+)
+def test_no_change_asks_for_a_threshold_below_zero(threshold, change):
+    few = diagnose(LOW, LOW, [0.0] * 8, [0.1] * 8, threshold)
+    assert few.name == "too few flips" and few.change.startswith(change)
+    lively = diagnose([0.5] * 8, [0.5] * 8, [1e-3] * 8, [0.1] * 8, threshold)
+    assert lively.name == "γ and τ too high"
+    assert ("both" in lively.change) == (threshold != 0) and "τ" not in lively.change
+
+
 def test_too_short_or_uneven_curves_are_refused():
     with pytest.raises(ValueError, match="two epochs or more; got 1, 1, 1, 1"):
         diagnose([0.5], [0.5], [0.1], [0.1])
