@@ -7,6 +7,7 @@ python examples/pytorch_binarynet.py --output-dir runs/pytorch-cifar10 --dataset
 """
 
 import argparse
+import re
 import sys
 import time
 from pathlib import Path
@@ -173,7 +174,7 @@ def new_record(settings, shape, train_examples, validation_examples, model, bop,
         "config": config,
         "dataset": settings.dataset,
         "seed": settings.seed,
-        "command": " ".join(["python", *sys.argv]),
+        "command": re.sub(r" --(output|data)-dir \S+", "", " ".join(["python", *sys.argv])),
         "git_commit": records.git_commit(),
         "versions": records.versions() | {"torch": torch.__version__},
         "hardware": records.hardware(),
