@@ -20,6 +20,8 @@ from bopkit import records
 from bopkit.data import DATASETS
 from bopkit.pytorch import BinaryConv2d, BinaryLinear, Bop, split_parameters
 
+COMMAND = "python examples/pytorch_binarynet.py"
+
 
 def norm(kind, size):
     """Make a batch normalization with Keras' defaults, and without a scale that is trained."""
@@ -174,7 +176,7 @@ def new_record(settings, shape, train_examples, validation_examples, model, bop,
         "config": config,
         "dataset": settings.dataset,
         "seed": settings.seed,
-        "command": re.sub(r" --(output|data)-dir \S+", "", " ".join(["python", *sys.argv])),
+        "command": re.sub(r" --(output|data)-dir \S+", "", " ".join([COMMAND, *sys.argv[1:]])),
         "git_commit": records.git_commit(),
         "versions": records.versions() | {"torch": torch.__version__},
         "hardware": records.hardware(),

@@ -25,7 +25,9 @@ def test_it_trains_and_writes_a_record(require, tmp_path, monkeypatch, capsys):
     assert record["status"] == "completed" and len(record["epochs"]) == 2
     assert record["config"]["framework"] == "pytorch" and "torch" in record["versions"]
     assert record["final"]["gamma"] == pytest.approx(1e-6)
-    assert record["command"].startswith("python pytorch_binarynet.py --examples 200 --epochs 2")
+    assert record["command"].startswith(
+        "python examples/pytorch_binarynet.py --examples 200 --epochs 2"
+    )
     assert str(tmp_path) not in record["command"]
     assert 0 < record["final"]["flip_ratio"] < 1
     assert "validation" in capsys.readouterr().out
