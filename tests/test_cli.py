@@ -52,7 +52,7 @@ def test_train_with_the_released_names_then_results(tmp_path, bopkit, monkeypatc
     monkeypatch.chdir(tmp_path)
     again = bopkit(*record["command"].split()[1:])
     assert again.code == 0 and "nothing to do" in again.out
-    assert "binarynet/bop" in bopkit("results", "runs").out
+    assert "binarynet/bop" in bopkit("results").out  # in runs, where train puts them
     markdown = bopkit("results", "runs", "--markdown").out
     assert markdown.count("\n") == 3
     assert f"{100 * record['final']['val_accuracy']:.2f}" in markdown

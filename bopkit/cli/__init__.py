@@ -190,7 +190,7 @@ def run_sweep(
     validation_examples: options.ValidationExamples = None,
     holdout: options.Holdout = 0,
 ) -> None:
-    """Train many runs that differ in one hyperparameter at a time, several at once.
+    """Train many runs that differ in one hyperparameter at a time, several in parallel.
 
     Without `--vary`, the command trains the sweeps of γ and τ in section 5.1. If a run fails, the
     command retries it, reports it, and keeps the other runs. To resume a sweep, repeat the command.
@@ -225,7 +225,7 @@ def list_experiments() -> None:
 
 
 @app.command(epilog=_example("results runs --markdown"))
-def results(folder: options.Records = Path("results"), markdown: options.Markdown = False) -> None:
+def results(folder: options.Records = Path("runs"), markdown: options.Markdown = False) -> None:
     """Print a table of the runs below a folder; runs that differ only in the seed share a row."""
     refused = []
     found = records.collect(checks.folder(folder), refused.append)

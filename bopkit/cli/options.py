@@ -12,7 +12,7 @@ from bopkit.data import DATASETS
 
 
 def _option(kind, metavar, text, *names, **limits):
-    """The type of an option: its Python type, and how the help shows its value and itself."""
+    """Annotate an option's Python type with how the help shows its value and itself."""
     return Annotated[kind, Option(*names, help=text, metavar=metavar, **limits)]
 
 
@@ -71,7 +71,7 @@ Seeds = _option(int, "N", "Number of seeds per setting, counted from 0.", min=1)
 Jobs = _option(
     int | None,
     "N",
-    "Number of runs at once; default: one per core, or one per `--gpus-per-run` GPUs.",
+    "Number of parallel runs; default: one per core, or one per `--gpus-per-run` GPUs.",
     min=1,
 )
 GpusPerRun = _option(int, "N", "Number of this machine's GPUs for each run.", min=1)
