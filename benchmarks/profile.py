@@ -52,11 +52,18 @@ def run(smoke: bool) -> dict:
         for precision in steps.precisions()
     }
     rounds = 2 if smoke else 5
+    # On a GPU an operation is a launch or more. XLA makes one program of the step at any width, and
+    # of a narrow network sooner.
+    narrow = steps.make_loop(data, batch_size=BATCH, jit_compile=True, filters=8, dense_units=16)
+    compiled = steps.stepper(narrow)
+    compiled()
     seconds = in_turn(trains, rounds)
     section = {"settings": {"batch": BATCH}, "operations": {}, "kinds": {}, "ratios": {}}
     section["times"] = {f"step, {name}": summary(values) for name, values in seconds.items()}
+    section["launches"] = {"compiled with XLA": _profile(compiled)[1]}
     for precision, train in trains.items():
-        found = [_profile(train) for _ in range(rounds)]
+        found, launches = zip(*(_profile(train) for _ in range(rounds)), strict=True)
+        section["launches"][precision] = max(launches)
         total = [sum(one.values()) for one in found]
         names = {name for one in found for name in one}
 
@@ -79,8 +86,8 @@ def run(smoke: bool) -> dict:
     return section
 
 
-def _profile(train) -> Counter:
-    """Picoseconds of one step by operation."""
+def _profile(train) -> tuple[Counter, int]:
+    """Picoseconds of one step by operation, and how many operations ran."""
     # Where it is since TensorFlow 2.18; it is no public interface.
     from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
@@ -89,7 +96,7 @@ def _profile(train) -> Counter:
             train()
         (path,) = Path(folder).rglob("*.xplane.pb")
         space = xplane_pb2.XSpace.FromString(path.read_bytes())
-    found = Counter()
+    found, launches = Counter(), 0
     for plane in space.planes:
         names = {key: value.name for key, value in plane.event_metadata.items()}
         for line in plane.lines:
@@ -97,9 +104,11 @@ def _profile(train) -> Counter:
             if not line.name.startswith("tf_Compute"):
                 continue
             for event in line.events:
-                found[_kind(names[event.metadata_id])] += event.duration_ps
+                kind = _kind(names[event.metadata_id])
+                found[kind] += event.duration_ps
+                launches += kind is not None
     del found[None]
-    return found
+    return found, launches
 
 
 def _kind(name: str) -> str | None:
