@@ -80,6 +80,8 @@ def test_what_the_page_says_in_words_holds(sections):
     shares = sorted((kind["median"] for kind in kinds.values()), reverse=True)
     assert kinds["convolutions and matrix products"]["median"] == shares[0] > 0.5
     assert shares[1] < 0.1  # "no other part takes more than a tenth"
+    launches = sections["profile"]["launches"]  # "one of them is the whole step"
+    assert launches["compiled with XLA"] < 0.05 * launches["float32"]
     # "about as long as a step with latent weights"
     latent = median("step", "latent float32, batch 50")
     assert median("step", "bop float32, batch 50") == pytest.approx(latent, rel=0.1)
