@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, locks, and what stands where a file should."""
+"""Write files completely or not at all, take locks, and name what is in a file's place."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def whole_file(path: str | os.PathLike) -> Iterator[BinaryIO]:
         OSError: it cannot be written; then nothing is left of it.
     """
     path = Path(path)
-    # Not by mkstemp: its files are their owner's alone, and only the system applies the umask.
+    # Not by mkstemp: only the owner may read its files, and only the system applies the umask.
     temporary = path.parent / f".{secrets.token_hex(4)}{path.name}"
     handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _flags("O_BINARY"), 0o666)
     try:

@@ -1,7 +1,7 @@
 """TensorFlow with Keras 2, which larq is written for: `from bopkit._tensorflow import tf`.
 
-This module loads TensorFlow when something asks for `tf`, and not before: the command line first
-checks what was typed, which takes no TensorFlow.
+This module loads TensorFlow only when a module imports `tf` from it, because the command line first
+checks what was typed, and that check needs no TensorFlow.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def load_tensorflow() -> None:
     Raises:
         SetupError: TensorFlow is missing, or Keras 3 was loaded before bopkit.
     """
-    # Later messages: warnings and errors alone.
+    # Later messages: only warnings and errors.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     sys.stderr.flush()
     stderr = os.dup(2)
@@ -101,7 +101,7 @@ def list_devices(kind: str | None = None) -> list[str]:
     """List the names of the devices that TensorFlow may use.
 
     Args:
-        kind: "CPU" or "GPU" for those alone; None for all.
+        kind: "CPU" or "GPU" for the devices of that kind; None for all devices.
     """
     from bopkit._tensorflow import tf
 
@@ -109,7 +109,7 @@ def list_devices(kind: str | None = None) -> list[str]:
 
 
 def can_compile() -> bool:
-    """Whether this TensorFlow has XLA: every one but that for Apple's own processors."""
+    """Say whether this TensorFlow has XLA. Only the build for Apple's own CPUs has none."""
     return not (platform.system() == "Darwin" and platform.machine() == "arm64")
 
 

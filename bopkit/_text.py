@@ -108,7 +108,7 @@ def note(text: str, stream: TextIO | None = None) -> OSError | None:
 
     Args:
         text: the line.
-        stream: where to print it; None: standard output.
+        stream: where to print it; None is standard output.
 
     Returns:
         The error if the stream cannot be written. Then later lines go nowhere, and the work that

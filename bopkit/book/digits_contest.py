@@ -1,8 +1,8 @@
 """Train the small network on the digits by every rule, with the same trials and the same seeds.
 
-The protocol is that of `results/cifar10/PROTOCOL.md`, in small: ten trials for each rule, scored on
-images held out of the training set, with seeds that no other run uses; then the chosen numbers on
-the test images.
+The protocol is a small version of `results/cifar10/PROTOCOL.md`. Each rule has ten trials, which
+are scored on images held out of the training set, with seeds that no other run uses. Then the
+chosen numbers are scored on the test images.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def leaking(gamma, share):
 
 
 def second_order(gamma, noises):
-    """Bop2ndOrder, whose τ is a number of standard deviations of the noise in its signal."""
+    """Bop2ndOrder, whose τ counts standard deviations of the noise in its signal."""
 
     def rule(weights, kept, gradient, epoch):
         now = gamma * 1e-3 ** _progress(epoch)

@@ -43,7 +43,7 @@ class Settings:
         validation_examples: the number of validation images; None for all.
         allow_cpu: whether to run the paper's settings without a GPU.
         seeds: the number of seeds of a sweep.
-        jobs: the number of runs of a sweep at once; None for the default.
+        jobs: the number of runs that a sweep trains in parallel; None for the default.
         scheduler: the address of a Dask scheduler that trains a sweep; None for this machine.
         gammas: the values of γ in a sweep; None for the paper's.
         thresholds: the values of τ in a sweep; None for the paper's.

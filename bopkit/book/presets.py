@@ -21,12 +21,12 @@ PRESETS: dict[str, dict[str, dict[str, dict]]] = {
             "hparams": {"epochs": 2, "batch_size": 8},
         },
     },
-    "laptop": {  # a processor, minutes
+    "laptop": {  # a CPU, minutes
         "cifar10": {
             "data": {"dataset": "fashion_mnist"},
             "hparams": {"epochs": 10, "batch_size": 100, "filters": 32, "dense_units": 256},
         },
-        "imagenet2012": {  # few: at 224x224 an image costs a processor a tenth of a second
+        "imagenet2012": {  # few: at 224x224 an image costs a CPU a tenth of a second
             "data": {
                 "dataset": "fashion_mnist",
                 "train_examples": 2000,

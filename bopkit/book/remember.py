@@ -19,17 +19,17 @@ def remember(function: Callable) -> Callable:
     keeps them on the disk, where other processes find them: the Makefile sets this while pages are
     built and tested, because several processes would train the same networks.
 
-    What is on the disk counts for one version of the source: the name of its folder is a hash of
-    all of bopkit and of the versions of NumPy and scikit-learn. joblib writes each result beside
-    its place and moves it there, so two processes may compute the same one.
+    What is on the disk counts for one version of the source, because the name of its folder is a
+    hash of bopkit's whole source and of the versions of NumPy and scikit-learn. joblib writes each
+    result beside its place and moves it there, so two processes may compute the same one.
 
     Args:
-        function: depends on its arguments and on bopkit's source alone; its arguments are numbers
+        function: depends only on its arguments and on bopkit's source. Its arguments are numbers
             and text, and nobody changes what it returned.
 
     Returns:
-        The function with the `cache_clear` and `cache_info` of `functools.lru_cache`, which are
-        about the memory alone.
+        The function with the `cache_clear` and `cache_info` of `functools.lru_cache`, which
+        count only what is in memory.
 
     Example:
         >>> @remember

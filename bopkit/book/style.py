@@ -163,17 +163,17 @@ def verticals(axis, x, **kwargs):
 
 
 def lay_out(figure: Figure, places: list | None = None) -> list:
-    """Settle where a figure's axes stand, instead of leaving it to the moment it is saved.
+    """Settle the places of a figure's axes before the figure is saved.
 
     Saving a figure with a layout engine draws it twice, and measures every text twice more.
 
     Args:
         figure: as `new_figure` makes it.
-        places: where the axes of a figure like it stand, from here; `None`: matplotlib's
-            constrained layout finds them.
+        places: the axes' places in a similar figure, as this function returned them; with `None`,
+            matplotlib's constrained layout finds them.
 
     Returns:
-        Where the axes stand: a box in the figure's own units for each.
+        The axes' places: for each, a box in the figure's own units.
     """
     if places is None:
         if engine := figure.get_layout_engine():
@@ -198,7 +198,7 @@ def _save(figure, **options):
 
 
 def inline_svg(figure: Figure) -> str:
-    """The figure as an SVG element to stand in a page, in the page's own colours and type.
+    """Turn a figure into an SVG element for a page, in the page's own colours and type.
 
     Args:
         figure: any figure; its `description`, if it has one, becomes the element's label.
@@ -235,8 +235,8 @@ def inline_svg(figure: Figure) -> str:
 def _side_by_side(figure):
     """A row of panels, each an SVG of its own, so that a phone can show them one above the other.
 
-    The drawing stands in the page once; each panel is a window onto a part of it. Empty where the
-    figure has other than one row of panels, or panels that share one panel's numbers.
+    The page holds the drawing once, and each panel is a window onto a part of it. The result is
+    empty if the figure has fewer than two panels or several rows, or if panels share an axis.
     """
     lay_out(figure)
     axes = sorted(figure.axes, key=lambda axis: axis.get_position().x0)

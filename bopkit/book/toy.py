@@ -213,7 +213,8 @@ def train(
         seed: of the first weights and of the order of the images.
         batch_size: images per step, at most 1,437; the rest of an epoch is not used.
         watch: called after each step with its number and the weights.
-        data: images to train on, their labels, images to score on, theirs; `None`: `digits()`.
+        data: images to train on, their labels, images to score on, their labels; `None` is
+            `digits()`.
 
     Returns:
         A `Run`. The same arguments give the same numbers on one machine, however many of its cores

@@ -4,7 +4,7 @@ What is cheap to compute, such as one weight on hundreds of streams, the browser
 move, by one module (`bopkit.book.live`) in a page and with a live kernel. What is not, such as a
 training run, has three levels from one pure function:
 
-- With a live kernel: ipywidgets' sliders, and a picture drawn anew at every move.
+- With a live kernel: ipywidgets' sliders, and a picture drawn again at every move.
 - In a page of the book, with no kernel and no network: every picture the sliders can reach is
   drawn when the book is built and packed into the page; `book/_static/explorer.js` shows one.
 - Without JavaScript: the picture at the sliders' start, and what it shows in words.
@@ -68,7 +68,7 @@ class Computed(anywidget.AnyWidget):
 
 
 class Live(ipywidgets.VBox):
-    """Sliders over a picture that is drawn anew at every move.
+    """Sliders over a picture that is drawn again at every move.
 
     Args:
         scene: what to draw.
@@ -160,11 +160,11 @@ def _frame(scene, packed=""):
 
 
 def _pack(frames) -> str:
-    """All pictures as text: JSON, deflated, in base64; the last slider moves fastest.
+    """Pack all pictures into text: JSON, deflated, in base64. The last slider moves fastest.
 
     The pictures of a scene share most of their elements (axes, grid, labels): `parts` holds each
-    once, and a picture is a list of numbers of parts. Deflate alone would not see it, because
-    its memory of 32 KB is shorter than a picture.
+    once, and a picture is a list of numbers of parts. Deflate by itself would not find the
+    repetition, because its memory of 32 KB is shorter than a picture.
     """
     parts: dict[str, int] = {}
     packed = [

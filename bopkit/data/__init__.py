@@ -1,6 +1,6 @@
 """Load image classification sets as `tf.data` pipelines, in an order that the seed fixes.
 
-The batch at (epoch, step) depends on (seed, epoch, step) alone. So a run that resumes at any step
+The batch at (epoch, step) depends only on (seed, epoch, step). So a run that resumes at any step
 continues the same sequence, and workers that share a batch see what one worker would have seen.
 
 .. rubric:: Example
@@ -66,18 +66,19 @@ def load(
     Args:
         name: one of `DATASETS`.
         data_dir: the only folder to read from (or, for `cifar10`, to download to).
-        image_size: side in pixels of the images that the network sees; None: the set's own, and
-            224 for photographs. Images are resized bilinearly (photographs: bicubically), after the
-            augmentation.
+        image_size: side in pixels of the images that the network sees; None is the set's own side,
+            or 224 for photographs. Images are resized after the augmentation, bilinearly, or
+            bicubically if they are photographs.
         channels: 3 repeats a grayscale image three times; None keeps the set's own channels.
-        preprocess: "default" scales (x / 127.5 - 1; photographs: see `bopkit.data.photographs`);
-            "resize_and_flip" adds random crops of the padded image and random flips in training.
-        train_examples: number of training images to take, from the first on; the order of the
-            files is fixed and mixes the classes. None: all.
-        validation_examples: number of validation images to take. None: all.
+        preprocess: "default" scales by x / 127.5 - 1, or by `bopkit.data.photographs` for
+            photographs. "resize_and_flip" adds random crops of the padded image and random flips
+            in training.
+        train_examples: number of training images to take, from the first on; None takes all. The
+            order of the files is fixed and mixes the classes.
+        validation_examples: number of validation images to take; None takes all.
         holdout: number of training images to validate on (the last of a permutation that never
-            changes). The other images are trained on and the test set is not read: use this to
-            choose hyperparameters. 0: validate on the test set.
+            changes). Training uses the other images, and nothing reads the test set, so choose
+            hyperparameters with this argument. 0 validates on the test set.
 
     Returns:
         The set; its `train_batches` and `validation_batches` make pipelines.

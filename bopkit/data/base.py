@@ -96,8 +96,9 @@ class Data:
                 global batch, beginning with the index-th.
 
         Returns:
-            A dataset of (images, labels): float32 (batch_size / count, height, width, channels)
-            and one-hot float32 (batch_size / count, num_classes), `steps_per_epoch` per epoch.
+            A dataset of `steps_per_epoch` pairs (images, labels) per epoch. The images are float32
+            (batch_size / count, height, width, channels). The labels are one-hot float32
+            (batch_size / count, num_classes).
 
         Raises:
             DataError: if the batch is larger than the set, or not divisible by the shard count.

@@ -11,7 +11,7 @@ from bopkit.errors import DataError
 
 
 def check_examples(argument: str, wanted: int | None, available: int) -> int:
-    """Return how many examples to take: `wanted`, or all of them for None.
+    """Return how many examples to take: `wanted`, or all that are available for None.
 
     Args:
         argument: name of the argument that holds `wanted`, for the error.
@@ -31,7 +31,7 @@ def check_examples(argument: str, wanted: int | None, available: int) -> int:
 
 
 def check_holdout(name: str, holdout: int, available: int) -> None:
-    """Refuse to hold out so many training examples that none is left to train on.
+    """Refuse to hold out all training examples, because a run needs some to train on.
 
     Raises:
         DataError: if `holdout` is not between 0 and `available` - 1.

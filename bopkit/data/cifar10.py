@@ -22,7 +22,7 @@ def read(split: str, data_dir: str | os.PathLike | None = None) -> tuple[np.ndar
     """Read CIFAR-10 from where it lies, in whatever form; have TFDS download it if it is nowhere.
 
     Returns:
-        uint8 images (n, 32, 32, 3) and int64 labels (n,), in the order of the files.
+        uint8 images `(n, 32, 32, 3)` and int64 labels `(n,)`, in the order of the files.
 
     Raises:
         DataError: if the files are damaged, or there are none and the download fails.

@@ -68,7 +68,7 @@ class Source:
         """Read a split.
 
         Returns:
-            uint8 images (n, 32, 32, 3) and int64 labels (n,), in the order of the files.
+            uint8 images `(n, 32, 32, 3)` and int64 labels `(n,)`, in the order of the files.
 
         Raises:
             DataError: a file is damaged, or is not what it should be.
@@ -208,8 +208,8 @@ class _Unpickler(pickle.Unpickler):
     """Unpickle numbers, texts, lists and one kind of array, and nothing else.
 
     A pickle is a program that calls what it names. The few names that CIFAR-10's files hold are
-    answered with stand-ins, so that nothing is imported, and nothing of NumPy's is called with
-    what a file says.
+    answered with `_Array`, `_Type` and `_encode`, so that nothing is imported, and nothing of
+    NumPy's is called with what a file says.
     """
 
     def find_class(self, module, name):
@@ -224,7 +224,7 @@ class _Unpickler(pickle.Unpickler):
 
 
 class _Array:
-    """Stand for an array: remember its bytes, shape and type, and make it of pixels alone."""
+    """Replace an array: remember its bytes, shape and type, and build it if they fit pixels."""
 
     def __init__(self, *arguments):
         self.state = None
@@ -245,7 +245,7 @@ class _Array:
 
 
 class _Type:
-    """Stand for the type of an array's numbers."""
+    """Replace the NumPy type that an array's numbers have."""
 
     def __init__(self, name, *arguments):
         self.name = name
@@ -255,7 +255,7 @@ class _Type:
 
 
 def _encode(text, encoding):
-    """Make bytes of text, as Python 3 writes bytes where Python 2 shall read them."""
+    """Make bytes of text, as Python 3 writes bytes that Python 2 can read."""
     if not isinstance(text, str) or encoding not in ("latin1", b"latin1"):
         raise ValueError("bytes are not written as Latin-1")
     return text.encode("latin1")

@@ -1,7 +1,7 @@
 """Stream photographs from folders, one for each class: ImageNet as it lies, or a set of one's own.
 
-The files are read where they are. Their order is a permutation of all of them that depends on the
-seed and the epoch alone, so that no shuffle buffer is needed.
+The files are read where they are. Their order is a permutation of the whole set that depends only
+on the seed and the epoch, so no shuffle buffer is needed.
 """
 
 from __future__ import annotations

@@ -34,13 +34,13 @@ class Listing:
     validation: list[tuple[str, int]]
 
     def fingerprint(self) -> dict[str, str]:
-        """Identify the images by their names and labels alone: their bytes may be 150 GB."""
+        """Identify the images only by names and labels, because their bytes may be 150 GB."""
         halves = {"train_files": self.train, "validation_files": self.validation}
         return {half: fingerprint_names(files) for half, files in halves.items()}
 
 
 def find_own(place: Path) -> Listing:
-    """List a set of one's own: `train/CLASS/*` and `val/CLASS/*`, or `CLASS/*` alone.
+    """List a set of one's own: `train/CLASS/*` and `val/CLASS/*`, or only `CLASS/*`.
 
     Args:
         place: the folder.
@@ -121,7 +121,7 @@ def _subfolders(folder):
 
 
 def _files(folder):
-    """The images of a folder; links are followed, and what is hidden is left alone."""
+    """List the images of a folder; follow links, and skip hidden files."""
     return sorted(
         entry.name
         for entry in os.scandir(folder)

@@ -1,4 +1,4 @@
-"""Gather, augment and scale whole batches at once, of a set that fits into memory."""
+"""Gather, augment and scale each batch as a whole, of a set that fits into memory."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class InMemory(Data):
         name: of the set.
         train: uint8 images (n, height, width, channels) and integer labels (n,).
         validation: the same of the validation set.
-        image_size: side in pixels of the images that the network sees; None: the arrays' own.
+        image_size: side in pixels of the images that the network sees; None is the arrays' own.
         channels: 3 repeats a grayscale image three times; None keeps the arrays' own.
         preprocess: "default" or "resize_and_flip", as in `load`.
         num_classes: labels lie from 0 to `num_classes` - 1.

@@ -1,8 +1,9 @@
 """Turn encoded photographs into batches: decode what the network sees, and normalize it.
 
-Training: a random crop (8 to 100 % of the area, aspect ratio 3/4 to 4/3), resized bicubically,
-flipped half of the time. Validation: the centre crop of 224/256 of the shorter side. Then the mean
-and standard deviation of ImageNet's channels: see `bopkit.data.imagenet.crops`.
+In training the network sees a random crop (8 to 100 % of the area, aspect ratio 3/4 to 4/3), which
+is resized bicubically and flipped half of the time. In validation the network sees the centre crop
+of 224/256 of the shorter side. `bopkit.data.imagenet.crops` normalizes both by the mean and
+standard deviation of ImageNet's channels.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ class Photographs(Data):
     """Decode, crop and batch photographs. A subclass says where they come from.
 
     A subclass has three methods. `_train_records` takes the arguments of `Data._train` and makes a
-    dataset of (epoch, position in it, record) of this worker's training images;
-    `_validation_records` makes one of the records of all validation images; and
+    dataset of (epoch, position in it, record) of this worker's training images.
+    `_validation_records` makes a dataset of the records of all validation images.
     `_content_and_label` turns a record into the file's bytes and the one-hot label.
 
     Attributes:

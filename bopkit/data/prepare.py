@@ -30,7 +30,7 @@ def prepare(
         manual_dir: for imagenet2012, the folder with `ILSVRC2012_img_train.tar` and
             `ILSVRC2012_img_val.tar`, or with smaller archives of the same form; or the folder
             with `train/SYNSET/*.JPEG` and `val/`, in torchvision's layout or Kaggle's.
-        data_dir: the folder to prepare in; None: the first of the usual ones, which are
+        data_dir: the folder to prepare in; None is the first of the usual ones, which are
             `$BOPKIT_DATA_DIR` and TFDS's own folder.
         skip_damaged: for imagenet2012, leave out images that cannot be decoded; they are counted,
             and named in the file `left_out.txt` beside the prepared files. Otherwise the first

@@ -28,10 +28,10 @@ _LARGEST_JSON = 2**24  # ImageNet's take 50 KB
 
 
 def folders(data_dir: str | os.PathLike | None) -> list[Path]:
-    """List the folders that may hold prepared sets: `data_dir` alone, or the two usual ones.
+    """List the folders that may hold prepared sets: only `data_dir`, or the two usual ones.
 
     Args:
-        data_dir: the folder to look in; None: `$BOPKIT_DATA_DIR` and TFDS's own folder.
+        data_dir: the folder to look in; None is `$BOPKIT_DATA_DIR` and TFDS's own folder.
 
     Raises:
         DataError: if `data_dir` is a file, or `$BOPKIT_DATA_DIR` is set and no folder.
@@ -153,7 +153,7 @@ def summarize(prepared: Path) -> Summary:
 
 
 def check_lengths(prepared: Path) -> None:
-    """Compare the lengths of the files with their description: quick, even for all of ImageNet.
+    """Compare the lengths of the files with their description: quick, even for ImageNet.
 
     TensorFlow reads a TFRecord file that ends between two records without an error, so a copy that
     stopped early would only make the set smaller.

@@ -1,4 +1,4 @@
-"""Read zip archives that may be anyone's: no claim of theirs takes memory before it is checked."""
+"""Read ZIP archives from anyone, and check what they claim before it takes memory."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bopkit.errors import BopkitError, DataError
 
 @contextlib.contextmanager
 def opened(path: Path, otherwise: str) -> Iterator[zipfile.ZipFile]:
-    """Open a zip archive, and say in one sentence why it or a part of it cannot be read.
+    """Open a ZIP archive, and say in one sentence why it or a part of it cannot be read.
 
     Args:
         path: the file.

@@ -1,7 +1,7 @@
 """Export a run's network to a small file, if the file predicts what the network does.
 
 `bopkit.deploy.packed` writes the packed format. Larq's converter writes the tflite format for its
-Compute Engine on Arm processors, where each binary convolution multiplies bits. The converter has
+Compute Engine on Arm CPUs, where each binary convolution multiplies bits. The converter has
 no binary dense layer, so `bopkit.deploy.tflite` first turns dense layers into convolutions.
 """
 
@@ -110,7 +110,8 @@ def export(
         format: a name of `FORMATS`.
         output: the file; `None` is `model.npz` or `model.tflite` in the run's folder.
         data_dir: where to look for the data.
-        validation_examples: how many images to compare; `None` for all of the run's.
+        validation_examples: how many images to compare; `None` compares every image that the run
+            validated on.
         min_agreement: smallest share of images, in [0, 1], that must get the same class.
 
     Returns:

@@ -148,7 +148,7 @@ def _find(file, place) -> h5py.Group | h5py.Dataset:
 
 
 def _find_array(file, place) -> h5py.Dataset:
-    """One array as Keras stores it: in float32, and with all of its bytes in this very file.
+    """Find one array as Keras stores it: in float32, and with every byte in this very file.
 
     HDF5 makes zeros of what was never written, however much that is, and reads other files.
     """

@@ -1,6 +1,6 @@
 """Write a trained network to a file of one bit per binary weight, and read it back.
 
-The file is NumPy's ``.npz``, a zip archive of arrays. Any NumPy reads it, and it holds no code.
+The file is NumPy's ``.npz``, a ZIP archive of arrays. Any NumPy reads it, and it holds no code.
 
 ======================  =====================================================================
 member                  what it holds
@@ -8,9 +8,10 @@ member                  what it holds
 ``header``              uint8, JSON in UTF-8: ``format`` ("bopkit-packed"), ``version`` (1),
                         ``network`` (the layers, as Keras' ``model.to_json`` writes them) and
                         ``weights``, a list of ``[name, shape, bits]`` in the model's order
-``0``, ``1``, ...       the weights, in that order: where ``bits`` is 1, uint8, eight weights
-                        per byte, the first in the highest bit, 1 for +1 and 0 for -1, filled
-                        up with 0; where ``bits`` is 32, float32 of the weight's shape
+``0``, ``1``, ...       the weights, in that order. If ``bits`` is 32, they are float32 of the
+                        weight's shape. If ``bits`` is 1, they are uint8, with eight weights
+                        per byte, the first in the highest bit, 1 for +1 and 0 for -1, and the
+                        last byte filled up with 0
 ======================  =====================================================================
 
 Of a latent weight the file holds the sign, because a prediction takes nothing else from it.
@@ -47,7 +48,7 @@ def save_packed(model: tf.keras.Model, path: str | os.PathLike) -> int:
 
     Raises:
         DataError: a weight is NaN or infinite, or a layer uses a binary weight that is not -1 or
-            +1, which its sign alone would not give back.
+            +1, because the file keeps only its sign.
         OSError: the file cannot be written.
 
     Example:

@@ -1,4 +1,4 @@
-"""Rewrite a network for Larq's converter: float32, larq's quantizers, convolutions alone."""
+"""Rewrite a network for Larq's converter: only float32, larq's quantizers and convolutions."""
 
 from __future__ import annotations
 

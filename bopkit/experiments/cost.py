@@ -187,7 +187,7 @@ def cost_table(
         gpu: a name of `GPUS`.
         fractions: of its peak. The table has one column of hours for each, with the milliseconds
             per step that these hours assume: whoever measures a step can correct the hours.
-        measured: by experiment, the seconds of a step on another machine; None: no such column.
+        measured: by experiment, the seconds of a step on another machine; None adds no such column.
         machine: that machine's name, for the heading.
 
     Returns:
@@ -245,7 +245,7 @@ def _forward_macs(network, image_shape, num_classes, sizes):
     from bopkit import models
     from bopkit._tensorflow import tf
 
-    # In a graph of its own a network is shapes alone. With their weights the two AlexNets would
+    # In a graph of its own a network has only shapes. With their weights the two AlexNets would
     # take 750 MB, which TensorFlow does not give back. Keras calls something deprecated on the way.
     logger = tf.get_logger()
     level = logger.level

@@ -36,8 +36,8 @@ class _Settings:
     learning_rate_end: float | None = None
     preprocess: str = "default"  # a name that bopkit.data knows
     image_size: int | None = None  # pixels a side; None: what the network takes
-    filters: int | None = None  # binarynet alone
-    dense_units: int | None = None  # binarynet alone
+    filters: int | None = None  # only of binarynet
+    dense_units: int | None = None  # only of binarynet
     precision: str = "float32"
 
     def __post_init__(self):
@@ -240,7 +240,7 @@ def parse_hparams(text: str) -> dict[str, str]:
 
 
 def coerce(field: str, value: object, hint: object) -> object:
-    """Read a value as the type of its field.
+    """Convert a value to its field's type.
 
     Args:
         field: the field's name, for the message.

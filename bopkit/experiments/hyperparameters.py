@@ -45,7 +45,7 @@ class Hyperparameter(NamedTuple):
 
     Attributes:
         name: the key in `--hparams`.
-        kind: the type of its value, in words.
+        kind: what type its value has, in words.
         meaning: what it sets.
         values: which values it may have.
         methods: the methods that it belongs to; empty for one that every experiment has.

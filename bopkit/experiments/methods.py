@@ -16,7 +16,7 @@ from bopkit.rules import ranges
 
 @dataclasses.dataclass(frozen=True)
 class Rate:
-    """Describe a number of a rule that may change over a run, such as γ.
+    """Describe a rate of a rule, such as γ, which may change over a run.
 
     Attributes:
         name: the name of the optimizer's argument and of the experiment's field. The field
@@ -108,7 +108,7 @@ class Method:
         colour: of its series in figures.
         kernels: "bop" where the kernels hold -1 and +1, "latent" or "leaking" where they are
             signs of latent weights; the `method` of the functions in `bopkit.models`.
-        optimizer: `MODULE:CLASS` in `bopkit.optimizers`; None: Adam alone.
+        optimizer: `MODULE:CLASS` in `bopkit.optimizers`; None trains everything with Adam.
         rates: the optimizer's numbers that may change over a run.
         options: its other arguments, by name.
 

@@ -13,10 +13,10 @@ class RandomSign(tf.keras.initializers.Initializer):
     weights of the paper's baseline start here too.
 
     Args:
-        seed: an integer for the same draw at every call; `None` draws anew at each call,
+        seed: an integer for the same draw at every call; `None` draws other signs at each call,
             repeatably after `tf.keras.utils.set_random_seed`.
         size: the size of each weight. 1 is for binary weights; a tiny size is for latent weights
-            that start at zero but for their signs.
+            that start at zero except for their signs.
 
     Example:
         >>> bopkit.RandomSign(seed=0)((2, 3)).numpy()

@@ -84,7 +84,7 @@ def conv2d(
         x: -1 and +1, float32, (images, height, width, channels in).
         kernel: float32, (window's height, its width, channels in, channels out).
         around: rows of zeros before and after the height, and columns before and after the width.
-        sure: the kernel holds -1 and +1 alone. If not sure, look, and convolve a kernel that holds
+        sure: the kernel holds only -1 and +1. If not sure, look, and convolve a kernel that holds
             anything else in float32.
 
     Returns:
@@ -121,7 +121,7 @@ def _in_integers(x, kernel, around):
         max_a=255.0,
         min_b=-127.0,
         max_b=127.0,
-        min_freezed_output=-1.0,  # read for 8-bit outputs alone
+        min_freezed_output=-1.0,  # read only for 8-bit outputs
         max_freezed_output=1.0,
         Toutput=tf.float32,
         input_quant_mode="SCALED",

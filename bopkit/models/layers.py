@@ -1,6 +1,6 @@
 r"""Convolve as larq does, with a backward pass that costs no more than the forward pass.
 
-On a processor, TensorFlow's own gradients of a convolution are slower than the convolution, and in
+On a CPU, TensorFlow's own gradients of a convolution are slower than the convolution, and in
 bfloat16 many times slower (`python -m benchmarks gradients` measures how much). Both gradients are
 convolutions themselves, and this module computes them as convolutions. For strides of 1, with
 :math:`x` the input, :math:`w` the kernel and :math:`\delta` the gradient that comes back:
@@ -14,7 +14,7 @@ where :math:`\operatorname{turn}` rotates each window by half a turn and swaps i
 out. In the second equation the images of the batch take the place of the channels. The sums are the
 same as TensorFlow's, so the gradients differ only by rounding.
 
-Newer processors run oneDNN's convolutions, which have faster gradients. There two other parts are
+Newer CPUs run oneDNN's convolutions, which have faster gradients. There two other parts are
 slow. The forward pass in float32 is computed in integers (`bopkit.models.integers`). The kernel's
 gradient in bfloat16, for small images and many channels, is computed as a product of matrices for
 each place :math:`p` in the window:
@@ -59,9 +59,9 @@ def forward_is_fastest() -> bool:
     """Decide whether gradients are computed as forward convolutions.
 
     Returns:
-        True on processors where TensorFlow's own gradients are slow. False on GPUs, where none of
+        True on CPUs where TensorFlow's own gradients are slow. False on GPUs, where none of
         this was tried. False with oneDNN's convolutions too, because oneDNN's gradient for the
-        input takes no longer than its forward pass. TensorFlow uses oneDNN on processors with
+        input takes no longer than its forward pass. TensorFlow uses oneDNN on CPUs with
         AVX-512 VNNI or newer, and where `TF_ENABLE_ONEDNN_OPTS` is set to 1.
     """
     return _on_processors() and not _has_onednn()
@@ -87,8 +87,8 @@ def conv2d(
         kernel: (window's height, its width, channels in, channels out), of the same type.
         padding: "SAME" or "VALID".
         strides: of the window, along height and width.
-        signs: the input holds -1 and +1 alone, and the kernel is meant to.
-        sure: the kernel holds -1 and +1 alone.
+        signs: the input holds only -1 and +1, and the kernel is meant to.
+        sure: the kernel holds only -1 and +1.
 
     Returns:
         The output of `tf.nn.conv2d`.
@@ -203,11 +203,11 @@ def _in_float32(gradient, x, kernel, back, *how):
 
 @tf.keras.utils.register_keras_serializable("bopkit")
 class QuantConv2D(lq.layers.QuantConv2D):
-    """Convolve with quantized kernels, as larq's `QuantConv2D`, but faster to train on processors.
+    """Convolve with quantized kernels, as larq's `QuantConv2D`, but faster to train on CPUs.
 
     The layer takes larq's arguments, saves the same weights and gives the same outputs. With a
     dilation, with groups or on a GPU it computes exactly what larq's layer does. With a stride the
-    only difference is how bfloat16's gradients are computed on processors. In training, a layer
+    only difference is how bfloat16's gradients are computed on CPUs. In training, a layer
     whose input and kernel are signs convolves in integers where that is faster, and the outputs are
     the same to the last bit.
 

@@ -2,8 +2,8 @@
 
 larq's `sign(sign(x) + 0.1)` and its gradient read and write all activations of a layer seven
 times. Here a sign is one comparison and one choice. In bfloat16 each direction is also compiled
-into one pass, because that took 7 % off BinaryNet's step on a processor with AVX512-BF16. In
-float32 nothing is compiled, because on a processor with AVX2 the compiled pass made the step 5 to
+into one pass, because that took 7 % off BinaryNet's step on a CPU with AVX512-BF16. In
+float32 nothing is compiled, because on a CPU with AVX2 the compiled pass made the step 5 to
 8 % longer.
 """
 

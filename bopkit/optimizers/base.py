@@ -21,7 +21,7 @@ from bopkit.rules import ranges
 
 
 def flip(weights: tf.Tensor, signal: tf.Tensor, threshold: tf.Tensor | float) -> tf.Tensor:
-    r"""Flip each binary weight whose signal speaks against it by more than the threshold.
+    r"""Flip each binary weight whose signal counts against it by more than the threshold.
 
     .. math::
 
@@ -68,12 +68,11 @@ class FlipOptimizer(Measures, GroupedOptimizer):
             step.
 
     Raises:
-        ValueError: a hyperparameter is out of range or NaN; when the optimizer first meets a model:
-            a binary variable holds anything but -1 and +1; at an update: no variable has a
-            gradient.
-        TypeError: `fp_optimizer` is not an optimizer of Keras 2's current kind, or a
-            hyperparameter is none of the rule's; at an update: a binary variable's gradient is
-            sparse.
+        ValueError: a hyperparameter is out of range or NaN, a binary variable holds anything but
+            -1 and +1 when the optimizer first meets a model, or no variable has a gradient at an
+            update.
+        TypeError: `fp_optimizer` is not an optimizer of Keras 2's current kind, a hyperparameter is
+            none of the rule's, or a binary variable's gradient is sparse at an update.
 
     Example:
         >>> class LastGradient(bopkit.FlipOptimizer):
@@ -186,5 +185,5 @@ class FlipOptimizer(Measures, GroupedOptimizer):
         return {name: tf.cast(value, kind) for name, value in now.items()}
 
     def get_config(self):
-        """Return everything that `from_config` needs to make the same optimizer anew."""
+        """Return everything that `from_config` needs to make the same optimizer again."""
         return super().get_config() | {"jit_compile": self._programs.jit_compile}

@@ -37,16 +37,17 @@ class Bop(FlipOptimizer):
         name: the optimizer's name.
 
     Raises:
-        ValueError: `threshold` or `gamma` is out of range or NaN; when the optimizer first meets a
-            model: a binary variable holds anything but -1 and +1; at an update: no variable has a
-            gradient, or a binary variable's gradient is of another shape.
-        TypeError: `fp_optimizer` is not an optimizer of Keras 2's current kind; at an update: a
-            binary variable's gradient is sparse.
+        ValueError: `threshold` or `gamma` is out of range or NaN, or a binary variable holds
+            anything but -1 and +1 when the optimizer first meets a model. An update raises it too,
+            if no variable has a gradient or a binary variable's gradient has another shape.
+        TypeError: `fp_optimizer` is not an optimizer of Keras 2's current kind, or a binary
+            variable's gradient is sparse at an update.
 
     Source:
         Algorithm 2 of arXiv:1906.02107. larq's code and the released code differ from it in two
-        ways: at exact equality, w·m = τ, they set the weight to +1, but here it does not flip; and
-        their weights start real-valued, but here they are -1 or +1 from the first forward pass.
+        ways. At exact equality, w·m = τ, they set the weight to +1, but here the weight does not
+        flip. Their weights start real-valued, but here the weights are -1 or +1 from the first
+        forward pass.
 
     Example:
         >>> optimizer = bopkit.Bop("adam", threshold=1e-8, gamma=1e-3)

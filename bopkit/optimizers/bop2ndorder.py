@@ -38,11 +38,11 @@ class Bop2ndOrder(FlipOptimizer):
         name: the optimizer's name.
 
     Raises:
-        ValueError: a hyperparameter is out of range or NaN; when the optimizer first meets a model:
-            a binary variable holds anything but -1 and +1; at an update: no variable has a
-            gradient.
-        TypeError: `fp_optimizer` is not an optimizer of Keras 2's current kind; at an update: a
-            binary variable's gradient is sparse.
+        ValueError: a hyperparameter is out of range or NaN, a binary variable holds anything but
+            -1 and +1 when the optimizer first meets a model, or no variable has a gradient at an
+            update.
+        TypeError: `fp_optimizer` is not an optimizer of Keras 2's current kind, or a binary
+            variable's gradient is sparse at an update.
 
     Source:
         Suarez-Ramirez et al. 2021, arXiv:2104.05124.
@@ -110,5 +110,5 @@ class Bop2ndOrder(FlipOptimizer):
         return m / (tf.sqrt(v) + EPSILON)
 
     def get_config(self):
-        """Return everything that `from_config` needs to make the same optimizer anew."""
+        """Return everything that `from_config` needs to make the same optimizer again."""
         return super().get_config() | {"bias_correction": self.bias_correction}

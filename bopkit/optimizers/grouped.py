@@ -27,11 +27,10 @@ class GroupedOptimizer(tf.keras.optimizers.Optimizer):
             `LearningRateSchedule` of the step.
 
     Raises:
-        ValueError: a hyperparameter is out of range or NaN; at an update: no variable has a
-            gradient, or a binary variable's gradient is of another shape.
-        TypeError: `fp_optimizer` is not an optimizer of Keras 2's current kind, or a
-            hyperparameter is none of the class's; at an update: a binary variable's gradient is
-            sparse.
+        ValueError: a hyperparameter is out of range or NaN. An update raises it too, if no variable
+            has a gradient or a binary variable's gradient has another shape.
+        TypeError: `fp_optimizer` is not an optimizer of Keras 2's current kind, a hyperparameter is
+            none of the class's, or a binary variable's gradient is sparse at an update.
 
     Example:
         >>> optimizer = bopkit.Bop("adam")
@@ -42,7 +41,7 @@ class GroupedOptimizer(tf.keras.optimizers.Optimizer):
     """
 
     def __init__(self, fp_optimizer, *, name=None, **hypers):
-        self.fp_optimizer = find_optimizer(fp_optimizer)  # first: Keras asks for its counter next
+        self.fp_optimizer = find_optimizer(fp_optimizer)  # first: Keras reads its counter next
         super().__init__(name=name or type(self).__name__, weight_decay=None, jit_compile=False)
         own = Hyper.declared(type(self))
         if hypers.keys() != own.keys():
@@ -115,7 +114,7 @@ class GroupedOptimizer(tf.keras.optimizers.Optimizer):
                     f"the gradient of the binary variable {variable.name} is sparse; "
                     f"{type(self).__name__} needs every weight's gradient."
                 )
-            # TensorFlow would broadcast it, and flip whole rows at once.
+            # TensorFlow would broadcast it, and flip whole rows together.
             if is_binary_variable(variable) and gradient is not None:
                 _require_shape(gradient, variable)
         aggregate = kwargs.pop("experimental_aggregate_gradients", True)
@@ -232,7 +231,7 @@ class GroupedOptimizer(tf.keras.optimizers.Optimizer):
         super().load_own_variables(store)
 
     def get_config(self):
-        """Return everything that `from_config` needs to make the same optimizer anew.
+        """Return everything that `from_config` needs to make the same optimizer again.
 
         Example:
             >>> config = bopkit.Bop("adam", threshold=0.5).get_config()

@@ -27,9 +27,9 @@ class LeakingSGD(GroupedOptimizer):
         name: the optimizer's name.
 
     Raises:
-        ValueError: `gamma` is out of range or NaN; at an update: no variable has a gradient.
-        TypeError: `fp_optimizer` is not an optimizer of Keras 2's current kind; at an update: a
-            latent weight's gradient is sparse.
+        ValueError: `gamma` is out of range or NaN, or no variable has a gradient at an update.
+        TypeError: `fp_optimizer` is not an optimizer of Keras 2's current kind, or a latent
+            weight's gradient is sparse at an update.
 
     Source:
         Section 3.2 of arXiv:1906.02107, where the latent weight is read as a moving average.

@@ -36,7 +36,7 @@ def require_signs(variable: tf.Variable) -> None:
 def unwrap(variable: tf.Variable) -> tf.Variable:
     """Return the plain variable inside larq's and mixed precision's wrappers."""
     # A wrapper counts as a new type at every call, so a function that takes one would be compiled
-    # anew in every step of an eager loop.
+    # again in every step of an eager loop.
     for wrapped in ("latent_variable", "_variable"):
         variable = getattr(variable, wrapped, variable)
     return variable

@@ -1,6 +1,6 @@
 """Train binary weights with Bop in PyTorch; TensorFlow is not needed, and not imported.
 
-`Bop` and `Bop2ndOrder` are optimizers for the binary parameters alone. Any other optimizer of
+`Bop` and `Bop2ndOrder` are optimizers only for the binary parameters. Any other optimizer of
 PyTorch trains the rest. `split_parameters` tells the two kinds apart.
 """
 

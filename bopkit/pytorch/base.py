@@ -20,8 +20,7 @@ BLOCK = 2**16
 class FlipOptimizer(torch.optim.Optimizer):
     r"""Group what `Bop` and `Bop2ndOrder` have in common.
 
-    :math:`\gamma` stands in ``group["lr"]``, because that is the entry which PyTorch's schedulers
-    move.
+    :math:`\gamma` is ``group["lr"]``, because PyTorch's schedulers change this entry.
 
     Example:
         >>> weight = torch.nn.Parameter(torch.tensor([1.0, 1.0, -1.0]))
@@ -94,10 +93,10 @@ class FlipOptimizer(torch.optim.Optimizer):
     def step(self, closure: Callable[[], float] | None = None):
         """Update the averages, and flip the weights whose signal exceeds the threshold.
 
-        Parameters without a gradient are left alone.
+        The step leaves parameters without a gradient as they are.
 
         Args:
-            closure: computes the loss and its gradients anew; it is called once.
+            closure: computes the loss and its gradients again; the step calls it once.
 
         Returns:
             What `closure` returned, or `None`.
@@ -129,7 +128,7 @@ class FlipOptimizer(torch.optim.Optimizer):
     def _with_gradients(self, group):
         if "gamma" in group:
             raise ConfigError('γ is group["lr"], which schedulers move; set it, and not "gamma".')
-        # A schedule may end at 0. A tensor is not read here: that would make the processor wait.
+        # A schedule may end at 0. A tensor is not read here: that would make the CPU wait.
         if not isinstance(group["lr"], torch.Tensor) and not 0 <= group["lr"] <= 1:
             raise ConfigError(f'γ, which is group["lr"], must be in [0, 1]; got {group["lr"]!r}.')
         found = [parameter for parameter in group["params"] if parameter.grad is not None]

@@ -32,7 +32,7 @@ class Bop(FlipOptimizer):
     :math:`\gamma` is the group's ``lr``, so PyTorch's schedulers decay it:
     ``torch.optim.lr_scheduler.ExponentialLR(bop, 0.9)``.
 
-    The update makes the same float32 operations as `bopkit.rules.bop_step`, so on a processor it
+    The update makes the same float32 operations as `bopkit.rules.bop_step`, so on a CPU it
     flips the same weights. On an accelerator a compiler may round differently.
 
     Args:
@@ -41,8 +41,8 @@ class Bop(FlipOptimizer):
             `threshold` of its own.
         gamma: the adaptivity rate :math:`\gamma \in (0, 1]`; a float or, for CUDA graphs, a tensor.
         threshold: :math:`\tau \ge 0`, in units of the gradient.
-        foreach: update all parameters of a group together; `None` does so on accelerators, and
-            goes through one parameter after the other on a processor, in blocks.
+        foreach: update all parameters of a group together; `None` does so on accelerators. On
+            a CPU it updates one parameter after the other, in blocks.
 
     Raises:
         ConfigError: `gamma` or `threshold` is out of range, or a parameter is not real.
@@ -93,7 +93,7 @@ class Bop2ndOrder(FlipOptimizer):
             :math:`1 - (1 - \sigma)^t` in the condition, with this step's rates.
         foreach: as for `Bop`.
         capturable: keep the count of steps on the parameter's device, so that a CUDA graph can
-            hold the update; needed for `bias_correction` alone.
+            hold the update; only `bias_correction` needs it.
 
     Raises:
         ConfigError: a hyperparameter is out of range, or a parameter is not real.
@@ -161,7 +161,7 @@ class Bop2ndOrder(FlipOptimizer):
 
 
 def _sqrt(values):
-    # PyTorch's root of float32 on a processor is often one bit off; by way of float64 it is right.
+    # PyTorch's root of float32 on a CPU is often one bit off; by way of float64 it is right.
     if values.device.type == "cpu" and not torch.compiler.is_compiling():
         return values.double().sqrt_().to(values.dtype)
     return values.sqrt()

@@ -24,7 +24,7 @@ class _Entry(NamedTuple):
 def load_packed(path: str | os.PathLike, into: nn.Module) -> nn.Module:
     """Fill a network with the weights that `save_packed`, here or in Keras, wrote.
 
-    The layers must stand in the order of the Keras network, and maps must be flattened with the
+    The layers must have the order of the Keras network, and maps must be flattened with the
     channels last, as in ``x.permute(0, 2, 3, 1).flatten(1)``. A batch normalization whose scale is
     frozen stands for one with ``scale=False`` in Keras. Nothing in the file is run. If the file is
     refused, the network stays as it was.

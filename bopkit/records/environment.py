@@ -29,7 +29,7 @@ def versions() -> dict[str, str]:
 
 
 def hardware() -> dict:
-    """Describe the machine: processor, cores, support for bfloat16, and memory in GiB.
+    """Describe the machine: CPU, cores, support for bfloat16, and memory in GiB.
 
     Returns:
         What a record holds under `hardware`, without the GPUs, which TensorFlow knows.
@@ -63,7 +63,7 @@ def git_commit() -> str | None:
 
     Returns:
         The commit's hash, with "-dirty" if a file was changed since; None if `bopkit` does not run
-        from a git repository.
+        from a Git repository.
 
     Example:
         >>> commit = bopkit.records.git_commit()

@@ -83,7 +83,7 @@ def collect(
     Args:
         folder: the folder.
         refused: called with the error of each folder or record that cannot be read, while the
-            others are still read; None: the first such error is raised.
+            others are still read; None raises the first such error.
 
     Returns:
         The records.

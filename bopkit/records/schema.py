@@ -40,7 +40,7 @@ class _Open(pydantic.BaseModel):
 
 
 class _Config(_Open):
-    """What every table and figure asks for, and what else may be there."""
+    """Hold what every table and figure needs, and what else may be there."""
 
     __pydantic_extra__: dict[str, JsonValue]
     method: Literal[tuple(methods.METHODS)]

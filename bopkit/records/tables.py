@@ -132,7 +132,7 @@ def markdown_table(runs: Iterable[dict], columns: Iterable[str] = COLUMNS) -> st
 
     Args:
         runs: run records.
-        columns: which of `COLUMNS` to show; "method" names the method in place of the experiment.
+        columns: which of `COLUMNS` to show; "method" names the method instead of the experiment.
 
     Returns:
         Markdown; a header, and one line per group of runs that differ only in their seed.

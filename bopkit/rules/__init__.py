@@ -4,10 +4,10 @@ Each function takes arrays and returns new ones. No function keeps state or chan
 The tests hold the Keras optimizers in `bopkit.optimizers` to these functions, and the book draws
 its figures and widgets from them.
 
-Notation, here and through the book: :math:`w \in \{-1, +1\}` is a binary weight,
-:math:`g` the gradient of the loss with respect to it, :math:`m` its exponential moving
-average, :math:`\gamma` the adaptivity rate, :math:`\tau` the threshold,
-:math:`\tilde w` a real-valued latent weight, :math:`\eta` a learning rate.
+The rules and the book share one notation. :math:`w \in \{-1, +1\}` is a binary weight,
+:math:`g` the gradient of the loss with respect to it, and :math:`m` the gradient's exponential
+moving average. :math:`\gamma` is the adaptivity rate and :math:`\tau` the threshold.
+:math:`\tilde w` is a real-valued latent weight and :math:`\eta` a learning rate.
 """
 
 from bopkit.rules.bop import BopUpdate, bop_step

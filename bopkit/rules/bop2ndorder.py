@@ -109,5 +109,5 @@ def bop2ndorder_step(
 
 def _grown(rate, step):
     """The share of a constant that an average started at zero holds after `step` updates."""
-    with np.errstate(divide="ignore"):  # at a rate of 1 the share is 1 at once
+    with np.errstate(divide="ignore"):  # at a rate of 1 the share is 1 immediately
         return -np.expm1(step * np.log1p(-rate))

@@ -1,1 +1,1 @@
-"""Train one network from its settings to its record, or several at once."""
+"""Train one network from its settings to its record, or several in parallel."""

@@ -58,16 +58,16 @@ def build_optimizer(experiment, train_examples: int) -> tf.keras.optimizers.Opti
 
 
 def compiles(cluster, jit_compile: bool | None = None) -> bool:
-    """Whether the whole training step is compiled with XLA.
+    """Decide whether the whole training step is compiled with XLA.
 
-    Unless it is asked for: on one GPU, where small operations cost more to launch than to compute;
-    not on processors, where compiling takes a minute and XLA's convolutions were no faster than
-    those of `bopkit.models.layers` (measured on one: the book's page on speed); not over several
-    devices, where nobody has tried.
+    By default the step is compiled on one GPU, because small operations there cost more to launch
+    than to compute. It is not compiled on CPUs, because compiling takes a minute and XLA's
+    convolutions were no faster than those of `bopkit.models.layers` (the book's page on speed
+    measures one CPU). It is not compiled over several devices, because nobody has tried.
 
     Args:
         cluster: a `bopkit.training.devices.Cluster`.
-        jit_compile: what was asked for; None: nothing.
+        jit_compile: what the user chose; None is the default.
     """
     if jit_compile is not None:
         return jit_compile

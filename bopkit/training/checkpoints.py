@@ -1,4 +1,4 @@
-"""The checkpoints of one run: which is whole, which is of another run, which are kept."""
+"""Find a run's checkpoints, refuse damaged ones and those of another run, and keep the newest."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _WORDS = [os.strerror(n) for n in (errno.EACCES, errno.EPERM, errno.EIO, errno.E
 
 @dataclasses.dataclass(frozen=True)
 class Checkpoint:
-    """One checkpoint that is whole, and how far it is.
+    """Hold one undamaged checkpoint, and how far its run is.
 
     Attributes:
         path: what its files' names begin with.
@@ -61,8 +61,8 @@ class Checkpoints:
         folder: where they are; it need not exist.
         config: the run's configuration, which is its identity. A checkpoint holds a number that is
             made of it.
-        writes: whether this process writes there; of the others, saving needs the part alone that
-            they take in it.
+        writes: whether this process writes there. The other processes only take their part in the
+            saving.
     """
 
     def __init__(self, folder: Path, config: Mapping[str, object], writes: bool = True):
@@ -82,17 +82,17 @@ class Checkpoints:
         return sorted(found, reverse=True)
 
     def find_whole(self, note: Callable[[str], None]) -> Checkpoint | None:
-        """Read the newest checkpoint that is whole; write nothing.
+        """Read the newest checkpoint that is not damaged; write nothing.
 
         Args:
             note: takes a line on each that is damaged.
 
         Returns:
-            The checkpoint; None where none is whole.
+            The checkpoint, or None if all are damaged.
 
         Raises:
-            RecordError: one cannot be read, which says nothing of its contents; or it is of another
-                run.
+            RecordError: a checkpoint is of another run, or cannot be read, in which case nobody
+                knows whether it is damaged.
         """
         for number in self.numbers():
             found = self._read(number)
@@ -228,10 +228,10 @@ def ends_with_run(config: Mapping[str, object]) -> list[str]:
 
 
 def _identify(config) -> int:
-    """A configuration as a number of 64 bits.
+    """Hash a configuration to 64 bits.
 
-    Without what is None, so that a setting which a later version adds changes nothing where it is
-    not used; and without the number of epochs where a run may be made longer.
+    The hash leaves out what is None, so a setting which a later version adds changes nothing where
+    it is not used. The hash leaves out the number of epochs too, if the run may be made longer.
     """
     used = {key: value for key, value in config.items() if value is not None}
     if not ends_with_run(config):

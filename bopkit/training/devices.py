@@ -59,9 +59,9 @@ class Cluster:
         return int(self._sum(value if self.chief else 0))
 
     def any(self, flag: bool) -> bool:
-        """Whether the flag is set on at least one worker, on every worker.
+        """Tell every worker whether the flag is set on at least one worker.
 
-        A worker that stops alone would leave the others waiting for it.
+        If only one worker stopped, the others would wait for it.
         """
         return bool(self._sum(int(flag)))
 
@@ -76,12 +76,12 @@ class Cluster:
 
 
 def find_cluster(batch_size: int) -> Cluster:
-    """The devices that the environment offers.
+    """Find the devices that the environment offers.
 
-    In this order: the machines of ``TF_CONFIG``; the tasks of a SLURM step with more than one;
-    the GPUs of this machine where there are several, as many as the batch divides over; else
-    TensorFlow's default device. TensorFlow takes several machines only before it has computed
-    anything.
+    If ``TF_CONFIG`` is set, they are its machines. Else, if a SLURM step has more than one task,
+    they are the step's tasks. Else, if this machine has several GPUs, they are the largest number
+    of GPUs that divides the batch. Else they are TensorFlow's default device. TensorFlow takes
+    several machines only before it has computed anything.
 
     Args:
         batch_size: the global batch; over the replicas of several machines it must divide.

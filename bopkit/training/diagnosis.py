@@ -32,8 +32,9 @@ class Diagnosis(NamedTuple):
     """Hold what a run's curves say about its settings.
 
     Attributes:
-        name: the symptom: "everything flips", "one step turned most weights", "getting worse",
-            "noise floor", "γ dropped too early", "too few flips", "γ and τ too high" or "healthy".
+        name: the symptom. One of `everything flips`, `one step turned most weights`,
+            `getting worse`, `noise floor`, `γ dropped too early`, `too few flips`,
+            `γ and τ too high` and `healthy`.
         evidence: the numbers behind the diagnosis, as a clause.
         change: what to try next, as a clause; empty for a healthy run.
         alarm: whether a single epoch is enough for this diagnosis.
@@ -80,7 +81,7 @@ def diagnose(
         accuracy: top-1 on held-out images after each epoch, in [0, 1]; (epochs,).
         flip_ratio: mean share of binary weights that flipped in a step of each epoch; (epochs,).
         gamma: γ of each epoch; (epochs,).
-        threshold: the last epoch's τ, if it is known. At 0 no change asks for a lower τ.
+        threshold: the last epoch's τ, if it is known. At 0 no change proposes a lower τ.
 
     Returns:
         A `Diagnosis`.
@@ -184,10 +185,10 @@ def percent(share: float) -> str:
 def warn(rows: Sequence[Mapping[str, float]], optimizer) -> str | None:
     """Say what is wrong with the last epoch when that begins, and not again in every epoch.
 
-    It is the diagnosis of the epoch as if it were a run, where one epoch is enough for one.
+    `warn` diagnoses the epoch as if the run had no other, and reports only what one epoch can show.
 
     Args:
-        rows: the epochs' rows of a run's record so far, at least one.
+        rows: the epochs' rows in the record so far, at least one.
         optimizer: the run's. A `bopkit.FlipOptimizer` says how large its signal is; the method is
             called only if there is something to say, and never for latent weights.
 

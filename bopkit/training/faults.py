@@ -89,11 +89,11 @@ def in_short(error: BaseException) -> str:
 
 
 class Stop:
-    """Remember that a run was asked to stop, until it stands where stopping loses nothing.
+    """Remember that a run was asked to stop, until it can stop without loss.
 
-    While a run prepares, a request ends it at once. Once it trains, the loop answers between two
-    calls of its steps: an exception that a signal raises anywhere may fall into the middle of
-    TensorFlow's own work, or into a destructor, where Python swallows it.
+    While a run prepares, a request ends it immediately. Once it trains, the loop answers between
+    two calls of its steps, because an exception that a signal raises anywhere may fall into the
+    middle of TensorFlow's own work, or into a destructor, where Python swallows it.
 
     Attributes:
         number: the signal that asked; None where none did.
@@ -105,7 +105,7 @@ class Stop:
         self.training = False
 
     def receive(self, number: int, frame: object) -> None:
-        """Take a signal, as Python's handler. A second Ctrl-C is answered at once."""
+        """Take a signal, as Python's handler. A second Ctrl-C stops the run immediately."""
         impatient = self.number is not None and number == signal.SIGINT
         # Some schedulers say it twice; the second must not interrupt what the first has begun.
         at_once = impatient or (self.number is None and not self.training)

@@ -165,14 +165,15 @@ class RunFolder:
     def find_checkpoint(self, note: Callable[[str], None]) -> None:
         """Decide where the run resumes, in the record too, before anything is written.
 
-        It resumes from the newest checkpoint that is whole. Where all are damaged, it begins again.
+        The run resumes from the newest undamaged checkpoint. If all checkpoints are damaged, the
+        run begins again.
 
         Args:
             note: takes a line on what was found.
 
         Raises:
-            RecordError: a checkpoint cannot be read or is of another run; the checkpoints are gone
-                and the record has epochs, or has fewer epochs than they; a complete run has no
+            RecordError: a checkpoint cannot be read or is of another run, the record has epochs
+                but no checkpoints or fewer epochs than the checkpoints, or a complete run has no
                 checkpoint of its end.
         """
         rows, completed = self.record["epochs"], self.record["status"] == "completed"
@@ -296,7 +297,7 @@ def _kept_open(path):
 
 
 def _before(folder) -> Iterator[Path]:
-    """Names for a record that is no longer the run's, and that no table shall read."""
+    """Yield file names that no table reads, for a record that is no longer the run's."""
     yield folder / "run.before.json"
     for number in itertools.count(2):
         yield folder / f"run.before-{number}.json"

@@ -37,7 +37,7 @@ def fit(
     save_seconds: float,
     jit_compile: bool | None = None,
 ) -> Iterator[dict]:
-    """Train from where the state stands to the end of the experiment's last epoch.
+    """Train from the state's step to the end of the experiment's last epoch.
 
     Args:
         state: what is trained; it changes in place.

@@ -44,9 +44,10 @@ def train(
 
     `train` writes ``run.json`` (the record), ``checkpoints/``, ``tensorboard/`` and, at the end,
     ``model.keras`` to `output_dir`. To resume an interrupted run, call `train` again with the same
-    settings and the same `output_dir`; if the run is complete, `train` returns at once. To train a
-    complete run for longer, call `train` with more epochs. That works if the rates are constant or
-    decay in steps, because a rate that changes linearly depends on the length of the run.
+    settings and the same `output_dir`. If the run is complete, `train` returns immediately. To
+    train a complete run for longer, call `train` with more epochs. That works if the rates are
+    constant or decay in steps, because a rate that changes linearly depends on the length of the
+    run.
 
     Args:
         experiment: a name of `bopkit.experiments.EXPERIMENTS`, or an `Experiment`.
@@ -68,7 +69,7 @@ def train(
             one after every epoch.
         jit_compile: whether to compile the whole step with XLA; `None` compiles it on one GPU only,
             because compiled steps are slower on CPUs. Compiling changes rounding, so pass the same
-            value when you resume a run; the record's `hardware` holds it.
+            value when you resume a run. The record's `hardware` holds it.
 
     Returns:
         The run's record, as in ``run.json``: see `bopkit.records`.

@@ -1,7 +1,7 @@
-"""What changes while a run trains: weights, averages, metrics, counts. Checkpoints hold all of it.
+"""Hold what changes while a run trains: weights, averages, metrics and counts.
 
-With the data's order, which depends on (seed, epoch, step) alone, that is all that a run needs to
-resume after any step as if it had not stopped.
+Checkpoints hold the same. A run needs only them and the data's order, which depends only on (seed,
+epoch, step), to resume after any step as if it had not stopped.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class State:
         return tf.convert_to_tensor(self.latent_flips)
 
     def read_flips_and_rates(self, steps: int, binary_weights: int) -> dict[str, float | None]:
-        """Read what the finished epoch flipped, and where its schedules stand.
+        """Read what the finished epoch flipped, and the present values of its schedules.
 
         Args:
             steps: steps per epoch.

@@ -50,8 +50,8 @@ def compile_training(
         state: what is trained.
         cluster: a `bopkit.training.devices.Cluster`.
         batch_size: of the global batch, over all replicas.
-        jit_compile: compile each step with XLA as a whole; None: where that is fast, see
-            `bopkit.training.build.compiles`.
+        jit_compile: compile each step with XLA as a whole; None compiles it where
+            `bopkit.training.build.compiles` says so.
 
     Returns:
         A function of an iterator over batches and of the number of steps, an int64 scalar.

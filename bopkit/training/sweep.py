@@ -108,7 +108,7 @@ def sweep(
     report: Callable[[str], None] = print,
     **options,
 ) -> list[dict]:
-    """Train several experiments at once, retry a run that fails, and keep the others.
+    """Train several experiments in parallel, retry a run that fails, and keep the others.
 
     Each run has its own folder. To resume an interrupted sweep, call `sweep` again: it leaves
     complete runs as they are, and resumes the others.
@@ -116,7 +116,7 @@ def sweep(
     Args:
         runs: what `vary` returned, or any names with an experiment and a seed.
         output_dir: the folder below which each run gets a folder of its own name.
-        jobs: the number of runs at once, which share the cores; `None` is one per core, or as many
+        jobs: the number of parallel runs, which share the cores; `None` is one per core, or as many
             as there are GPUs for. With a scheduler, its workers decide.
         gpus_per_run: the number of this machine's GPUs for each run. With more than one, each batch
             is split between them.

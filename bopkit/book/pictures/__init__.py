@@ -1,8 +1,8 @@
 """Draw the interactive pictures of the book, each by a pure function of its sliders' values.
 
-A module here holds one `Scene`: the function that draws, and the sliders that move it.
-`bopkit.book.widgets` shows it three ways: with a live kernel, in a page without one, and without
-JavaScript. Nothing here imports TensorFlow.
+A module here holds one `Scene`, which is the function that draws and the sliders that move it.
+`bopkit.book.widgets` shows a scene in three ways: with a live kernel, in a page without a kernel,
+and without JavaScript. Nothing here imports TensorFlow.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ EPOCHS = 12
 SIZES = (10, 30, 100, 300, 700)
 GAMMAS = (0.01, 0.03, 0.1, 0.3)
 THRESHOLDS = (1e-4, 3e-4, 1e-3)
-DRAWS = 300  # batches that the standing network is shown
+DRAWS = 300  # batches that the fixed network is shown
 
 
 @lru_cache(maxsize=1)
@@ -29,7 +29,7 @@ def standing() -> list[np.ndarray]:
 
 
 def _gradient(batch) -> np.ndarray:
-    """The first layer's gradient in the standing network for some images; (4096,)."""
+    """Compute the first layer's gradient in the fixed network for some images; (4096,)."""
     images, labels, _, _ = toy.digits()
     running = [np.zeros((2, n), np.float32) for n in (64, 10)]
     return toy_network.backward(images[batch], labels[batch], standing(), running)[0][0].ravel()
@@ -38,11 +38,11 @@ def _gradient(batch) -> np.ndarray:
 @lru_cache(maxsize=16)
 @toy.on_one_core
 def gradients(batch_size: int) -> np.ndarray:
-    """The first layer's gradient in the standing network, for one random batch after another.
+    """Compute the first layer's gradient in the fixed network for each of many random batches.
 
     Args:
-        batch_size: images a batch, drawn with replacement: a large batch of so small a data set
-            would otherwise be nearly all of it, and its noise too small.
+        batch_size: images per batch, drawn with replacement, because a large batch would otherwise
+            hold nearly every image of this small data set, and its noise would be too small.
 
     Returns:
         The mean gradient of each batch; (DRAWS, 4096).
@@ -52,10 +52,10 @@ def gradients(batch_size: int) -> np.ndarray:
 
 
 def split(batch_size: int) -> tuple[float, float]:
-    """The gradient's noise and signal in the standing network.
+    """Measure the gradient's noise and signal in the fixed network.
 
     Args:
-        batch_size: images a batch.
+        batch_size: images per batch.
 
     Returns:
         Root mean squares over the weights: of the standard deviation from batch to batch, and of
@@ -63,7 +63,7 @@ def split(batch_size: int) -> tuple[float, float]:
     """
     found = gradients(batch_size)
     mean, variance = found.mean(axis=0), found.var(axis=0, ddof=1)
-    # What is left of the noise in a mean of so many is taken out of the signal.
+    # The noise that is left in a mean of this many gradients is taken out of the signal.
     signal = np.maximum((mean**2 - variance / len(found)).mean(), 0)
     return float(np.sqrt(variance.mean())), float(np.sqrt(signal))
 
@@ -71,12 +71,12 @@ def split(batch_size: int) -> tuple[float, float]:
 @lru_cache(maxsize=4)
 @toy.on_one_core
 def pulls(batch_size: int, gamma: float) -> tuple[np.ndarray, np.ndarray]:
-    """The weights that are right, in the standing network: what pulls at them, batch after batch.
+    """Compute what pulls, batch after batch, at the weights of the fixed network that are right.
 
     A weight is right if the gradient of all images together agrees with it: w·g < 0.
 
     Args:
-        batch_size: images a batch.
+        batch_size: images per batch.
         gamma: γ.
 
     Returns:
@@ -116,13 +116,14 @@ def draw(batch_size: int, gamma: float, threshold: float) -> Figure:
     """The gradient's noise at one batch size, and a run with it.
 
     Args:
-        batch_size: images a step.
+        batch_size: images per step.
         gamma: γ.
         threshold: τ, in units of the gradient.
 
     Returns:
-        A figure of three panels: w·g and w·m of one weight that should not flip, against τ; the
-        flip ratio and top-1 by epoch in a run. Below them a bar: how far back m looks.
+        A figure of three panels. The first has w·g and w·m of one weight that should not flip,
+        against τ. The others have the flip ratio and top-1 by epoch in a run. A bar below them
+        shows how far back m looks.
     """
     result = run(batch_size, gamma, threshold)
     steps = len(result.flip_ratio) // EPOCHS

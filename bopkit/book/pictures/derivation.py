@@ -81,7 +81,7 @@ def describe(stages: tuple[Stage, ...], stage: str, decay: float, threshold: flo
         threshold: τ.
 
     Returns:
-        The text that stands under the picture.
+        The text under the picture.
     """
     whole, leaking, average, bop = stages
     differ = np.count_nonzero(leaking.weights != average.weights)

@@ -1,4 +1,4 @@
-"""Reading a training run: accuracy, flips, and where the averages stand; then a name for it."""
+"""Read a training run by its accuracy, its flips and its averages, and name its symptom."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Trained(NamedTuple):
 
     Attributes:
         run: as `bopkit.book.toy.train` gives it.
-        pull: w·m of every weight at the end: positive where the average favours a flip; (4736,).
+        pull: w·m of every weight at the end, positive where the average favours a flip; (4736,).
         gamma: γ of each epoch; (epochs,).
         flip_ratio: the run's flip ratio, averaged over each epoch; (epochs,).
     """

@@ -49,7 +49,7 @@ def draw(average: float, threshold: float, rule: str) -> Figure:
     """Both weights' fate over all m, and at one.
 
     Args:
-        average: m, where the marker stands.
+        average: m, at which the marker is drawn.
         threshold: τ, in the same unit.
         rule: as for `decide`.
 

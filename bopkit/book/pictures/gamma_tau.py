@@ -107,7 +107,7 @@ def table(schedule: str) -> np.ndarray:
 
 
 def draw(gamma: float, threshold: float, schedule: str) -> Figure:
-    """One setting, and where it stands among all the others.
+    """Draw one setting, and its place among all the others.
 
     Args:
         gamma: γ in the first epoch, in (0, 1].
@@ -252,7 +252,7 @@ def _map(axis, gamma, threshold, schedule):
 
 
 def _border(axis, schedule):
-    """Draw the line between the settings that reach 90 % and the others."""
+    """Draw a border between the settings that reach 90 % and the others."""
     good = np.pad(table(schedule) >= LEVELS[-1], 1, mode="edge")
     for row in range(1, good.shape[0] - 1):
         for column in range(1, good.shape[1] - 1):

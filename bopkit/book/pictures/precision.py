@@ -77,7 +77,7 @@ def rounded(value: float, kind: Format) -> float:
         kind: a format.
 
     Returns:
-        A number of that format, subnormals and zero included.
+        The nearest number in that format, which may be subnormal or zero.
 
     Source:
         IEEE 754's rounding to nearest, ties to even.
@@ -152,7 +152,7 @@ def course(gamma: float, kept: str) -> Course:
 
 
 def weights(averages: np.ndarray, threshold: float, start: float = -1.0) -> np.ndarray:
-    """The weight that these averages flip: after each step; (steps,).
+    """Compute the weight that these averages flip, after each step; (steps,).
 
     Args:
         averages: m; (steps,).
@@ -174,8 +174,8 @@ def draw(threshold: float, gamma: float, kept: str) -> Figure:
         kept: one of `KEPT`.
 
     Returns:
-        A figure of three panels: what each format can hold, with τ and a typical update; m; the
-        weight.
+        A figure of three panels. The first shows what each format can hold, with τ and a typical
+        update. The second shows m, and the third shows the weight.
     """
     name = KEPT[kept][1]
     held = rounded(threshold, FORMATS[name])
@@ -221,7 +221,7 @@ def _flips(history) -> int:
 
 
 def _weight(axis, history, colour, gamma, width):
-    """A weight's course as steps, drawn at its flips alone."""
+    """Draw a weight's course as steps, with points only at its flips."""
     turns = np.flatnonzero(np.diff([-1.0, *history]))
     if len(turns) > 60:  # more than the eye can part
         turns = turns[np.linspace(0, len(turns) - 1, 60).round().astype(int)]

@@ -22,8 +22,8 @@ class Slider:
         label: the text beside the slider, such as "adaptivity rate γ".
         values: the values in a page, in order: numbers, or words for a choice.
         start: the initial value, one of `values`.
-        log: whether the values are evenly spaced in their logarithm; a live kernel adds values in
-            between.
+        log: whether the values are evenly spaced in their logarithm; a live kernel adds values
+            between them.
 
     Example:
         >>> slider = Slider("gamma", "adaptivity rate γ", (1e-3, 1e-2, 1e-1), start=1e-2, log=True)
@@ -82,8 +82,8 @@ class Scene:
         live: a module in `book/_static/live/` of this name computes the picture in the browser, and
             `draw` gives the still picture for a reader without JavaScript. Such a picture has far
             more values than could be drawn in advance.
-        data: for a live picture whose numbers Python alone can compute: `data()` gives them, as
-            JSON takes them, and the picture's element holds them.
+        data: for a live picture whose numbers only Python can compute: `data()` returns them in
+            types that JSON has, and the picture's element holds them.
 
     Example:
         >>> def draw(gamma):
@@ -124,8 +124,8 @@ class Scene:
             >>> scene.picture(**scene.start | {"gamma": 0.1}).description.split(",")[0]
             'γ = 0.1'
 
-        Axes that moved a little at each step of a slider would draw the eye, and to measure all
-        texts anew takes as long as to draw them.
+        The axes keep their places, because axes that moved a little at each step of a slider would
+        draw the eye, and because measuring all texts again takes as long as drawing them.
         """
         figure = self.draw(**values)
         style.lay_out(figure, self._places)

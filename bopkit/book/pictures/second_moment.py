@@ -67,9 +67,9 @@ def measured(rule: str, threshold: float, hidden: int) -> tuple[float, float]:
 def curve(rule: str, hidden: int, factor: float) -> np.ndarray:
     """A rule's course over all thresholds.
 
-    The factor moves Bop's as a whole: m grows with the loss, and the run at τ is that at τ/factor
-    of the loss as it was. It leaves Bop2ndOrder's where it is: of its decisions only those change
-    that hang on rounding, where a gradient is no larger than the rule's 1e-10.
+    The factor shifts Bop's whole course, because m grows with the loss: the run at τ is the run at
+    τ/factor with the original loss. The factor does not shift Bop2ndOrder's course. Only decisions
+    that depend on rounding change, where a gradient is no larger than the rule's 1e-10.
 
     Args:
         rule: as for `run`.
@@ -92,7 +92,7 @@ def draw(hidden: int, factor: float, threshold: float) -> Figure:
     Args:
         hidden: units of the hidden layer, one of `WIDTHS`: the thick lines.
         factor: what the loss is multiplied by.
-        threshold: τ, where the markers stand.
+        threshold: τ, at which the markers are drawn.
 
     Returns:
         A figure of two panels that share τ: final accuracy, and π of the first epoch.

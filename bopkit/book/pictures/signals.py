@@ -73,7 +73,7 @@ def draw(
     """Draw one stream of gradients with Bop's average above, and the four weights below.
 
     Args:
-        strength: as for `compute`, and so are the others.
+        strength: as for `compute`, which takes the other arguments too.
         noise: standard deviation around the mean.
         gamma: γ of Bop.
         threshold: τ of Bop.
@@ -125,7 +125,7 @@ def describe(results: tuple[Result, ...], *settings: float) -> str:
         settings: the first five arguments of `compute`.
 
     Returns:
-        The text that stands under the picture.
+        The text under the picture.
     """
     names = ("Mean ±", "noise ", "γ = ", "τ = ", "η = ")
     where = ", ".join(f"{a}{number(b)}" for a, b in zip(names, settings, strict=True))

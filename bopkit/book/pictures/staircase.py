@@ -44,7 +44,7 @@ class Staircase(NamedTuple):
 
 @lru_cache(maxsize=1)
 def network() -> list[np.ndarray]:
-    """The network that stands still: eight hidden units, trained by Bop for ten epochs."""
+    """Train the fixed network, which has eight hidden units, by Bop for ten epochs."""
     return toy.train(toy.NumPyBop(1e-4, 0.01), hidden=HIDDEN).weights
 
 
@@ -66,9 +66,9 @@ def staircase(behind: str) -> Staircase:
     """The loss of 100 digits as one real number before a sign moves.
 
     Args:
-        behind: `WEIGHT`: the number is a latent weight, and one binary weight its sign.
-            `INPUT`: the number is added to what one hidden unit takes the sign of, as the shift
-            of a batch normalization would be; each image crosses zero at a place of its own.
+        behind: if `WEIGHT`, the number is a latent weight, and one binary weight is its sign. If
+            `INPUT`, the number is added to what one hidden unit takes the sign of, as the shift
+            of a batch normalization would be, so each image crosses zero at a place of its own.
 
     Returns:
         The loss, exact: one measurement for each level.
@@ -92,7 +92,7 @@ def reported(behind: str, x: float, clip: float) -> float:
     Args:
         behind: `WEIGHT` or `INPUT`.
         x: the real number.
-        clip: c: the gradient passes where what stands before the sign is within c of zero.
+        clip: c. The gradient passes where the sign's argument is within c of zero.
 
     Returns:
         The derivative of the loss with respect to `x`, as backpropagation has it.
@@ -114,8 +114,8 @@ def draw(behind: str, x: float, clip: float) -> Figure:
     """The staircase and the estimator's tangent above, the slopes below.
 
     Args:
-        behind: what stands before the sign, `WEIGHT` or `INPUT`.
-        x: where we stand.
+        behind: what the sign is taken of, `WEIGHT` or `INPUT`.
+        x: the real number at which the tangent touches.
         clip: half the width of the estimator's window.
 
     Returns:

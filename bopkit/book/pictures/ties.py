@@ -69,8 +69,8 @@ def two_programs(x, mean, spread, shift, second: str) -> tuple[np.ndarray, np.nd
         mean: μ.
         spread: the variance σ².
         shift: β.
-        second: `PLAIN` rounds the product and then the sum; `FUSED` rounds once, after both, as
-            one instruction of most processors does; `HALF` is `PLAIN` with a and b in float16.
+        second: `PLAIN` rounds the product and then the sum. `FUSED` rounds once, after both, as
+            one instruction of most CPUs does. `HALF` is `PLAIN` with a and b in float16.
 
     Returns:
         What both give to the sign, float32.

@@ -64,7 +64,7 @@ def compute(
 
 
 def times(flips: int) -> str:
-    """Write a number of flips."""
+    """Write how many flips there are."""
     return "1 flip" if flips == 1 else f"{flips} flips"
 
 
@@ -77,7 +77,7 @@ def _tell(result):
 
 
 def draw(gamma: float, threshold: float, learning_rate: float, noise: float) -> Figure:
-    """Both rules on one stream at the left, and on all of them at the right.
+    """Draw both rules on one stream at the left, and on every stream at the right.
 
     Args:
         gamma: γ of Bop.

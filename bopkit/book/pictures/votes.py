@@ -16,7 +16,7 @@ from bopkit.book.style import BOP, FAINT, INK, STYLE, THIRD, dots, new_figure, v
 
 STEPS = 300
 THRESHOLD = 0.2  # of both rules; under noise of 1 their signals are about as large
-START = 1.0  # the push wants the other weight
+START = 1.0  # the push favours the other weight
 _REACH = 5.4  # of a signal's axis, in units of τ; all votes one way are 1 / τ = 5
 
 
@@ -42,7 +42,7 @@ def signal(push: float, size: float, every: int, seed: int = 0) -> tuple[np.ndar
     Args:
         push: mean of the ordinary gradients, in units of their noise's standard deviation.
         size: of the outliers, which are negative, in the same unit.
-        every: one gradient in so many is an outlier.
+        every: one gradient in `every` is an outlier.
         seed: of the noise.
 
     Returns:
@@ -99,7 +99,7 @@ def draw(push: float, size: float, every: int, gamma: float) -> Figure:
     Args:
         push: mean of the ordinary gradients, in units of their noise.
         size: of the outliers, which go the other way, in the same unit.
-        every: one gradient in so many is an outlier.
+        every: one gradient in `every` is an outlier.
         gamma: γ of both rules.
 
     Returns:

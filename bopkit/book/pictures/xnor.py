@@ -48,8 +48,8 @@ def draw(agree: int, vector: int) -> Figure:
         vector: which first vector, 1 to 5.
 
     Returns:
-        A figure of three panels: the numbers and their products; the bits and their XNOR; where
-        the result lies on the number line.
+        A figure of three panels. They show the numbers and their products, the bits and their
+        XNOR, and where the result lies on the number line.
     """
     first, second = pair(vector, agree)
     product = int(first @ second)

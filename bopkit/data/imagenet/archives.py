@@ -156,7 +156,7 @@ def imagenet_list(name: str) -> list[str]:
             validation images by number.
 
     Returns:
-        The WordNet ids.
+        The WordNet IDs.
     """
     package = Path(importlib.util.find_spec("tensorflow_datasets").origin).parent
     return (package / "datasets" / "imagenet2012" / name).read_text(encoding="utf8").split()

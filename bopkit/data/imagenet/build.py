@@ -23,7 +23,7 @@ class Source:
     Attributes:
         name: what to call it.
         size: bytes.
-        examples: yields (name, example) of each image; takes TFDS's function that mends some.
+        examples: yields (name, example) of each image; takes TFDS's function that repairs some.
     """
 
     name: str
@@ -71,7 +71,7 @@ def build(work: Path, sources: dict[str, Source], bar: tqdm) -> Path:
     """Have TFDS prepare ImageNet below `work`.
 
     Args:
-        work: a folder that is there for this alone.
+        work: a folder that holds nothing else.
         sources: where the images of each split come from.
         bar: shows how many of their bytes were read.
 

@@ -1,4 +1,4 @@
-"""Choose the window of an image that the network sees, decode it alone, and normalize it.
+"""Choose the window of an image that the network sees, decode only this window, and normalize it.
 
 As in the paper's released code (plumerai/rethinking-bnn-optimization, after the preprocessing of
 EfficientNet).
@@ -23,7 +23,7 @@ def random_window(size: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
 
     Args:
         size: int32 (2,), height and width of the image in pixels.
-        seed: integers (2,), on which alone the window depends.
+        seed: integers (2,); the window depends only on them and on `size`.
 
     Returns:
         int32 (4,): top, left, height, width in pixels.
@@ -71,8 +71,8 @@ def view(
         content: the file's bytes, of a JPEG.
         choose: makes a window of an image's size, as `random_window` and `centre_window` do.
         image_size: side in pixels of the result.
-        others: whether it may also be a PNG, GIF or BMP file. A JPEG is decoded within the window
-            alone; others, as a whole.
+        others: whether it may also be a PNG, GIF or BMP file. A JPEG is decoded only within the
+            window, but such a file is decoded as a whole.
 
     Returns:
         float32 (image_size, image_size, 3), from 0 to 255 up to the interpolation's overshoot.

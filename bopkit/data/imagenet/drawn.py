@@ -32,8 +32,8 @@ def make_imagenet_archives(
 
     The training archive holds an archive per class. Its first four images are oddities: a
     CMYK JPEG, a PNG by the name of a JPEG (one each in the real set), a grayscale and a tiny JPEG.
-    ImageNet's list fixes the classes of the validation images; the training images (except the
-    CMYK one) go through the same classes in turn.
+    ImageNet's list fixes the classes of the validation images. The training images, except the
+    CMYK one, cycle through the same classes.
 
     Args:
         folder: where to write; made if it is not there.
@@ -141,9 +141,9 @@ def draw(
     """Draw one encoded picture: the class sets its colours and stripes, the seed all else.
 
     Args:
-        synset: WordNet id of the class, such as "n01751748".
+        synset: WordNet ID of the class, such as "n01751748".
         seed: integers that tell this picture from the others.
-        size: (width, height) in pixels; None: one that photographs have.
+        size: (width, height) in pixels; None draws a size that photographs have.
         mode: Pillow's name of the colour space: "RGB", "L" or "CMYK".
         image_format: Pillow's name of the file format.
 

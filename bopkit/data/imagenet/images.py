@@ -49,7 +49,7 @@ class Images:
         Args:
             archive: which of the two archives it is.
             path: its file, which `archives.check` found in order.
-            mend: TFDS's own function of (name, file) for the few images that it mends by name.
+            mend: TFDS's own function of (name, file) for the few images that it repairs by name.
 
         Yields:
             The image's name, and the example that TFDS stores.
@@ -81,7 +81,7 @@ class Images:
         Args:
             listing: what `bopkit.data.listings.find_imagenet` found.
             split: "train" or "validation".
-            mend: TFDS's own function of (name, file) for the few images that it mends by name.
+            mend: TFDS's own function of (name, file) for the few images that it repairs by name.
 
         Raises:
             DataError: if an image is damaged and `skip_damaged` is not set.
@@ -140,7 +140,7 @@ class Images:
                 if mend is not None:
                     content = mend(name, io.BytesIO(content)).read()
                 return name, content, jpegs.problem(content)
-            except Exception as error:  # what TFDS raises of an image that it cannot mend
+            except Exception as error:  # what TFDS raises of an image that it cannot repair
                 return name, content, f"cannot be mended ({one_line(error)})"
 
         with concurrent.futures.ThreadPoolExecutor() as threads:

@@ -22,7 +22,7 @@ _OTHERS = {
 
 
 def problem(content: bytes, others: bool = False) -> str | None:
-    """Decode all of an image, at an eighth of its size, and say why training could not use it.
+    """Decode a whole image, at an eighth of its size, and say why training could not use it.
 
     A flipped bit within an image often gives another image that is as good: only a checksum could
     tell, and JPEG has none.

@@ -34,14 +34,14 @@ def load(
 
     Args:
         num_classes: labels lie from 0 to `num_classes` - 1.
-        data_dir: folder with `imagenet2012/VERSION` in it, and no other; None: `$BOPKIT_DATA_DIR`
-            and TFDS's own folder.
-        image_size: side in pixels of the images that the network sees; None: 224.
+        data_dir: the only folder in which to look for `imagenet2012/VERSION`; None looks in
+            `$BOPKIT_DATA_DIR` and in TFDS's own folder.
+        image_size: side in pixels of the images that the network sees; None is 224.
         channels: 3 or None, which mean the same.
         preprocess: "default", the only one there is.
         train_examples: number of training images to take, from the first on; TFDS shuffled them.
         validation_examples: number of validation images to take.
-        holdout: number of training images, from the end, to validate on; 0: validate on
+        holdout: number of training images, from the end, to validate on; 0 validates on
             ImageNet's validation images.
 
     Returns:
@@ -99,9 +99,9 @@ def open_prepared(
         name: of the set.
         prepared: the folder of its version.
         num_classes: labels lie from 0 to `num_classes` - 1.
-        image_size: side in pixels of the images that the network sees; None: 224.
-        train_examples: number of training images to take, from the first on; None: all.
-        validation_examples: number of validation images to take; None: all.
+        image_size: side in pixels of the images that the network sees; None is 224.
+        train_examples: number of training images to take, from the first on; None takes all.
+        validation_examples: number of validation images to take; None takes all.
         holdout: number of training images, from the end, to validate on.
 
     Raises:
@@ -229,7 +229,7 @@ class ImageNet(Photographs):
 
         def records_of(epoch):
             # `shuffle` mixes its seed with the graph's, which is the global `tf.random.set_seed`
-            # unless pinned, here for this function's graph alone (to 1: 0 may stand for "unset").
+            # unless pinned, here only for this function's graph (to 1: 0 may stand for "unset").
             tf.compat.v1.set_random_seed(1)
             epoch_seed = [seed, epoch]
             order = tf.random.experimental.stateless_shuffle(
