@@ -72,7 +72,7 @@ bench: $(VENV)/.stamp  ## Measure speed against larq and the machine: results/be
 	    $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[bench]'
 	$(VENV)/bin/python -m benchmarks $(SECTIONS) $(OPTIONS)
 
-lint: $(VENV)/.stamp  ## Check style and formatting, who may import whom, and the pages' English
+lint: $(VENV)/.stamp  ## Check style and formatting, who may import whom, and the English of pages and docstrings
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/lint-imports

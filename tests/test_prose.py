@@ -1,4 +1,4 @@
-"""The linter of the pages' English finds what it is there to find, and reads only English."""
+"""The linter of pages and docstrings finds what it is there to find, and reads only English."""
 
 import importlib.util
 import json
@@ -59,6 +59,44 @@ A note is read, as {term}`the goes on <goes on>` is not.
 % goes on
 """
 
+DOCSTRINGS = '''"""One bit a weight is enough."""
+
+at_hand = """It goes on, and is no docstring."""  # It goes on, and is a comment.
+
+
+class Net:  # goes on
+    r"""Train the network.
+
+    :math:`m: a; b; c` goes up, and `goes on`, ``in turn`` and :class:`at hand` are code:
+
+    .. math::
+
+        m : m ; \\text{goes on}
+
+    The run goes on.
+
+    Args:
+        alone: the seed.
+        stands: a batch, which
+            holds 100 images a step.
+        **wants: the rest, where one bit a step is kept; or none.
+
+    Returns:
+        The processor.
+
+    Raises:
+        thus.Error: a value is wrong.
+
+    Example:
+        >>> "goes on"
+        'goes on; in turn; at hand'
+    """
+
+    def train(self):
+        """Flip: no weight; the bias; all."""
+        return """It goes on."""
+'''
+
 
 def lint(*paths: Path) -> list[tuple[str, int, str, str]]:
     """The findings as (file's name, line, message, rule)."""
@@ -77,6 +115,7 @@ def findings(require, tmp_path_factory):
     faults = [sentence for sentences in FAULTS.values() for sentence in sentences]
     (folder / "faults.md").write_text("\n\n".join(faults), encoding="utf8")
     (folder / "clean.md").write_text(CLEAN, encoding="utf8")
+    (folder / "docstrings.py").write_text(DOCSTRINGS, encoding="utf8")
     within = ":::{{exercise}}\n{}\n:::\n\n```{{solution}}\n{}\n```"
     cells = [
         nbformat.v4.new_markdown_cell("# Bop\n\nA weight flips."),
@@ -84,7 +123,9 @@ def findings(require, tmp_path_factory):
         nbformat.v4.new_markdown_cell(within.format(faults[0], faults[1])),
     ]
     nbformat.write(nbformat.v4.new_notebook(cells=cells), folder / "notebook.ipynb")
-    return lint(*(folder / name for name in ("faults.md", "clean.md", "notebook.ipynb")))
+    return lint(
+        *(folder / name for name in ("faults.md", "clean.md", "docstrings.py", "notebook.ipynb"))
+    )
 
 
 @pytest.mark.parametrize("rule", FAULTS)
@@ -109,6 +150,19 @@ def test_a_notebooks_finding_names_its_cell(findings):
     found = [(message, rule) for name, _, message, rule in findings if name == "notebook.ipynb"]
     assert all(message.startswith("cell 3: ") for message, _ in found)
     assert Counter(rule for _, rule in found) == {"prh": 2}
+
+
+def test_docstrings_are_read_and_their_code_is_not(findings):
+    found = [(line, rule) for name, line, _, rule in findings if name == "docstrings.py"]
+    lines = DOCSTRINGS.splitlines()
+    assert [(lines[line - 1].strip(), rule) for line, rule in found] == [
+        ('"""One bit a weight is enough."""', "prh"),
+        ("The run goes on.", "prh"),
+        ("holds 100 images a step.", "prh"),
+        ("**wants: the rest, where one bit a step is kept; or none.", "prh"),
+        ("The processor.", "prh"),
+        ('"""Flip: no weight; the bias; all."""', "one-connective"),
+    ]
 
 
 @pytest.mark.parametrize("path", sorted(BOOK.glob("*/*.ipynb")), ids=lambda path: path.stem)

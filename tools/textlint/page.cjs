@@ -1,9 +1,10 @@
 /**
- * textlint's eyes for a page of the book, in Markdown (MyST) or as a notebook.
+ * textlint's eyes for a page of the book, in Markdown (MyST) or as a notebook, and for docstrings.
  *
  * What a reader reads as English is kept, on its own line and in its own column; the rest is
- * blanked: front matter, labels, comments, maths, the marks of directives and roles, and all of a
- * notebook but its Markdown cells. The text of a directive is text, unless the directive is in SHUT.
+ * blanked: front matter, labels, comments, maths, the marks of directives and roles, all of a
+ * notebook but its Markdown cells, and all of a Python file but its docstrings. The text of a
+ * directive is text, unless the directive is in SHUT.
  */
 const { parse } = require("@textlint/markdown-to-ast");
 
@@ -75,25 +76,70 @@ function cells(text) {
   return { text: kept.join("\n"), owner };
 }
 
+const DOCSTRING = /(?<=^|:(?:  #.*)?\n)( *)r?"""([^]*?)"""/g; // a string that opens a block
+const EXAMPLE = /^ *>>>[^]*?(?=\n *\n|$(?![^]))/gm; // to the next empty line
+const MATHS = /^( *)\.\. .*(\n(?=\n|\1 ).*)*/gm; // a directive, and what is indented below it
+const SECTION = /^([A-Z][a-z]+:)\n((?:\n|    .*(?:\n|$))+)/gm;
+const ENTRIES = /^(Args|Attributes|Raises)/;
+const ENTRY = /^    ([*\w][*.\w, ]*)(?=: )/gm; // an argument or an error
+const TEXT = /^    (?! )/; // of another section
+
+/** The text of one docstring as Markdown, where sections are lists. */
+function prose(text, indent) {
+  return text
+    .replaceAll(`\n${indent}`, "\n")
+    .replace(EXAMPLE, blank)
+    .replace(MATHS, blank)
+    .replace(/:[\w:]+:`[^`]+`/g, code)
+    .replace(SECTION, (_, head, body) => {
+      const items = ENTRIES.test(head)
+        ? body.replace(ENTRY, (_, name) => `  - ${"x".repeat(name.length)}`)
+        : body.replace(TEXT, "  - ");
+      return `${blank(head)}\n${items}`;
+    });
+}
+
+/** The docstrings of a Python file, each line where it stands in the file, and its columns moved. */
+function docstrings(text) {
+  const moved = text.split("\n").map(() => 0);
+  let kept = "";
+  let end = 0;
+  for (const found of text.matchAll(DOCSTRING)) {
+    const [all, indent, body] = found;
+    kept += text.slice(end, found.index).replace(/.+/g, "");
+    const first = kept.split("\n").length - 1;
+    body.split("\n").forEach((_, row) => (moved[first + row] = indent.length));
+    moved[first] = all.length - body.length - 3;
+    kept += prose(body, indent);
+    end = found.index + all.length;
+  }
+  return { text: kept, moved };
+}
+
+const READ = { ".md": (text) => ({ text }), ".ipynb": cells, ".py": docstrings };
+
 class Page {
-  owners = new Map(); // textlint asks for a new processor before and after its rules
+  files = new Map(); // textlint asks for a new processor before and after its rules
 
   availableExtensions() {
-    return [".md", ".ipynb"];
+    return Object.keys(READ);
   }
 
   processor(extension) {
     return {
       preProcess: (file, filePath) => {
-        const { text, owner } = extension === ".ipynb" ? cells(file) : { text: file };
-        this.owners.set(filePath, owner);
+        const { text, ...places } = READ[extension](file);
+        this.files.set(filePath, places);
         const kept = english(text);
         return { text: kept, ast: parse(kept) };
       },
       postProcess: (messages, filePath = "<page>") => {
-        const owner = this.owners.get(filePath);
-        const where = (line) => (owner ? `cell ${owner[line - 1]}: ` : "");
-        const named = messages.map((m) => ({ ...m, message: where(m.loc.start.line) + m.message }));
+        const { owner, moved } = this.files.get(filePath);
+        const named = messages.map((found) => {
+          const { line, column } = found.loc.start;
+          const message = owner ? `cell ${owner[line - 1]}: ${found.message}` : found.message;
+          return { ...found, message, column: column + (moved?.[line - 1] ?? 0) };
+        });
         return { messages: named, filePath };
       },
     };
