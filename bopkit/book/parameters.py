@@ -42,7 +42,7 @@ class Settings:
         train_examples: the number of training images; None for all.
         validation_examples: the number of validation images; None for all.
         allow_cpu: whether to run the paper's settings without a GPU.
-        seeds: the number of seeds of a sweep.
+        seeds: the number of seeds of each setting.
         jobs: the number of runs that a sweep trains in parallel; None for the default.
         scheduler: the address of a Dask scheduler that trains a sweep; None for this machine.
         gammas: the values of γ in a sweep; None for the paper's.
@@ -79,7 +79,9 @@ class Settings:
         if images != (None, None):
             train, validation = ("all" if count is None else f"{count:,}" for count in images)
             data += f" ({train} + {validation} images)"
-        return f"preset {self.preset}: {data}, seed {self.seed}; {changed or 'nothing overridden'}"
+        last = self.seed + self.seeds - 1
+        seeds = f"seed {self.seed}" if last == self.seed else f"seeds {self.seed} to {last}"
+        return f"preset {self.preset}: {data}, {seeds}; {changed or 'nothing overridden'}"
 
     def experiment(self, name: str) -> experiments.Experiment:
         """Take an experiment at the preset's size, with the overrides that apply to its method.

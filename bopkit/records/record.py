@@ -68,7 +68,7 @@ def read(path: str | os.PathLike) -> dict:
     if not os.path.lexists(path):
         raise RecordError(
             f"cannot read {path}: it does not exist; name the folder of one run, such as "
-            f"runs/cifar10-paper/bop, or its {FILE_NAME}."
+            f"runs/cifar10-paper/bop_seed0, or its {FILE_NAME}."
         )
     return schema.check(schema.read_json(path), path)
 

@@ -1,6 +1,7 @@
 """A notebook's parameters: what papermill may hand over, and what a reader may mistype."""
 
 import ast
+import dataclasses
 import json
 import sys
 from pathlib import Path
@@ -26,6 +27,7 @@ def test_defaults_are_the_smoke_preset_on_embedded_data():
     assert settings.dataset == "digits" and settings.hparams == {}
     assert settings.output_dir.is_dir()
     assert str(settings) == "preset smoke: digits, seed 0; nothing overridden"
+    assert "seeds 2 to 4;" in str(dataclasses.replace(settings, seed=2, seeds=3))
     bop = settings.experiment("binarynet/bop_sec52")
     assert (bop.epochs, bop.filters, bop.gamma, bop.threshold) == (10, 16, 1e-4, 1e-8)
     assert bop.gamma_decay_epochs == 2  # a fifth of the run, as 100 of 500
