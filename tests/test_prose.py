@@ -78,7 +78,8 @@ class Net:  # goes on
     Args:
         alone: the seed.
         stands: a batch, which
-            holds 100 images a step.
+            holds 100 images a step, and 100 images
+            a second.
         **wants: the rest, where one bit a step is kept; or none.
 
     Returns:
@@ -158,7 +159,8 @@ def test_docstrings_are_read_and_their_code_is_not(findings):
     assert [(lines[line - 1].strip(), rule) for line, rule in found] == [
         ('"""One bit a weight is enough."""', "prh"),
         ("The run goes on.", "prh"),
-        ("holds 100 images a step.", "prh"),
+        ("holds 100 images a step, and 100 images", "prh"),
+        ("holds 100 images a step, and 100 images", "prh"),  # the second one ends on the next line
         ("**wants: the rest, where one bit a step is kept; or none.", "prh"),
         ("The processor.", "prh"),
         ('"""Flip: no weight; the bias; all."""', "one-connective"),
