@@ -74,7 +74,7 @@ def test_a_stop_costs_nothing_and_says_so(tmp_path, number, code, word):
         # A shell's background job, which the tests may be, has Ctrl-C ignored and hands that on.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
-    said = "binarynet/bop on digits, not on cifar10: 1,437 + 360 images, 1 processor, seed 0.\n"
+    said = "binarynet/bop on digits, not on cifar10: 1,437 + 360 images, 1 CPU, seed 0.\n"
     assert process.stdout.readline() == said
     assert "epoch  1/50" in process.stdout.readline()
     process.send_signal(number)

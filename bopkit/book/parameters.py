@@ -245,5 +245,5 @@ def _require_gpu():
         raise ConfigError(
             "preset paper is meant for GPUs, and TensorFlow sees none: "
             "`pip install 'tensorflow[and-cuda]>=2.18,<2.22'` brings CUDA's libraries; or run on a "
-            "processor all the same with `-p allow_cpu True`."
+            "CPU anyway with `-p allow_cpu True`."
         )

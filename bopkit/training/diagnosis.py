@@ -276,7 +276,7 @@ def warn_before(precision: str, hardware: Mapping[str, object]) -> str | None:
     lacking = x86 and not hardware.get("gpus") and hardware.get("bfloat16") == []
     if precision == "mixed_bfloat16" and lacking:
         return (
-            "this processor does not compute in bfloat16 but converts to float32 and back, which "
+            "this CPU does not compute in bfloat16 but converts to float32 and back, which "
             "can take longer than float32: use precision=float32."
         )
     return None

@@ -253,7 +253,7 @@ def _announcement(experiment, config, replicas) -> str:
     """What is about to be trained, where a default may not be what was meant."""
     paper = experiments.EXPERIMENTS.get(experiment.name)
     other = paper is not None and paper.dataset != experiment.dataset
-    device = "GPU" if list_devices("GPU") else "processor"
+    device = "GPU" if list_devices("GPU") else "CPU"
     return (
         f"{experiment.name} on {experiment.dataset}{f', not on {paper.dataset}' if other else ''}: "
         f"{config['train_examples']:,} + {config['validation_examples']:,} images, "
