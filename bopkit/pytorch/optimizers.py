@@ -39,7 +39,8 @@ class Bop(FlipOptimizer):
         params: the binary parameters, each -1 or +1; named pairs, as `split_parameters` returns
             them, give the counts their names. Or a list of groups, each with a `gamma` and a
             `threshold` of its own.
-        gamma: the adaptivity rate :math:`\gamma \in (0, 1]`; a float or, for CUDA graphs, a tensor.
+        gamma: the adaptivity rate :math:`\gamma \in (0, 1]`; a float or, for `torch.compile`
+            and CUDA graphs, a tensor.
         threshold: :math:`\tau \ge 0`, in units of the gradient.
         foreach: update all parameters of a group together; `None` does so on accelerators. On
             a CPU it updates one parameter after the other, in blocks.
