@@ -56,7 +56,8 @@ def run(smoke: bool) -> dict:
             seconds[f"forward{precision}"],
         )
     ratios["bfloat16"] = ratio(
-        "seconds of TensorFlow's for the last convolution's input, bfloat16 against float32",
+        "seconds of TensorFlow's gradient for the last convolution's input, bfloat16 against "
+        "float32",
         seconds["last, bfloat16"],
         seconds["last, float32"],
     )

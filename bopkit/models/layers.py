@@ -1,9 +1,10 @@
-r"""Convolve as larq does, with a backward pass that costs no more than the forward pass.
+r"""Convolve as larq does, in the ways that are fastest on the CPU.
 
-On a CPU, TensorFlow's own gradients of a convolution are slower than the convolution, and in
-bfloat16 many times slower (`python -m benchmarks gradients` measures how much). Both gradients are
-convolutions themselves, and this module computes them as convolutions. For strides of 1, with
-:math:`x` the input, :math:`w` the kernel and :math:`\delta` the gradient that comes back:
+`python -m benchmarks gradients` measures them. On a CPU without oneDNN's convolutions, TensorFlow's
+own gradients of a convolution are slower than the convolution, and in bfloat16 many times slower.
+Both gradients are convolutions themselves, and this module computes them as convolutions. For
+strides of 1, with :math:`x` the input, :math:`w` the kernel and :math:`\delta` the gradient that
+comes back:
 
 .. math::
 
@@ -14,10 +15,10 @@ where :math:`\operatorname{turn}` rotates each window by half a turn and swaps i
 out. In the second equation the images of the batch take the place of the channels. The sums are the
 same as TensorFlow's, so the gradients differ only by rounding.
 
-Newer CPUs run oneDNN's convolutions, which have faster gradients. There two other parts are
-slow. The forward pass in float32 is computed in integers (`bopkit.models.integers`). The kernel's
-gradient in bfloat16, for small images and many channels, is computed as a product of matrices for
-each place :math:`p` in the window:
+CPUs with AVX-512 VNNI run oneDNN's convolutions, which have faster gradients. There two other
+parts are slow. The forward pass in float32 is computed in integers (`bopkit.models.integers`). The
+kernel's gradient in bfloat16, for small images and many channels, is computed as a product of
+matrices for each place :math:`p` in the window:
 
 .. math::
 
@@ -207,9 +208,9 @@ class QuantConv2D(lq.layers.QuantConv2D):
 
     The layer takes larq's arguments, saves the same weights and gives the same outputs. With a
     dilation, with groups or on a GPU it computes exactly what larq's layer does. With a stride the
-    only difference is how bfloat16's gradients are computed on CPUs. In training, a layer
-    whose input and kernel are signs convolves in integers where that is faster, and the outputs are
-    the same to the last bit.
+    only difference is how bfloat16's gradients are computed on CPUs. In training, a layer with
+    strides of 1 whose input and kernel are signs convolves in integers if that is faster. The
+    outputs are the same to the last bit.
 
     Args:
         *args: as for larq's `QuantConv2D`.
