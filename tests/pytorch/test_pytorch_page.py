@@ -49,8 +49,7 @@ def test_the_records_are_of_the_same_trainings_as_in_keras():
     for dataset, (part, row) in rows.items():
         keras = records.read(RESULTS / dataset / part / row)
         found = records.collect(RESULTS / "pytorch" / dataset)
-        assert [record["seed"] for record in found] == list(range(len(found)))
-        assert len(found) >= 2
+        assert [record["seed"] for record in found] == [0, 1, 2]
         for record in found:
             assert record["status"] == "completed" and record["config"]["framework"] == "pytorch"
             assert re.fullmatch(r"[0-9a-f]{40}", record["git_commit"])
