@@ -10,6 +10,7 @@ import pytest
 
 from benchmarks import __main__ as command
 from benchmarks import report, steps, timing
+from bopkit.models import integers, layers
 from bopkit.optimizers.compiled import LARGE
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -77,6 +78,9 @@ def test_what_the_page_says_in_words_holds(sections):
     assert median("update", f"compiled, {4 * LARGE:,} weights") > 1  # "also gains"
     page = (ROOT / "book" / "practice" / "speed.md").read_text(encoding="utf8")
     assert f"at least {LARGE:,} weights" in page
+    assert f"{integers.FEWEST_CHANNELS} channels out" in page
+    small = f"at most {layers.MOST_PIXELS} pixels with at least {layers.FEWEST_CHANNELS} channels"
+    assert small in " ".join(re.sub(r'"\s+"', "", page).split())
     # "mostly convolutions"
     kinds = sections["profile"]["kinds"]["float32"]
     shares = sorted((kind["median"] for kind in kinds.values()), reverse=True)

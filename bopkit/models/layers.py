@@ -50,10 +50,10 @@ _WINDOW = (3, 3)
 _SMALLEST_IMAGE = 7
 # The largest ratio of a side of the input to the output's; above it, the padding costs too much.
 _MOST_EXTRA = 1.12
-# With oneDNN in bfloat16, products are the faster gradient for the kernel up to this many places of
-# the window, and from this many channels in and out.
-_MOST_PLACES = 64
-_FEWEST_CHANNELS = 256
+# With oneDNN in bfloat16, products are the faster gradient for the kernel up to this many pixels of
+# the output, and from this many channels in and out.
+MOST_PIXELS = 64
+FEWEST_CHANNELS = 256
 
 
 def forward_is_fastest() -> bool:
@@ -154,13 +154,13 @@ def _kernel_gradient(x, kernel, back, padding, strides):
 
 
 def _products_are_faster(x, kernel, back, strides):
-    places = back.shape[1:3]
+    sides = back.shape[1:3]
     return (
         x.dtype == tf.bfloat16
         and strides == (1, 1)
-        and None not in (*x.shape[1:3], *places)
-        and places[0] * places[1] <= _MOST_PLACES
-        and min(kernel.shape[2:]) >= _FEWEST_CHANNELS
+        and None not in (*x.shape[1:3], *sides)
+        and sides[0] * sides[1] <= MOST_PIXELS
+        and min(kernel.shape[2:]) >= FEWEST_CHANNELS
     )
 
 

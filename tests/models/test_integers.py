@@ -158,7 +158,7 @@ def test_the_kernels_gradient_in_bfloat16_by_products_is_tensorflows(monkeypatch
     back = tf.cast(tf.random.stateless_normal(shape, (1, 2)), tf.bfloat16)
 
     def gradients(fewest, dtype):
-        monkeypatch.setattr(layers, "_FEWEST_CHANNELS", fewest)
+        monkeypatch.setattr(layers, "FEWEST_CHANNELS", fewest)
         given = [tf.cast(tensor, dtype) for tensor in (x, kernel)]
 
         @tf.function
