@@ -3,7 +3,8 @@
     python tools/study_cifar10.py DATA_DIR OUTPUT_DIR [--filters 32] [--precision mixed_bfloat16]
 
 `results/cifar10/PROTOCOL.md` says what is compared and how each claim is decided. To resume an
-interrupted study, repeat the command: completed runs are kept, and the others continue.
+interrupted study, repeat the command: completed runs are kept, and the others continue. With
+`--only precision`, the recipe trains in float32 too, which shows what bfloat16 does to accuracy.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from bopkit.training import sweep
 
 EPOCHS, TRIAL_EPOCHS, HOLDOUT = 60, 5, 5000
 SEEDS, TRIAL_SEED = (0, 1, 2), 100
+PARTS = ("section52", "section51", "precision")
 RATES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
 
 
@@ -96,13 +98,14 @@ def trials(contender, size, run):
 
 
 def main():
-    """Run what is missing: trials, then section 5.2, then section 5.1."""
+    """Run what is missing: the trials, then the parts of the study in their order."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("data_dir", type=Path, help="folder that holds CIFAR-10")
     parser.add_argument("output_dir", type=Path, help="folder for the runs")
     parser.add_argument("--filters", type=int, default=32, help="BinaryNet's width (paper: 128)")
     parser.add_argument("--precision", default="mixed_bfloat16", help="or float32")
     parser.add_argument("--jobs", type=int, default=2, help="runs at once")
+    parser.add_argument("--only", choices=PARTS, help="one part of the study, after the trials")
     arguments = parser.parse_args()
     size = {
         "filters": arguments.filters,
@@ -124,13 +127,18 @@ def main():
         experiments.get("binarynet/bop"),
         {"epochs": EPOCHS, "preprocess": "resize_and_flip", **size},
     )
-    finals = {
-        f"{name}_seed{seed}": (experiment(name, EPOCHS, values, size), seed)
-        for name, values in chosen.items()
-        for seed in SEEDS
+    in_float32 = experiment("recipe", EPOCHS, chosen["recipe"], size | {"precision": "float32"})
+    parts = {
+        "section52": {
+            f"{name}_seed{seed}": (experiment(name, EPOCHS, values, size), seed)
+            for name, values in chosen.items()
+            for seed in SEEDS
+        },
+        "section51": sweep.vary(lines, sweep.SECTION_51, SEEDS),
+        "precision": {f"recipe_float32_seed{seed}": (in_float32, seed) for seed in SEEDS},
     }
-    run("section52")(finals)
-    run("section51")(sweep.vary(lines, sweep.SECTION_51, SEEDS))
+    for part in [arguments.only] if arguments.only else PARTS:
+        run(part)(parts[part])
 
 
 if __name__ == "__main__":
