@@ -10,6 +10,8 @@ import sys
 import time
 from pathlib import Path
 
+from bopkit import records
+
 SECTIONS = {
     "update": "the optimizer's update alone",
     "step": "a training step, against larq's and latent weights",
@@ -17,13 +19,19 @@ SECTIONS = {
     "floor": "a step against its passes, its products, the processor's peak",
     "input": "images from memory, and from JPEG files",
     "memory": "optimizer state and peak memory",
+    "limits": "a layer on either side of the limits by which bopkit chooses how to compute it",
+    "precision": "a step in bfloat16 against float32, by network and width",
     "scale": "cost as batch, width and cores grow",
     "overhead": "the smallest experiment: what is not the step",
     "profile": "where the time of one step goes",
     "pytorch": "the update and a step in PyTorch",
 }
-# What a section needs beside bopkit; without it, a run of all sections leaves the section out.
-NEEDS = {"pytorch": "torch"}
+# What a section needs; without it, a run of all sections leaves the section out.
+NEEDS = {
+    "limits": lambda: records.hardware().get("bfloat16"),
+    "precision": lambda: records.hardware().get("bfloat16"),
+    "pytorch": lambda: importlib.util.find_spec("torch"),
+}
 
 
 def main() -> None:
@@ -45,9 +53,7 @@ def main() -> None:
         return
     from benchmarks import report
 
-    names = arguments.sections or [
-        name for name in SECTIONS if name not in NEEDS or importlib.util.find_spec(NEEDS[name])
-    ]
+    names = arguments.sections or [name for name in SECTIONS if name not in NEEDS or NEEDS[name]()]
     if arguments.missing:
         there = report.read(arguments.output)["sections"]
         names = [name for name in names if name not in there]

@@ -23,10 +23,17 @@ WHAT = {
     "latent float32": "latent weights with Adam against larq's Bop, both float32",
 }
 TARGETS = {"bop float32, batch 50": 1.02, "bop mixed_bfloat16, batch 50": 1.6}
-# Latent weights with Adam in PyTorch, each step as it comes or with the network compiled.
+# In PyTorch: latent weights with Adam, each step as it comes or with the network compiled; and Bop.
 PYTORCH = [
-    f"latent {precision}{how}" for precision in steps.precisions() for how in ("", " compiled")
+    f"{how} {precision}{compiled}"
+    for precision in steps.precisions()
+    for how, compiled in (("latent", ""), ("latent", " compiled"), ("bop", " compiled"))
 ]
+IN_PYTORCH = {
+    "latent": "latent weights in PyTorch",
+    "latent compiled": "latent weights in PyTorch, compiled",
+    "bop compiled": "Bop in PyTorch, compiled",
+}
 
 
 def run(smoke: bool) -> dict:
@@ -97,13 +104,12 @@ def _ratios(seconds, native):
             "bop float32 compiled",
         )
         for precision in native:
-            names = [n for n in seconds if n.startswith(f"PyTorch latent {precision}")]
-            names = [n.partition(", batch")[0] for n in names if n.endswith(f"batch {batch}")]
-            for name in names:
-                how = ", compiled" if name.endswith("compiled") else ""
+            for how, said in IN_PYTORCH.items():
+                method, *compiled = how.split()
+                name = " ".join(["PyTorch", method, precision, *compiled])
                 compare(
                     f"bop against {name}",
-                    f"Bop against latent weights in PyTorch{how}, both in {precision}",
+                    f"Bop against {said}, both in {precision}",
                     name,
                     f"bop {precision}",
                 )

@@ -87,12 +87,18 @@ def noise(
 
 
 def make_loop(
-    data: InMemory, *, method: str = "bop", jit_compile: bool | None = None, **hparams
+    data: InMemory,
+    *,
+    network: str = "binarynet",
+    method: str = "bop",
+    jit_compile: bool | None = None,
+    **hparams,
 ) -> Loop:
-    """The training loop of bopkit around BinaryNet, the network of section 5.2.
+    """The training loop of bopkit around a network; BinaryNet is the one of section 5.2.
 
     Args:
         data: what to train on.
+        network: a name of `bopkit.models.NETWORKS`.
         method: "bop"; "latent", weights with Adam; or "larq", the network of "bop" with larq's own
             layers and quantizers, under its `CaseOptimizer` of its `Bop` and Adam. All else is the
             same for all three. Only with "bop" are flips counted: no other is charged for it.
@@ -102,8 +108,9 @@ def make_loop(
     Returns:
         The loop.
     """
-    name = "binarynet/default" if method == "latent" else "binarynet/bop_sec52"
-    experiment = experiments.override(experiments.get(name), {"epochs": EPOCHS, **hparams})
+    bop = "bop_sec52" if network == "binarynet" else "bop"
+    chosen = experiments.get(network, "default" if method == "latent" else bop)
+    experiment = experiments.override(chosen, {"epochs": EPOCHS, **hparams})
     cluster = find_cluster(experiment.batch_size)
     larqs = {"SteSign": lq.quantizers.SteSign, "QuantConv2D": lq.layers.QuantConv2D}
     with mock.patch.dict(vars(networks), larqs if method == "larq" else {}):

@@ -99,7 +99,12 @@ def step(name: str, smoke: bool) -> Callable[[], None]:
             latent.append(nn.init.uniform_(layer.weight, -0.1, 0.1))
     binary, others = split_parameters(model)
     others = [parameter for _, parameter in others if parameter.requires_grad]
-    optimizers = [torch.optim.Adam(others, fused=True), *([Bop(binary)] if binary else [])]
+    # γ as a tensor, as for a schedule: a number would be compiled anew at each change.
+    bop = [Bop(binary, gamma=torch.tensor(1e-4))] if binary else []
+    optimizers = [torch.optim.Adam(others, fused=True), *bop]
+    updates = [
+        torch.compile(one.step) if compiled and one in bop else one.step for one in optimizers
+    ]
     model = model.to(memory_format=torch.channels_last)
     forward = torch.compile(model) if compiled else model
     images = torch.randn(int(batch), 3, 32, 32).to(memory_format=torch.channels_last)
@@ -111,8 +116,8 @@ def step(name: str, smoke: bool) -> Callable[[], None]:
         with torch.autocast("cpu", torch.bfloat16, enabled=precision == "mixed_bfloat16"):
             logits = forward(images)
         nn.functional.cross_entropy(logits.float(), labels).backward()
-        for optimizer in optimizers:
-            optimizer.step()
+        for update in updates:
+            update()
         with torch.no_grad():
             for weight in latent:
                 weight.clamp_(-1, 1)
