@@ -32,9 +32,8 @@ class Diagnosis(NamedTuple):
     """Hold what a run's curves say about its settings.
 
     Attributes:
-        name: the symptom. One of `everything flips`, `one step turned most weights`,
-            `getting worse`, `noise floor`, `γ dropped too early`, `too few flips`,
-            `γ and τ too high` and `healthy`.
+        name: the symptom. One of `everything flips`, `getting worse`, `noise floor`,
+            `γ dropped too early`, `too few flips`, `γ and τ too high` and `healthy`.
         evidence: the numbers behind the diagnosis, as a clause.
         change: what to try next, as a clause; empty for a healthy run.
         alarm: whether a single epoch is enough for this diagnosis.
@@ -64,13 +63,14 @@ def diagnose(
     least two of them:
 
     1. everything flips: late flip ratio of at least 10 %;
-    2. getting worse: validation ends 4 points or more below its best stretch of that length;
+    2. getting worse: the mean late validation accuracy is at least 4 points below the best mean
+       over equally many neighbouring epochs;
     3. noise floor: late flip ratio of at least 1 %;
     4. γ dropped too early: from one epoch to the next γ and the flip ratio were divided by 10 or
        more, from at least 1 %;
-    5. too few flips: late flip ratio below 0.02 %, and training accuracy below 92 % or no flip at
-       all;
-    6. γ and τ too high: training accuracy below 84 %, however many weights flip;
+    5. too few flips: late flip ratio below 0.02 %, and late training accuracy below 92 % or no
+       flip in the whole run;
+    6. γ and τ too high: late training accuracy below 84 %, however many weights flip;
     7. healthy: none of these.
 
     The limits were chosen for the small network of `bopkit.book.toy`; for another network they are
@@ -81,7 +81,8 @@ def diagnose(
         accuracy: top-1 on held-out images after each epoch, in [0, 1]; (epochs,).
         flip_ratio: mean share of binary weights that flipped in a step of each epoch; (epochs,).
         gamma: γ of each epoch; (epochs,).
-        threshold: the last epoch's τ, if it is known. At 0 no change proposes a lower τ.
+        threshold: the last epoch's τ. Pass it if you know it, because at τ = 0 the change must not
+            be a lower τ.
 
     Returns:
         A `Diagnosis`.
@@ -186,6 +187,8 @@ def warn(rows: Sequence[Mapping[str, float]], optimizer) -> str | None:
     """Say what is wrong with the last epoch when that begins, and not again in every epoch.
 
     `warn` diagnoses the epoch as if the run had no other, and reports only what one epoch can show.
+    It also knows a symptom that the curves of `diagnose` do not contain: most weights flipped in a
+    single step.
 
     Args:
         rows: the epochs' rows in the record so far, at least one.
