@@ -1,42 +1,55 @@
 """The rules that read a run: each fires where it should, and what it says to try helps."""
 
 import itertools
+import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from bopkit import records
 from bopkit.book.pictures.diagnosis import COURSES, FALLS, GAMMAS, STAYS, THRESHOLDS, trained
-from bopkit.training.diagnosis import diagnose, diagnose_record
+from bopkit.training.diagnosis import Diagnosis, diagnose, diagnose_record
 
 LEVEL = [0.95] * 8
 HIGH, LOW = [0.97] * 8, [0.6] * 8
 
 
-@pytest.mark.parametrize(
-    ("name", "fit", "accuracy", "flips", "gamma"),
-    [
-        ("healthy", HIGH, LEVEL, [1e-2] * 2 + [1e-3] * 6, [0.1] * 8),
-        ("everything flips", LOW, LOW, [0.2] * 8, [1.0] * 8),
-        ("getting worse", HIGH, [0.9] * 6 + [0.8] * 2, [1e-3] * 8, [0.1] * 8),
-        ("noise floor", HIGH, LEVEL, [2e-2] * 8, [0.1] * 8),
-        ("γ dropped too early", LOW, LOW, [0.2] + [1e-3] * 7, [0.1] + [1e-3] * 7),
-        # as far, but over the whole run
-        ("healthy", HIGH, LEVEL, np.geomspace(0.2, 1e-3, 8), np.geomspace(0.1, 1e-3, 8)),
-        ("γ and τ too high", LOW, LOW, [2e-3] * 8, [1.0] * 8),
-        ("too few flips", LOW, LOW, [1e-3] + [0.0] * 7, [0.1] * 8),
-        # few flips, but nothing left to do
-        ("healthy", HIGH, LEVEL, [1e-3] + [0.0] * 7, [0.1] * 8),
-        # however well batch normalization does without them
-        ("too few flips", HIGH, LEVEL, [0.0] * 8, [0.1] * 8),
-        # one bad epoch is none
-        ("healthy", HIGH, [0.9, 0.3, *[0.95] * 6], [1e-3] * 8, [0.1] * 8),
-    ],
-)
+CASES = [
+    ("healthy", HIGH, LEVEL, [1e-2] * 2 + [1e-3] * 6, [0.1] * 8),
+    ("everything flips", LOW, LOW, [0.2] * 8, [1.0] * 8),
+    ("getting worse", HIGH, [0.9] * 6 + [0.8] * 2, [1e-3] * 8, [0.1] * 8),
+    ("noise floor", HIGH, LEVEL, [2e-2] * 8, [0.1] * 8),
+    ("γ dropped too early", LOW, LOW, [0.2] + [1e-3] * 7, [0.1] + [1e-3] * 7),
+    # as far, but over the whole run
+    ("healthy", HIGH, LEVEL, np.geomspace(0.2, 1e-3, 8), np.geomspace(0.1, 1e-3, 8)),
+    ("γ and τ too high", LOW, LOW, [2e-3] * 8, [1.0] * 8),
+    ("too few flips", LOW, LOW, [1e-3] + [0.0] * 7, [0.1] * 8),
+    # few flips, but nothing left to do
+    ("healthy", HIGH, LEVEL, [1e-3] + [0.0] * 7, [0.1] * 8),
+    # however well batch normalization does without them
+    ("too few flips", HIGH, LEVEL, [0.0] * 8, [0.1] * 8),
+    # one bad epoch is none
+    ("healthy", HIGH, [0.9, 0.3, *[0.95] * 6], [1e-3] * 8, [0.1] * 8),
+]
+
+
+@pytest.mark.parametrize(("name", "fit", "accuracy", "flips", "gamma"), CASES)
 def test_each_symptom_has_its_name(name, fit, accuracy, flips, gamma):
     found = diagnose(fit, accuracy, flips, gamma)
     assert found.name == name
     assert bool(found.change) == (name != "healthy")
+
+
+def test_the_page_and_the_docstring_list_the_same_symptoms():
+    page = Path(__file__).parents[3] / "book" / "practice" / "reading.ipynb"
+    cells = json.loads(page.read_text(encoding="utf8"))["cells"]
+    text = "".join("".join(cell["source"]) + "\n" for cell in cells)
+    table = re.findall(r"^\| \*\*(.+?)\*\*", text, flags=re.MULTILINE)
+    listed = re.search(r"name: (.+?)evidence:", Diagnosis.__doc__, flags=re.DOTALL)[1]
+    assert re.findall(r"`(.+?)`", listed) == table
+    assert set(table) == {name for name, *_ in CASES}
 
 
 def test_the_evidence_says_when():
