@@ -30,12 +30,14 @@ class Trained(NamedTuple):
         run: as `bopkit.book.toy.train` gives it.
         pull: w·m of every weight at the end, positive where the average favours a flip; (4736,).
         gamma: γ of each epoch; (epochs,).
+        threshold: τ, in units of the gradient.
         flip_ratio: the run's flip ratio, averaged over each epoch; (epochs,).
     """
 
     run: toy.Run
     pull: np.ndarray
     gamma: np.ndarray
+    threshold: float
     flip_ratio: np.ndarray
 
     @property
@@ -47,7 +49,8 @@ class Trained(NamedTuple):
     def diagnosis(self) -> Diagnosis:
         """What `diagnose` says of it."""
         run = self.run
-        return diagnose(run.train_accuracy, run.accuracy, self.flip_ratio, self.gamma)
+        curves = run.train_accuracy, run.accuracy, self.flip_ratio, self.gamma
+        return diagnose(*curves, threshold=self.threshold)
 
 
 def schedule(gamma: float, course: str) -> np.ndarray:
@@ -65,7 +68,8 @@ def trained(gamma: float, threshold: float, course: str, seed: int = 0) -> Train
     optimizer = toy.NumPyBop(threshold, gammas)
     run = toy.train(optimizer, epochs=EPOCHS, seed=seed)
     pull = [(w * optimizer.momentum[layer]).ravel() for layer, w in enumerate(run.weights)]
-    return Trained(run, np.concatenate(pull), gammas, run.flip_ratio.reshape(EPOCHS, -1).mean(1))
+    shares = run.flip_ratio.reshape(EPOCHS, -1).mean(1)
+    return Trained(run, np.concatenate(pull), gammas, threshold, shares)
 
 
 def draw(gamma: float, course: str, threshold: float) -> Figure:

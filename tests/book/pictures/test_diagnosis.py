@@ -113,6 +113,7 @@ def test_healthy_runs_are_good_runs():
     found = {True: [], False: []}
     for gamma, course, threshold in itertools.product(GAMMAS, COURSES, THRESHOLDS):
         result = trained(gamma, threshold, course)
+        assert threshold or "lower τ" not in result.diagnosis.change
         healthy = result.diagnosis.name == "healthy"
         found[healthy].append(result.run.accuracy[-3:].mean())
     assert np.mean(np.array(found[True]) > 0.9) > 0.8
