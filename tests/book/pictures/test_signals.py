@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bopkit import rules
+from bopkit.book import streams
 from bopkit.book.pictures import signals
 from bopkit.book.streams import tenths
 
@@ -87,6 +89,31 @@ def test_eta_takes_latent_weights_from_stuck_to_quick_and_sgd_to_noisy(seed):
         assert says(f"wrong {low:.0f} to {high:.0f} % of the time")
         told = "SGD flips {} times, while momentum and Adam flip {} and {} times"
         assert says(told.format(*map(flips, fast)))
+        told = "wrong {} and {} % of the time, and Bop {} %"
+        assert says(told.format(*map(wrong, fast[1:]), wrong(found[-1]["Bop"])))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_latent_weights_need_the_clipping(seed):
+    mean, gradients = signals.signal(0.4, 1.0, seed)
+    for rule in (streams.latent_sgd, streams.latent_momentum, streams.latent_adam):
+        weights = rule(gradients, learning_rate=1.0).weights
+        assert streams.score(weights, mean).wrong.mean() > signals.STEPS / 3
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_start_at_zero_is_an_advantage_for_bop(seed):
+    mean, gradients = signals.signal(0.4, 1.0, seed)
+    weights, average, course = -np.ones(signals.DRAWS), np.full(signals.DRAWS, 0.4), []
+    for gradient in gradients:
+        weights, average, _ = rules.bop_step(weights, average, gradient, gamma=0.05, threshold=0.1)
+        course.append(weights)
+    settled = streams.score(np.array(course), mean)
+    start = run(seed)["Bop"]
+    assert settled.wrong.mean() > start.wrong.mean() + 0.02 * signals.STEPS
+    if seed == 1:
+        told = f"wrong {wrong(settled)} % of the time instead of {wrong(start)} %"
+        assert says(f"with $m$ settled at 0.4 it would be {told}")
 
 
 @pytest.mark.parametrize("seed", SEEDS)
