@@ -2,7 +2,7 @@
 
 Three programs and not one: within one program, XLA on the CPU copies the weights before it changes
 them, because the count still reads them. That copy costs more than two extra launches. A loop over
-blocks that stay in the cache is slower still, because XLA copies the whole arrays in each iteration.
+blocks that stay in the cache is slower still, because XLA copies whole arrays in each iteration.
 """
 
 from __future__ import annotations
