@@ -8,7 +8,7 @@ from bopkit import experiments, models, records
 
 def write_run(folder, name="binarynet/bop", image_shape=(16, 16, 1), classes=10, **changes):
     """Writes ``run.json`` and ``model.keras``, and returns the network with its weights."""
-    experiment = experiments.override(experiments.get(name), changes)
+    experiment = experiments.override(experiments.get(name), {"precision": "float32", **changes})
     network = models.build_network(
         experiment.network,
         image_shape,

@@ -59,6 +59,7 @@ def two_layers(input_shape, num_classes, *, method="bop", filters=None, dense_un
 
 def run(folder, name="binarynet/bop", hparams=HPARAMS, **kwargs):
     kwargs = {"progress": False, "tensorboard": False, **kwargs}
+    hparams = {"precision": "float32", **hparams}  # on every CPU, and the layers know no other
     with mock.patch.dict(models.NETWORKS, binarynet=two_layers):
         return bopkit.train(name, output_dir=folder, hparams=hparams, **kwargs)
 

@@ -14,11 +14,17 @@ PRESETS: dict[str, dict[str, dict[str, dict]]] = {
     "smoke": {  # seconds, on data that needs no download
         "cifar10": {
             "data": {"dataset": "digits"},
-            "hparams": {"epochs": 10, "batch_size": 50, "filters": 16, "dense_units": 64},
+            "hparams": {
+                "epochs": 10,
+                "batch_size": 50,
+                "filters": 16,
+                "dense_units": 64,
+                "precision": "float32",  # the same on every CPU
+            },
         },
         "imagenet2012": {  # a sample of drawn pictures: see bopkit.data.imagenet.drawn
             "data": {"dataset": "imagenet2012", "train_examples": 16, "validation_examples": 12},
-            "hparams": {"epochs": 2, "batch_size": 8},
+            "hparams": {"epochs": 2, "batch_size": 8, "precision": "float32"},
         },
     },
     "laptop": {  # a CPU, minutes

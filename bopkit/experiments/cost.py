@@ -16,6 +16,7 @@ from bopkit import experiments
 from bopkit._text import markdown
 from bopkit.errors import ConfigError, unknown
 from bopkit.experiments import Experiment
+from bopkit.experiments.experiment import PRECISIONS
 
 # The paper's data: training images, validation images, shape of an image, classes.
 DATASETS = {
@@ -123,7 +124,7 @@ def gpu_hours(experiment: str | Experiment, gpu: str = "A100", fraction: float =
 
     Args:
         experiment: a name of `bopkit.experiments.EXPERIMENTS`, or an `Experiment`; its precision
-            decides which of the GPU's peaks counts.
+            decides which of the GPU's peaks counts (float32 if it is not set).
         gpu: a name of `GPUS`.
         fraction: of the peak, above 0 and at most 1. An assumption, not a measurement: small
             convolutions and slow decoding of images can push it well below the default.
@@ -144,10 +145,11 @@ def gpu_hours(experiment: str | Experiment, gpu: str = "A100", fraction: float =
         raise ConfigError(unknown("GPU", gpu, GPUS))
     if not 0 < fraction <= 1:
         raise ConfigError(f"fraction must be above 0 and at most 1; got {fraction}.")
-    peak = GPUS[gpu].get(experiment.precision)
+    precision = experiment.precision or PRECISIONS[0]
+    peak = GPUS[gpu].get(precision)
     if peak is None:
         raise ConfigError(
-            f"a {gpu} cannot run precision {experiment.precision}; it has: {', '.join(GPUS[gpu])}."
+            f"a {gpu} cannot run precision {precision}; it has: {', '.join(GPUS[gpu])}."
         )
     return training_flops(experiment) / (fraction * peak) / 3600
 

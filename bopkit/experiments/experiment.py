@@ -38,7 +38,7 @@ class _Settings:
     image_size: int | None = None  # pixels a side; None: what the network takes
     filters: int | None = None  # only of binarynet
     dense_units: int | None = None  # only of binarynet
-    precision: str = "float32"
+    precision: str | None = None  # None: training chooses for the machine
 
     def __post_init__(self):
         for field in ("epochs", "batch_size", "image_size", "filters", "dense_units"):
@@ -53,7 +53,7 @@ class _Settings:
                 raise ConfigError(
                     f"{field} must be a positive number that float32 can hold; got {value}."
                 )
-        if self.precision not in PRECISIONS:
+        if self.precision not in (None, *PRECISIONS):
             hint = (
                 " (float16 cannot hold τ = 1e-8)" if "float16" in self.precision.split("_") else ""
             )

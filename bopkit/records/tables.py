@@ -16,7 +16,10 @@ METHOD_NAMES = {name: method.label for name, method in experiments.METHODS.items
 # A column for each rate of any method, and the field that it shows.
 _RATES = {rate.symbol: rate.name for rate in methods.RATES.values()} | {"Adam": "learning_rate"}
 
-COLUMNS = ("experiment", "data", "filters", "epochs", *_RATES, "n", "top-1 %", "seconds")
+COLUMNS = (
+    *("experiment", "data", "filters", "precision", "epochs"),
+    *(*_RATES, "n", "top-1 %", "seconds"),
+)
 
 
 def rows(runs: Iterable[dict], form: Callable[[float], str] = plain) -> list[dict[str, str]]:
@@ -48,6 +51,7 @@ def _row(group, form):
         "method": METHOD_NAMES.get(config["method"], config["method"]),
         "data": record["dataset"] + (" (held out)" if config["holdout"] else ""),
         "filters": str(config["filters"] or "–"),
+        "precision": str(config.get("precision") or "–").removeprefix("mixed_"),
         "epochs": str(done) if done == config["epochs"] else f"{done}/{config['epochs']}",
         **_schedules(config, form),
         "n": str(len(group)),
@@ -178,16 +182,17 @@ def settings_table(chosen: Iterable[experiments.Experiment]) -> str:
         | method | latent |
         | epochs | 300 |
         | batch size | 1024 |
-        | precision | float32 |
+        | precision | chosen for the CPU |
         | Adam's learning rate | 0.0025 → 5×10⁻⁶ |
     """
     configs = [vars(experiment) for experiment in chosen]
-    fields = ("method", "epochs", "batch_size", "filters", "dense_units", "precision")
+    fields = ("method", "epochs", "batch_size", "filters", "dense_units")
     rows = [
         [field.replace("_", " "), *(str(config[field] or "–") for config in configs)]
         for field in fields
         if any(config[field] for config in configs)
     ]
+    rows.append(["precision", *(config["precision"] or "chosen for the CPU" for config in configs)])
     rows += [
         [f"{heading}'s learning rate" if heading == "Adam" else heading]
         + [schedule(config, rate, number) for config in configs]
@@ -254,7 +259,8 @@ def is_paper_run(record: dict) -> bool:
     return (
         row is not None
         and record["status"] == "completed"
-        and all(config.get(key) == value for key, value in vars(row).items())
+        # The papers computed in float32; the rows leave the precision to the machine.
+        and all(config.get(k) == v for k, v in (vars(row) | {"precision": "float32"}).items())
         and (config["train_examples"], config["validation_examples"])
         == cost.DATASETS[row.dataset][:2]
     )

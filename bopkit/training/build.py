@@ -1,10 +1,15 @@
-"""An experiment's network and optimizer, made from its settings, and how its step is compiled."""
+"""An experiment's network and optimizer, made from its settings, and how its step is computed."""
 
 from __future__ import annotations
 
-from bopkit import models
+from bopkit import models, records
 from bopkit._tensorflow import tf
 from bopkit.experiments import METHODS
+from bopkit.models.layers import forward_is_fastest
+
+# oneDNN computes in bfloat16 in blocks of so many channels. `python -m benchmarks precision` finds
+# networks of any other width slower in bfloat16 than in float32.
+BLOCK = 16
 
 
 def build_model(experiment, data) -> tf.keras.Model:
@@ -14,7 +19,7 @@ def build_model(experiment, data) -> tf.keras.Model:
         data.image_shape,
         data.num_classes,
         method=experiment.kernels,
-        precision=experiment.precision,
+        precision=experiment.precision or "float32",
         filters=experiment.filters,
         dense_units=experiment.dense_units,
     )
@@ -73,3 +78,32 @@ def compiles(cluster, jit_compile: bool | None = None) -> bool:
         return jit_compile
     gpus = len(tf.config.get_visible_devices("GPU"))
     return gpus == 1 and cluster.strategy.num_replicas_in_sync == 1
+
+
+def choose_precision(experiment, *, workers: int = 1, compiled: bool = False) -> str:
+    """Decide in which numbers a run computes if its experiment does not say.
+
+    A run computes in bfloat16 on a CPU that has instructions for it, if steps of its network were
+    measured to be faster. It computes in float32 on a GPU, where nobody has measured, and on
+    several machines, whose CPUs may differ. It also computes in float32 if XLA compiles the step,
+    if TensorFlow runs without oneDNN, and if BinaryNet's filters are not a multiple of 16.
+
+    Args:
+        experiment: a `bopkit.experiments.Experiment`.
+        workers: the number of processes that share the run.
+        compiled: whether XLA compiles the whole step.
+
+    Returns:
+        "float32" or "mixed_bfloat16".
+    """
+    if experiment.precision is not None:
+        return experiment.precision
+    faster = (
+        workers == 1
+        and not compiled
+        and not tf.config.get_visible_devices("GPU")
+        and bool(records.hardware().get("bfloat16"))
+        and not forward_is_fastest()  # which it is without oneDNN
+        and (experiment.filters or BLOCK) % BLOCK == 0
+    )
+    return "mixed_bfloat16" if faster else "float32"

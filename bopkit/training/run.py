@@ -14,8 +14,9 @@ from bopkit._files import output_folder
 from bopkit._tensorflow import list_devices, tf
 from bopkit.errors import ConfigError
 from bopkit.experiments import Experiment
+from bopkit.experiments.experiment import PRECISIONS
 from bopkit.training import diagnosis, faults
-from bopkit.training.build import compiles
+from bopkit.training.build import choose_precision, compiles
 from bopkit.training.devices import find_cluster
 from bopkit.training.folder import MODEL, RunFolder
 from bopkit.training.loop import TIMES, fit
@@ -48,6 +49,10 @@ def train(
     train a complete run for longer, call `train` with more epochs. That works if the rates are
     constant or decay in steps, because a rate that changes linearly depends on the length of the
     run.
+
+    If the experiment leaves its `precision` open, `train` computes in mixed_bfloat16 on a CPU where
+    that is faster, and says so. Otherwise it computes in float32. A run that resumes on one machine
+    keeps the precision in which it began. The record and its command contain the precision.
 
     Args:
         experiment: a name of `bopkit.experiments.EXPERIMENTS`, or an `Experiment`.
@@ -112,16 +117,17 @@ def train(
     )
     models.check_input(experiment.network, data.image_shape, data.num_classes)
     steps = data.steps_per_epoch(experiment.batch_size)
-    config = dataclasses.asdict(experiment) | {
-        "image_shape": list(data.image_shape),
-        "train_examples": data.train_examples,
-        "validation_examples": data.validation_examples,
-        "holdout": holdout,
-        "steps_per_epoch": steps,
-        "data_fingerprint": data.fingerprint,  # so that a run does not resume on other images
-        "seed": seed,
-    }
     with RunFolder.hold(output_dir, writes=cluster.chief) as folder:
+        experiment, why = _with_precision(experiment, folder, cluster, jit_compile)
+        config = dataclasses.asdict(experiment) | {
+            "image_shape": list(data.image_shape),
+            "train_examples": data.train_examples,
+            "validation_examples": data.validation_examples,
+            "holdout": holdout,
+            "steps_per_epoch": steps,
+            "data_fingerprint": data.fingerprint,  # so that a run does not resume on other images
+            "seed": seed,
+        }
         new = _new_record(experiment, config, cluster, jit_compile)
         new["data"] = data.origin and data.origin.describe()
         folder.open_record(new)
@@ -133,9 +139,12 @@ def train(
             show.note(f"{folder.path} holds this run, complete: nothing to do.")
             return folder.record
         if not completed:
-            if warning := diagnosis.warn_before(experiment.precision, new["hardware"]):
+            warning = diagnosis.warn_before(experiment.precision, new["hardware"])
+            if warning and not why:
                 show.note(f"warning: {warning}")
             show.note(_announcement(experiment, config, cluster.strategy.num_replicas_in_sync))
+            if why:
+                show.note(why)
         with faults.explained(folder.path, cluster.workers):
             folder.find_checkpoint(show.note)
         tf.keras.utils.set_random_seed(seed)
@@ -199,6 +208,22 @@ def _resolve(experiment, dataset, preprocess, hparams) -> Experiment:
         preprocess = "default"  # augmentation is the paper's for its own data set
     experiment = experiments.override(experiment, {"preprocess": preprocess, **hparams})
     return dataclasses.replace(experiment, dataset=dataset)
+
+
+def _with_precision(experiment, folder, cluster, jit_compile) -> tuple[Experiment, str]:
+    """The experiment with a precision, and a line on why it is one that nobody asked for."""
+    if experiment.precision is not None:
+        return experiment, ""
+    # A run that resumes goes on as it began, whatever the machine. Several would not agree.
+    earlier = folder.earlier("precision") if cluster.workers == 1 else None
+    if earlier in PRECISIONS:
+        precision, why = earlier, "as this run began"
+    else:
+        compiled = compiles(cluster, jit_compile)
+        precision = choose_precision(experiment, workers=cluster.workers, compiled=compiled)
+        why = "because it is faster on this CPU; to compute in float32, set precision=float32"
+    line = f"computing in {precision}, {why}." if precision != "float32" else ""
+    return dataclasses.replace(experiment, precision=precision), line
 
 
 def _check_minutes(checkpoint_minutes):

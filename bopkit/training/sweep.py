@@ -16,8 +16,16 @@ import joblib
 
 from bopkit import experiments, records
 from bopkit._files import output_folder
-from bopkit.errors import BopkitError, ConfigError, SetupError, TrainingError, as_our_error
+from bopkit.errors import (
+    BopkitError,
+    ConfigError,
+    RecordError,
+    SetupError,
+    TrainingError,
+    as_our_error,
+)
 from bopkit.experiments import Experiment
+from bopkit.experiments.experiment import PRECISIONS
 from bopkit.training import sharing
 
 # Section 5.1: γ at τ = 1e-6, and τ at γ = 1e-3, which are the settings of binarynet/bop.
@@ -120,8 +128,8 @@ def sweep(
             as there are GPUs for. With a scheduler, its workers decide.
         gpus_per_run: the number of this machine's GPUs for each run. With more than one, each batch
             is split between them.
-        scheduler: the address of a Dask scheduler, such as tcp://127.0.0.1:8786; `None` trains on
-            this machine. The workers need bopkit and the same file system.
+        scheduler: the address of a Dask scheduler, such as ``tcp://127.0.0.1:8786``; `None` trains
+            on this machine. The workers need bopkit and the same file system.
         retries: the number of retries of a run that failed.
         report: called with one line for each run that ends.
         **options: arguments of `bopkit.train`: dataset, data_dir, train_examples and others.
@@ -145,8 +153,11 @@ def sweep(
         'completed'
     """
     output_dir = output_folder(output_dir)
-    cores = joblib.cpu_count()  # those that this process may use: a container may have fewer
     gpus = tuple(sharing.names(_count_gpus())) if scheduler is None else ()
+    runs, precision = _in_one_precision(runs, output_dir, scheduler, options.get("jit_compile"))
+    if precision == "mixed_bfloat16":
+        report(f"computing in {precision}; to compute in float32, set precision=float32.")
+    cores = joblib.cpu_count()  # those that this process may use: a container may have fewer
     if gpus and not 1 <= gpus_per_run <= len(gpus):
         raise ConfigError(
             f"gpus_per_run must be from 1 to the {len(gpus)} GPUs there are; got {gpus_per_run!r}."
@@ -192,6 +203,42 @@ def sweep(
             f"{output_dir}, and repeating the command trains the missing runs."
         )
     return [records.read(Path(output_dir) / name) for name in runs]
+
+
+def _in_one_precision(runs, output_dir, scheduler, jit_compile):
+    """Give all runs that leave it open one precision, for runs are compared; and say which.
+
+    A sweep that resumes keeps the precision in which it began. A new one computes in bfloat16 if
+    that is faster for all its runs, and in float32 on a scheduler's workers, which may have
+    different CPUs.
+    """
+    open_ones = [experiment for experiment, _ in runs.values() if experiment.precision is None]
+    if not open_ones:
+        return runs, None
+    begun = (_precision(Path(output_dir) / name) for name in runs)
+    if earlier := next(filter(None, begun), None):
+        precision = earlier
+    elif scheduler is not None:
+        precision = "float32"
+    else:
+        from bopkit.training.build import choose_precision
+
+        found = {choose_precision(one, compiled=bool(jit_compile)) for one in open_ones}
+        precision = "float32" if len(found) > 1 else found.pop()
+    chosen = {
+        name: (experiments.override(e, {"precision": e.precision or precision}), seed)
+        for name, (e, seed) in runs.items()
+    }
+    return chosen, precision
+
+
+def _precision(folder):
+    """The precision of the run in a folder; None if there is no run, or none that can be read."""
+    try:
+        found = records.read(folder)["config"].get("precision")
+    except RecordError:
+        return None  # `train` says what is wrong with it
+    return found if found in PRECISIONS else None
 
 
 def _count_gpus() -> int:

@@ -20,7 +20,7 @@ def results(tmp_path, monkeypatch):
         folder.mkdir(parents=True)
         (folder / "run.json").write_text(json.dumps(some | changes))
 
-    add.config = some["config"]
+    add.config, add.epochs, add.final = (some[key] for key in ("config", "epochs", "final"))
     return add
 
 
@@ -84,3 +84,45 @@ def test_what_contradicts_the_paper_is_said(results, points):
     said = evidence.finding52().data
     assert ("**behind** latent weights" in said) == ("The paper reports the opposite" in said)
     assert ("**ahead of** latent weights" in said) == (points > 0)
+
+
+def put_precisions(results, differences):
+    """Three runs in bfloat16, and three in float32 that end this many points higher."""
+    for seed, points in enumerate(differences):
+        for part, shift in (("section52", 0), ("precision", points / 100)):
+            rows = [
+                {**row, "epoch": number, "val_accuracy": row["val_accuracy"] + shift}
+                for number, row in enumerate(results.epochs * 3, 1)
+            ]
+            results(
+                "cifar10",
+                part,
+                f"seed{seed}",
+                experiment="binarynet/bop",
+                seed=seed,
+                config=results.config | {"seed": seed, "epochs": len(rows)},
+                epochs=rows,
+                final={key: rows[-1].get(key) for key in results.final},
+            )
+
+
+def test_the_mean_of_the_last_epochs_is_of_those_alone():
+    rows = [{"val_accuracy": share} for share in (0.1, 0.5, 0.7)]
+    assert evidence.last_epochs([{"seed": 3, "epochs": rows}], 2) == {3: pytest.approx(60)}
+    assert evidence.last_epochs([{"seed": 3, "epochs": rows}], 1) == {3: pytest.approx(70)}
+
+
+@pytest.mark.parametrize(
+    ("differences", "verdict"),
+    [
+        ((2.0, 2.1, 2.2), "float32 is **ahead of** bfloat16 (+2.10 ± 0.25 points over 3 seeds)"),
+        ((-2.0, -2.1, -2.2), "bfloat16 is **ahead of** float32 (-2.10 ± 0.25 points"),
+        ((-0.1, 0.0, 0.1), "excludes a loss of more than 0.25 points"),
+    ],
+)
+def test_what_bfloat16_costs_follows_from_the_interval(results, differences, verdict):
+    assert "not yet known" in evidence.precision_finding().data
+    assert "Too few" in evidence.precision_table().data
+    put_precisions(results, differences)
+    assert verdict in evidence.precision_finding().data
+    assert evidence.precision_table().data.count(f"{sum(differences) / 3:+.2f} ± ") == 2

@@ -129,6 +129,23 @@ def test_long_runs_have_the_settings_of_the_best_trial(trials, study):
     assert len(set(pairs)) == len(pairs)
 
 
+def test_the_runs_in_float32_differ_from_the_recipes_in_nothing_else(study):
+    in_float32 = evidence.collect("cifar10", "precision")
+    recipe = {
+        record["seed"]: record["config"]
+        for record in evidence.collect("cifar10", "section52")
+        if record["experiment"] == "binarynet/bop"
+    }
+    assert {record["seed"] for record in in_float32} <= set(study.SEEDS)
+    for record in in_float32:
+        assert record["status"] == "completed" and record["experiment"] == "binarynet/bop"
+        assert re.fullmatch(r"[0-9a-f]{40}", record["git_commit"])
+        assert record["config"]["precision"] == "float32"
+        assert record["config"] | {"precision": "mixed_bfloat16"} == recipe[record["seed"]]
+    # By the protocol, bfloat16 is the default unless the interval lies above zero.
+    assert "float32 is **ahead of**" not in evidence.precision_finding().data
+
+
 @pytest.fixture(scope="module")
 def photographs():
     """Trials and long runs of Bi-Real Net on ten classes of Tiny ImageNet."""

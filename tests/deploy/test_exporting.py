@@ -13,7 +13,7 @@ from bopkit import cli, models
 from bopkit.deploy import exporting, tflite
 from bopkit.errors import ConfigError, DataError, SetupError
 
-HPARAMS = {"epochs": 3, "filters": 32, "dense_units": 64, "batch_size": 50}
+HPARAMS = {"epochs": 3, "filters": 32, "dense_units": 64, "batch_size": 50, "precision": "float32"}
 
 
 def train(tmp_path_factory, method):

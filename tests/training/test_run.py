@@ -38,7 +38,7 @@ def test_the_record_is_complete_and_true(finished):
     assert 0 < first["flip_ratio"] < first["max_flip_ratio"] < 0.75
     assert record["command"] == (
         "bopkit train binarynet --dataset digits --preprocess-fn default --hparams-set bop "
-        "--hparams epochs=2,batch_size=20,dense_units=64 --seed 0"
+        "--hparams epochs=2,batch_size=20,dense_units=64,precision=float32 --seed 0"
     )
 
 
@@ -47,8 +47,8 @@ def test_the_command_in_the_record_names_everything_that_was_changed(tmp_path):
     record = run(tmp_path, changed, {"epochs": 1}, seed=3, holdout=100, train_examples=200)
     assert record["command"] == (
         "bopkit train binarynet --dataset digits --preprocess-fn default --hparams-set bop_sec52 "
-        "--hparams epochs=1,batch_size=20,dense_units=64 --seed 3 --train-examples 200 "
-        "--holdout 100"
+        "--hparams epochs=1,batch_size=20,dense_units=64,precision=float32 --seed 3 "
+        "--train-examples 200 --holdout 100"
     )
 
 

@@ -252,7 +252,8 @@ def test_the_command_line_on_a_dask_cluster(tmp_path):
     with LocalCluster(
         n_workers=1, threads_per_worker=1, dashboard_address=None, host="127.0.0.1"
     ) as cluster:
-        hparams = ",".join(f"{key}={value}" for key, value in SMALL.items())
+        # a network that one machine alone would compute in bfloat16 if its CPU does
+        hparams = ",".join(f"{k}={v}" for k, v in (SMALL | {"filters": 16}).items())
         command = [sys.executable, "-m", "bopkit.cli", "sweep", "--hparams", hparams]
         command += ["--vary", "gamma=1e-2,1e-3", "--scheduler", cluster.scheduler_address]
         command += ["--train-examples", "200", "--validation-examples", "50"]
@@ -262,6 +263,7 @@ def test_the_command_line_on_a_dask_cluster(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "2 runs are complete" in done.stdout
     assert {r["config"]["gamma"] for r in records.collect(tmp_path)} == {1e-2, 1e-3}
+    assert {r["config"]["precision"] for r in records.collect(tmp_path)} == {"float32"}
 
 
 def test_no_scheduler_there_is_one_line():
