@@ -98,6 +98,21 @@ def test_what_the_page_says_in_words_holds(sections):
     assert median("memory", "state_bytes") == 0.5  # "half of Adam's"
 
 
+def test_every_layer_within_the_limits_was_measured_to_gain(sections, require):
+    require("limits" in sections, "`make bench SECTIONS=limits` measures it, where bfloat16 is")
+    gains = {True: [], False: []}
+    for name, figure in sections["limits"]["ratios"].items():
+        kind, pixels, channels = name.split(", ")[:3]
+        side, channels = int(pixels.split("x")[0]), int(channels.split()[0])
+        if kind == "kernel":
+            chosen = side**2 <= layers.MOST_PIXELS and channels >= layers.FEWEST_CHANNELS
+        else:
+            chosen = channels >= integers.FEWEST_CHANNELS
+        gains[chosen].append(figure["median"])
+    assert min(gains[True]) > 1 and min(gains[False]) < 1  # the limits leave out what loses
+    assert len(gains[True]) > 20
+
+
 @pytest.mark.slow
 def test_the_section_that_drives_the_training_loop_runs(tmp_path):
     """It calls the loop's insides, which change: other sections call what users call."""
