@@ -111,6 +111,10 @@ def test_every_layer_within_the_limits_was_measured_to_gain(sections, require):
         gains[chosen].append(figure["median"])
     assert min(gains[True]) > 1 and min(gains[False]) < 1  # the limits leave out what loses
     assert len(gains[True]) > 20
+    beyond = sections["limits"]["ratios"]  # "products gain", as the page says
+    assert all(
+        beyond[f"kernel, 15x15 pixels, 512 channels, batch {b}"]["median"] > 1 for b in (50, 256)
+    )
 
 
 @pytest.mark.slow

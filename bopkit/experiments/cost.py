@@ -16,7 +16,6 @@ from bopkit import experiments
 from bopkit._text import markdown
 from bopkit.errors import ConfigError, unknown
 from bopkit.experiments import Experiment
-from bopkit.experiments.experiment import PRECISIONS
 
 # The paper's data: training images, validation images, shape of an image, classes.
 DATASETS = {
@@ -145,7 +144,7 @@ def gpu_hours(experiment: str | Experiment, gpu: str = "A100", fraction: float =
         raise ConfigError(unknown("GPU", gpu, GPUS))
     if not 0 < fraction <= 1:
         raise ConfigError(f"fraction must be above 0 and at most 1; got {fraction}.")
-    precision = experiment.precision or PRECISIONS[0]
+    precision = experiment.precision or "float32"
     peak = GPUS[gpu].get(precision)
     if peak is None:
         raise ConfigError(

@@ -7,8 +7,8 @@ from bopkit._tensorflow import tf
 from bopkit.experiments import METHODS
 from bopkit.models.layers import forward_is_fastest
 
-# oneDNN computes in bfloat16 in blocks of so many channels. `python -m benchmarks precision` finds
-# networks of any other width slower in bfloat16 than in float32.
+# The channels in one block of oneDNN's convolutions in bfloat16. If a network's filters are not a
+# multiple of it, bfloat16 is slower than float32 (`python -m benchmarks precision`).
 BLOCK = 16
 
 

@@ -64,7 +64,7 @@ def diagnose(
 
     1. everything flips: late flip ratio of at least 10 %;
     2. getting worse: the mean late validation accuracy is at least 4 points below the best mean
-       over equally many neighbouring epochs;
+       over as many consecutive epochs;
     3. noise floor: late flip ratio of at least 1 %;
     4. γ dropped too early: from one epoch to the next γ and the flip ratio were divided by 10 or
        more, from at least 1 %;

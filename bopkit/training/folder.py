@@ -74,22 +74,6 @@ class RunFolder:
 
     # The record.
 
-    def earlier(self, field: str):
-        """Return what an earlier start of the run in this folder has for a field of its `config`.
-
-        Args:
-            field: a field of `bopkit.experiments.Experiment`.
-
-        Returns:
-            Its value; None if the folder holds no run.
-
-        Raises:
-            RecordError: the record cannot be read.
-        """
-        if not (self.path / records.FILE_NAME).exists():
-            return None
-        return records.read(self.path)["config"].get(field)
-
     def open_record(self, new: dict) -> None:
         """Read the record of this very run, or begin a new one where there is none.
 

@@ -14,12 +14,12 @@ from bopkit._files import output_folder
 from bopkit._tensorflow import list_devices, tf
 from bopkit.errors import ConfigError
 from bopkit.experiments import Experiment
-from bopkit.experiments.experiment import PRECISIONS
 from bopkit.training import diagnosis, faults
 from bopkit.training.build import choose_precision, compiles
 from bopkit.training.devices import find_cluster
 from bopkit.training.folder import MODEL, RunFolder
 from bopkit.training.loop import TIMES, fit
+from bopkit.training.precision import begun_in
 from bopkit.training.progress import Progress
 from bopkit.training.state import State
 
@@ -214,11 +214,11 @@ def _with_precision(experiment, folder, cluster, jit_compile) -> tuple[Experimen
     """The experiment with a precision, and a line on why it is one that nobody asked for."""
     if experiment.precision is not None:
         return experiment, ""
-    # A run that resumes goes on as it began, whatever the machine. Several would not agree.
-    earlier = folder.earlier("precision") if cluster.workers == 1 else None
-    if earlier in PRECISIONS:
-        precision, why = earlier, "as this run began"
-    else:
+    # A run that resumes keeps its precision on any machine. Of several workers, only the one that
+    # writes finds the record, so they would not agree.
+    precision = begun_in(folder.path) if cluster.workers == 1 else None
+    why = "as this run began"
+    if precision is None:
         compiled = compiles(cluster, jit_compile)
         precision = choose_precision(experiment, workers=cluster.workers, compiled=compiled)
         why = "because it is faster on this CPU; to compute in float32, set precision=float32"

@@ -16,17 +16,10 @@ import joblib
 
 from bopkit import experiments, records
 from bopkit._files import output_folder
-from bopkit.errors import (
-    BopkitError,
-    ConfigError,
-    RecordError,
-    SetupError,
-    TrainingError,
-    as_our_error,
-)
+from bopkit.errors import BopkitError, ConfigError, SetupError, TrainingError, as_our_error
 from bopkit.experiments import Experiment
-from bopkit.experiments.experiment import PRECISIONS
 from bopkit.training import sharing
+from bopkit.training.precision import begun_in
 
 # Section 5.1: γ at τ = 1e-6, and τ at γ = 1e-3, which are the settings of binarynet/bop.
 SECTION_51 = {"gamma": (1e-2, 1e-3, 1e-4), "threshold": (0.0, 1e-6, 1e-5)}
@@ -215,12 +208,11 @@ def _in_one_precision(runs, output_dir, scheduler, jit_compile):
     open_ones = [experiment for experiment, _ in runs.values() if experiment.precision is None]
     if not open_ones:
         return runs, None
-    begun = (_precision(Path(output_dir) / name) for name in runs)
-    if earlier := next(filter(None, begun), None):
-        precision = earlier
-    elif scheduler is not None:
+    begun = (begun_in(Path(output_dir) / name) for name in runs)
+    precision = next(filter(None, begun), None)
+    if precision is None and scheduler is not None:
         precision = "float32"
-    else:
+    elif precision is None:
         from bopkit.training.build import choose_precision
 
         found = {choose_precision(one, compiled=bool(jit_compile)) for one in open_ones}
@@ -230,15 +222,6 @@ def _in_one_precision(runs, output_dir, scheduler, jit_compile):
         for name, (e, seed) in runs.items()
     }
     return chosen, precision
-
-
-def _precision(folder):
-    """The precision of the run in a folder; None if there is no run, or none that can be read."""
-    try:
-        found = records.read(folder)["config"].get("precision")
-    except RecordError:
-        return None  # `train` says what is wrong with it
-    return found if found in PRECISIONS else None
 
 
 def _count_gpus() -> int:
