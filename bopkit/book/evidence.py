@@ -9,7 +9,7 @@ from pathlib import Path
 from IPython.display import Markdown
 
 from bopkit import records
-from bopkit._text import markdown
+from bopkit._text import markdown, number
 from bopkit.book import RESULTS, contest, figures
 
 
@@ -165,7 +165,10 @@ def settled52():
         return _nothing()
     means = {name: 100 * sum(values) / len(values) for name, values in shares.items()}
     ranked = sorted(means, key=means.get, reverse=True)
-    parts = [f"{means[name]:.2g} % under {contest.RULES[name].label}" for name in ranked]
+    parts = [
+        f"{number(float(f'{means[name]:.2g}'))} % under {contest.RULES[name].label}"
+        for name in ranked
+    ]
     parts[0] = parts[0].replace("% ", "% of the binary weights ", 1)
     listed = f"{', '.join(parts[:-1])} and {parts[-1]}"
     return Markdown(f"In the last epoch, an average step flips {listed}.")
