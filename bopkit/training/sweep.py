@@ -147,9 +147,9 @@ def sweep(
     """
     output_dir = output_folder(output_dir)
     gpus = tuple(sharing.names(_count_gpus())) if scheduler is None else ()
-    runs, precision = _in_one_precision(runs, output_dir, scheduler, options.get("jit_compile"))
-    if precision == "mixed_bfloat16":
-        report(f"computing in {precision}; to compute in float32, set precision=float32.")
+    runs, line = _in_one_precision(runs, output_dir, scheduler, options.get("jit_compile"))
+    if line:
+        report(line)
     cores = joblib.cpu_count()  # those that this process may use: a container may have fewer
     if gpus and not 1 <= gpus_per_run <= len(gpus):
         raise ConfigError(
@@ -199,7 +199,7 @@ def sweep(
 
 
 def _in_one_precision(runs, output_dir, scheduler, jit_compile):
-    """Give all runs that leave it open one precision, for runs are compared; and say which.
+    """Give all runs that leave it open one precision, because runs are compared; and say which.
 
     A sweep that resumes keeps the precision in which it began. A new one computes in bfloat16 if
     that is faster for all its runs, and in float32 on a scheduler's workers, which may have
@@ -207,9 +207,9 @@ def _in_one_precision(runs, output_dir, scheduler, jit_compile):
     """
     open_ones = [experiment for experiment, _ in runs.values() if experiment.precision is None]
     if not open_ones:
-        return runs, None
+        return runs, ""
     begun = (begun_in(Path(output_dir) / name) for name in runs)
-    precision = next(filter(None, begun), None)
+    precision, why = next(filter(None, begun), None), "as this sweep began"
     if precision is None and scheduler is not None:
         precision = "float32"
     elif precision is None:
@@ -217,11 +217,12 @@ def _in_one_precision(runs, output_dir, scheduler, jit_compile):
 
         found = {choose_precision(one, compiled=bool(jit_compile)) for one in open_ones}
         precision = "float32" if len(found) > 1 else found.pop()
+        why = "because it is faster on this CPU; to compute in float32, set precision=float32"
     chosen = {
         name: (experiments.override(e, {"precision": e.precision or precision}), seed)
         for name, (e, seed) in runs.items()
     }
-    return chosen, precision
+    return chosen, f"computing in {precision}, {why}." if precision != "float32" else ""
 
 
 def _count_gpus() -> int:

@@ -95,7 +95,9 @@ def test_the_runs_of_a_sweep_compute_alike(monkeypatch, tmp_path):
     assert precisions([16, 32], scheduler="tcp://127.0.0.1:1") == {"float32"}
     run_in_bfloat16 = {"config": {"precision": "mixed_bfloat16"}}
     monkeypatch.setattr(records, "read", lambda folder: run_in_bfloat16)
+    lines.clear()
     assert precisions([16, 24], scheduler="tcp://127.0.0.1:1") == {"mixed_bfloat16"}
+    assert "as this sweep began" in lines[0] and "set precision" not in lines[0]
 
 
 def test_a_run_says_what_it_chose_and_resumes_in_it_on_any_cpu(monkeypatch, tmp_path, capsys):
