@@ -45,10 +45,10 @@ def second_order(epochs, gamma, noises):
     def noise(gamma):  # of an average of independent gradients over their own size
         return noises * (gamma / 2) ** 0.5
 
-    rates = {"gamma": gamma, "gamma_end": gamma / 1000, "sigma": 1e-2, "sigma_end": None}
-    thresholds = {"threshold": noise(gamma), "threshold_end": noise(gamma / 1000)}
-    if not noises:
-        thresholds = {"threshold": 0.0, "threshold_end": None}
+    rates = {"gamma": gamma, "gamma_end": gamma / 1000, "sigma": 1e-2, "sigma_end": 1e-2}
+    # Without noise in τ, its end is the paper's 1e-8, far below one standard deviation.
+    end = noise(gamma / 1000) or 1e-8
+    thresholds = {"threshold": noise(gamma), "threshold_end": end}
     return "binarynet/bop2ndorder", {
         **rates, **thresholds, "learning_rate": 1e-2, "learning_rate_end": 1e-5
     }  # fmt: skip
