@@ -50,7 +50,8 @@ def check(records: Iterable[dict]) -> list[Claim]:
 
     Returns:
         Nine claims. A claim holds if the 95 % interval of its statistic lies above zero, does not
-        hold if the interval lies below, and is not decided otherwise.
+        hold if the interval lies below, and is not decided otherwise. With fewer than three seeds
+        no claim is decided. If a run has fewer than 20 epochs, no claim is decided either.
 
     Example:
         >>> runs = bopkit.records.collect("runs/digits")
