@@ -36,9 +36,9 @@ GPUS: dict[str, dict[str, float]] = {
 def count_macs(model) -> int:
     """Count the multiply-accumulates of one image's forward pass through a model.
 
-    A convolution has `output height x output width x output channels x kernel height x kernel
-    width x input channels` of them, a dense layer `inputs x units`. Batch normalization, pooling
-    and activations are left out: their share is below a hundredth.
+    A convolution takes `output height x output width x output channels x kernel height x kernel
+    width x input channels` multiply-accumulates. A dense layer takes `inputs x units`. The count
+    leaves out batch normalization, pooling and activations, whose share is below a hundredth.
 
     Args:
         model: a built Keras model, quantized layers included.

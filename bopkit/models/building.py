@@ -24,16 +24,21 @@ def build_network(
         network: a name of `NETWORKS`.
         image_shape: (height, width, channels), in pixels.
         num_classes: the number of classes.
-        method: how the network keeps binary kernels, "bop" or "latent".
+        method: how the network keeps binary kernels, "bop", "latent" or "leaking".
         precision: a Keras policy, "float32" or "mixed_bfloat16".
-        filters: size of binarynet; None is the paper's.
-        dense_units: size of binarynet; None is the paper's.
+        filters: channels of the first convolution of binarynet; None is the paper's 128. The other
+            networks have one size.
+        dense_units: units of the dense layers of binarynet; None is the paper's 1024.
 
     Returns:
         A Keras model, not compiled.
 
     Raises:
-        ConfigError: a number is out of range, or the images are too small for the network.
+        ConfigError: the method is unknown, a number is out of range, or the images are too small
+            for the network.
+        KeyError: `NETWORKS` has no such network.
+        TypeError: `filters` or `dense_units` is given for a network other than binarynet.
+        ValueError: Keras has no such policy.
 
     Example:
         >>> build_network("binarynet", (16, 16, 1), 10, filters=8, dense_units=16).name

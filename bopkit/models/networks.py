@@ -174,7 +174,7 @@ def xnornet(input_shape, num_classes, *, method="bop"):
 
 
 def birealnet(input_shape, num_classes, *, method="bop"):
-    """Build Bi-Real Net: a binary ResNet of 18 layers with a shortcut around every convolution.
+    """Build Bi-Real Net: a binary ResNet-18 with a shortcut around every binary convolution.
 
     Args:
         input_shape: (height, width, channels); the paper's is (224, 224, 3).
@@ -276,6 +276,7 @@ def check_input(network, input_shape, num_classes):
 
     Raises:
         ConfigError: the images are too small or of another form, or there are too few classes.
+        KeyError: `NETWORKS` has no such network.
 
     Example:
         >>> bopkit.models.check_input("birealnet", (64, 64, 3), 10)
