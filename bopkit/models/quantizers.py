@@ -102,12 +102,16 @@ class SteSign(lq.quantizers.SteSign):
 
 @tf.keras.utils.register_keras_serializable("bopkit")
 class ApproxSign(lq.quantizers.ApproxSign):
-    r"""Binarize by the sign, with the gradient of a piecewise polynomial that is closer to it.
+    r"""Binarize by the sign, with the gradient of a piecewise polynomial.
 
     .. math::
 
+        q(x) = \begin{cases} -1 & x < 0 \\ +1 & x \ge 0 \end{cases} \qquad
         \frac{\partial q}{\partial x} := \begin{cases}
             2 - 2|x| & |x| \le 1 \\ 0 & |x| > 1 \end{cases}
+
+    The polynomial approximates the sign more closely than the clipped identity does, whose gradient
+    `SteSign` uses.
 
     Args:
         **kwargs: as for larq's `ApproxSign`, which gives the same numbers.
