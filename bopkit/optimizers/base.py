@@ -37,6 +37,10 @@ def flip(weights: tf.Tensor, signal: tf.Tensor, threshold: tf.Tensor | float) ->
     Returns:
         The new weights.
 
+    Source:
+        The condition of Algorithm 2 of arXiv:1906.02107, with :math:`s = m` there. At equality the
+        weight does not flip.
+
     Example:
         >>> flip(tf.constant([1.0, 1.0, -1.0]), tf.constant([0.3, -0.3, -0.3]), 0.2).numpy()
         array([-1.,  1.,  1.], dtype=float32)
@@ -46,9 +50,16 @@ def flip(weights: tf.Tensor, signal: tf.Tensor, threshold: tf.Tensor | float) ->
 
 
 class FlipOptimizer(Measures, GroupedOptimizer):
-    """Train binary weights by a rule, which consists of averages, a signal and a threshold.
+    r"""Train binary weights by a rule, which consists of averages, a signal and a threshold.
 
-    `bopkit.optimizers.flip` moves each binary variable by the signal of the rule. `fp_optimizer`
+    .. math::
+
+        a_t = A(a_{t-1}, g_t), \qquad
+        w_t = \begin{cases} -w_{t-1} & \text{if } w_{t-1}\, s(a_t) > \tau \\
+                             \phantom{-}w_{t-1} & \text{otherwise} \end{cases}
+
+    for each binary variable :math:`w` with the gradient :math:`g`. The rule's `update_averages` is
+    :math:`A`, its `signal` is :math:`s`, and its averages :math:`a` start at zero. `fp_optimizer`
     updates all other variables. Learning-rate callbacks act on `fp_optimizer` too, because its rate
     is this optimizer's `learning_rate`.
 
@@ -68,11 +79,14 @@ class FlipOptimizer(Measures, GroupedOptimizer):
             step.
 
     Raises:
-        ValueError: a hyperparameter is out of range or NaN, a binary variable holds anything but
-            -1 and +1 when the optimizer first meets a model, or no variable has a gradient at an
-            update.
+        ValueError: a hyperparameter is out of range or NaN, or a binary variable holds anything but
+            -1 and +1 when the optimizer first meets a model. An update raises it too, if no
+            variable has a gradient or a binary variable's gradient has another shape.
         TypeError: `fp_optimizer` is not an optimizer of Keras 2's current kind, a hyperparameter is
             none of the rule's, or a binary variable's gradient is sparse at an update.
+
+    Source:
+        Algorithm 2 of arXiv:1906.02107, where the only average and the signal are :math:`m`.
 
     Example:
         >>> class LastGradient(bopkit.FlipOptimizer):

@@ -38,9 +38,9 @@ class Bop2ndOrder(FlipOptimizer):
         name: the optimizer's name.
 
     Raises:
-        ValueError: a hyperparameter is out of range or NaN, a binary variable holds anything but
-            -1 and +1 when the optimizer first meets a model, or no variable has a gradient at an
-            update.
+        ValueError: a hyperparameter is out of range or NaN, or a binary variable holds anything but
+            -1 and +1 when the optimizer first meets a model. An update raises it too, if no
+            variable has a gradient or a binary variable's gradient has another shape.
         TypeError: `fp_optimizer` is not an optimizer of Keras 2's current kind, or a binary
             variable's gradient is sparse at an update.
 

@@ -17,8 +17,9 @@ from bopkit.optimizers.variables import is_binary_variable, with_gradients
 class GroupedOptimizer(tf.keras.optimizers.Optimizer):
     """Update binary variables by a rule, and all others by `fp_optimizer`.
 
-    `Bop`, `Bop2ndOrder`, `LeakingSGD` and every other `FlipOptimizer` have these methods. A
-    subclass updates a binary variable by its method `update_step`.
+    `Bop`, `Bop2ndOrder` and every other `FlipOptimizer` have these methods. `LeakingSGD`, which
+    trains latent weights and is no `FlipOptimizer`, has them too. To write a rule, subclass
+    `FlipOptimizer`.
 
     Args:
         fp_optimizer: a `tf.keras.optimizers.Optimizer`, or its name.
@@ -94,6 +95,11 @@ class GroupedOptimizer(tf.keras.optimizers.Optimizer):
 
         Returns:
             The step counter.
+
+        Raises:
+            ValueError: no variable has a gradient, a binary variable's gradient has another shape,
+                or, at the first call, a rule's binary variable holds anything but -1 and +1.
+            TypeError: a binary variable's gradient is sparse.
 
         Example:
             >>> weights = lq.quantized_variable.QuantizedVariable.from_variable(

@@ -27,7 +27,8 @@ class LeakingSGD(GroupedOptimizer):
         name: the optimizer's name.
 
     Raises:
-        ValueError: `gamma` is out of range or NaN, or no variable has a gradient at an update.
+        ValueError: `gamma` is out of range or NaN. An update raises it too, if no variable has a
+            gradient or a latent weight's gradient has another shape.
         TypeError: `fp_optimizer` is not an optimizer of Keras 2's current kind, or a latent
             weight's gradient is sparse at an update.
 

@@ -107,8 +107,8 @@ class Measures:
 
         Returns:
             The name of each binary variable, with its largest signal (for `Bop`, :math:`|m|`);
-            infinity if one of its averages is infinite or NaN, which an average stays for ever
-            after a single gradient that was.
+            infinity if one of its averages is infinite or NaN. After a single such gradient, the
+            average never recovers.
 
         Example:
             >>> weights = lq.quantized_variable.QuantizedVariable.from_variable(
