@@ -20,7 +20,25 @@ BLOCK = 2**16
 class FlipOptimizer(torch.optim.Optimizer):
     r"""Group what `Bop` and `Bop2ndOrder` have in common.
 
-    :math:`\gamma` is ``group["lr"]``, because PyTorch's schedulers change this entry.
+    .. math::
+
+        w_t = \begin{cases} -w_{t-1} & \text{if } w_{t-1}\, s_t > \tau \\
+                             \phantom{-}w_{t-1} & \text{otherwise} \end{cases}
+
+    for each binary weight :math:`w`. The rule computes the signal :math:`s_t` from its averages of
+    the gradient. :math:`\gamma` is ``group["lr"]``, because PyTorch's schedulers change this entry.
+
+    Args:
+        params: the binary parameters, as for `Bop`.
+        defaults: the values of a group that gives none: ``lr``, ``threshold``, ``foreach`` and what
+            else the rule reads.
+
+    Raises:
+        ConfigError: a hyperparameter is out of range, or a parameter does not have a floating-point
+            type.
+
+    Source:
+        Algorithm 2 of arXiv:1906.02107, where the signal is :math:`m`.
 
     Example:
         >>> weight = torch.nn.Parameter(torch.tensor([1.0, 1.0, -1.0]))
@@ -55,7 +73,7 @@ class FlipOptimizer(torch.optim.Optimizer):
 
         Raises:
             ConfigError: a hyperparameter is out of range, ``gamma`` and ``lr`` are both given, or a
-                parameter is not real.
+                parameter does not have a floating-point type.
 
         Example:
             >>> first, second = (torch.nn.Parameter(torch.ones(3)) for _ in range(2))
@@ -86,7 +104,7 @@ class FlipOptimizer(torch.optim.Optimizer):
         for parameter in group["params"]:
             if not parameter.is_floating_point():
                 raise ConfigError(
-                    f"a binary parameter must be of a real floating type; got {parameter.dtype}."
+                    f"a binary parameter must have a floating-point type; got {parameter.dtype}."
                 )
 
     @torch.no_grad()
@@ -103,7 +121,8 @@ class FlipOptimizer(torch.optim.Optimizer):
 
         Raises:
             ConfigError: at the first update of a parameter, it holds anything but -1 and +1; at any
-                update, a scheduler moved γ out of [0, 1] or a group holds ``gamma``.
+                update, γ is a float outside [0, 1] or a group holds ``gamma``. The constructor
+                refuses 0, but a scheduler may end at 0.
             TypeError: a gradient is sparse.
 
         Example:

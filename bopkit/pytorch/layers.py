@@ -163,7 +163,13 @@ class BinaryLinear(_RandomSigns, nn.Linear):
         self.binary_input = binary_input
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Multiply: (..., `in_features`) becomes (..., `out_features`).
+        """Multiply the input, or its signs, by the binary weights.
+
+        Args:
+            x: the input; (..., `in_features`).
+
+        Returns:
+            The products; (..., `out_features`).
 
         Example:
             >>> layer = BinaryLinear(3, 1)
@@ -198,7 +204,13 @@ class BinaryConv2d(_RandomSigns, nn.Conv2d):
         self.binary_input = binary_input
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Convolve: (images, channels, height, width) in and out.
+        """Convolve the input, or its signs, with the binary weights.
+
+        Args:
+            x: the input; (images, channels, height, width).
+
+        Returns:
+            The output; (images, channels, height, width), with `out_channels` channels.
 
         Example:
             >>> layer = BinaryConv2d(2, 5, 3, padding=1)

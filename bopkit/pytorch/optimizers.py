@@ -46,7 +46,8 @@ class Bop(FlipOptimizer):
             a CPU it updates one parameter after the other, in blocks.
 
     Raises:
-        ConfigError: `gamma` or `threshold` is out of range, or a parameter is not real.
+        ConfigError: `gamma` or `threshold` is out of range, or a parameter does not have a
+            floating-point type.
 
     Source:
         Algorithm 2 of arXiv:1906.02107.
@@ -97,7 +98,8 @@ class Bop2ndOrder(FlipOptimizer):
             hold the update; only `bias_correction` needs it.
 
     Raises:
-        ConfigError: a hyperparameter is out of range, or a parameter is not real.
+        ConfigError: a hyperparameter is out of range, or a parameter does not have a floating-point
+            type.
 
     Source:
         Suarez-Ramirez et al. 2021, arXiv:2104.05124.

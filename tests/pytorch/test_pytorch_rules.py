@@ -292,5 +292,5 @@ def test_refuses_sparse_gradients_and_complex_parameters():
     weight.grad = torch.ones(4, 2).to_sparse()
     with pytest.raises(TypeError, match=r"parameter 0\.0 is sparse; Bop needs every weight's"):
         Bop([weight]).step()
-    with pytest.raises(ConfigError, match=r"real floating type; got torch\.complex64"):
+    with pytest.raises(ConfigError, match=r"floating-point type; got torch\.complex64"):
         Bop([torch.nn.Parameter(torch.ones(2, dtype=torch.complex64))])
