@@ -110,6 +110,12 @@ class Settings:
         Preset `smoke` needs no ImageNet: without a `data_dir`, a few drawn pictures go through the
         same preparation as the real archives.
 
+        Args:
+            experiment: the experiment to train, as `Settings.experiment` returns it.
+
+        Returns:
+            Values by argument: dataset, data_dir, seed, train_examples and validation_examples.
+
         Raises:
             ConfigError: preset `paper`, no GPU, and no `allow_cpu`.
 

@@ -251,6 +251,9 @@ def is_paper_run(record: dict) -> bool:
     Args:
         record: a run's record.
 
+    Returns:
+        True if the run meets these three conditions and computed in float32, as the papers did.
+
     Example:
         >>> is_paper_run(bopkit.records.read("runs/digits"))
         False

@@ -12,6 +12,10 @@ LARGEST = float(np.finfo(np.float32).max)
 def check_gamma(gamma: float, name: str = "gamma") -> None:
     """Refuse an adaptivity rate outside (0, 1].
 
+    Args:
+        gamma: the rate γ.
+        name: what the message calls it.
+
     Raises:
         ValueError: `gamma` is not a number in (0, 1]; NaN included.
 
@@ -26,6 +30,10 @@ def check_gamma(gamma: float, name: str = "gamma") -> None:
 def check_sigma(sigma: float, name: str = "sigma") -> None:
     """Refuse a rate of the second moment outside (0, 1].
 
+    Args:
+        sigma: the rate σ.
+        name: what the message calls it.
+
     Raises:
         ValueError: `sigma` is not a number in (0, 1]; NaN included.
 
@@ -37,6 +45,10 @@ def check_sigma(sigma: float, name: str = "sigma") -> None:
 
 def check_threshold(threshold: float, name: str = "threshold") -> None:
     """Refuse a threshold that is negative, infinite or NaN.
+
+    Args:
+        threshold: the threshold τ.
+        name: what the message calls it.
 
     Raises:
         ValueError: `threshold` is not a finite number of at least 0.
