@@ -6,6 +6,7 @@ No TensorFlow here.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import types
 import typing
 from collections.abc import Mapping
@@ -41,6 +42,9 @@ class _Settings:
     precision: str | None = None  # None: training chooses for the machine
 
     def __post_init__(self):
+        for field, hint in _hints(type(self)).items():
+            # The class is frozen. Text becomes a number, and 0 becomes the 0.0 that JSON writes.
+            object.__setattr__(self, field, coerce(field, getattr(self, field), hint))
         for field in ("epochs", "batch_size", "image_size", "filters", "dense_units"):
             value = getattr(self, field)
             if value is not None and value < 1:
@@ -163,7 +167,8 @@ def override(experiment: Experiment, values: Mapping[str, object]) -> Experiment
     Args:
         experiment: the one to start from.
         values: new values by field. Text is read as the field's type, so ``"1e-8"`` from a command
-            line or a YAML file becomes a number. ``None`` keeps the field as it is.
+            line or a YAML file becomes a number. ``None`` empties a field that may be empty, as
+            the text ``"none"`` does.
 
     Returns:
         A new experiment.
@@ -177,15 +182,16 @@ def override(experiment: Experiment, values: Mapping[str, object]) -> Experiment
         >>> changed.gamma, changed.epochs, changed.threshold
         (0.01, 3, 1e-06)
     """
-    hints = typing.get_type_hints(Experiment)
-    known = [field for field in hints if field not in FIXED]
-    changes = {}
-    for field, value in values.items():
+    known = [field for field in _hints(Experiment) if field not in FIXED]
+    for field in values:
         if field not in known:
             raise ConfigError(unknown("hyperparameter", field, known))
-        if value is not None:
-            changes[field] = coerce(field, value, hints[field])
-    return dataclasses.replace(experiment, **changes)
+    return dataclasses.replace(experiment, **values)
+
+
+@functools.cache  # reading them takes longer than making an experiment
+def _hints(cls) -> dict[str, object]:
+    return typing.get_type_hints(cls)
 
 
 def check_seed(seed: object) -> int:
@@ -244,7 +250,8 @@ def coerce(field: str, value: object, hint: object) -> object:
 
     Args:
         field: the field's name, for the message.
-        value: a value of that type, or text that spells one; "none" where the field may be empty.
+        value: a value of that type, or text that spells one; None or "none" where the field may be
+            empty.
         hint: the field's type: bool, int, float, str, or one of them or None. A value of any other
             type is returned as it is.
 
@@ -259,7 +266,8 @@ def coerce(field: str, value: object, hint: object) -> object:
         (0.001, 3)
     """
     kinds = typing.get_args(hint) or (hint,)
-    if isinstance(value, str) and value == "none" and types.NoneType in kinds:
+    empty = value is None or (isinstance(value, str) and value == "none")
+    if empty and types.NoneType in kinds:
         return None
     kind = next(kind for kind in kinds if kind is not types.NoneType)
     nouns = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}

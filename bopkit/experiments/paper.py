@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Iterable
 
 from bopkit.errors import ConfigError, unknown
-from bopkit.experiments.experiment import Experiment
+from bopkit.experiments.experiment import FIXED, Experiment
 
 # Section 5.3: "linear over the run", the same for the three networks.
 _IMAGENET = {
@@ -159,13 +159,14 @@ def get(name: str, hparams_set: str | None = None) -> Experiment:
 
     Args:
         name: ``NETWORK/SET``, or ``NETWORK`` when `hparams_set` is given.
-        hparams_set: the part after the slash.
+        hparams_set: the part after the slash. If `name` has a slash, this must be the same part.
 
     Returns:
         The row of `EXPERIMENTS`.
 
     Raises:
-        ConfigError: there is no such experiment; the message lists those that exist.
+        ConfigError: there is no such experiment; the message lists those that exist. Or the two
+            arguments name different sets.
 
     Example:
         >>> bopkit.experiments.get("binarynet", "bop") == bopkit.experiments.get("binarynet/bop")
@@ -177,6 +178,11 @@ def get(name: str, hparams_set: str | None = None) -> Experiment:
     """
     network, _, rest = name.partition("/")
     network, chosen = check_network(network), hparams_set or rest
+    if rest and chosen != rest:
+        raise ConfigError(
+            f"{name} names the set of hyperparameters {rest}, but hparams_set is {chosen}: give "
+            "one of the two."
+        )
     sets = [n.partition("/")[2] for n in EXPERIMENTS if n.startswith(f"{network}/")]
     if chosen not in sets:
         others = [name for name in NETWORKS if f"{name}/{chosen}" in EXPERIMENTS]
@@ -192,7 +198,8 @@ def changes(experiment: Experiment) -> dict[str, object]:
         experiment: what `override` returned, or a row of the table.
 
     Returns:
-        New values by field, which `override` takes; everything, for a name not in the table.
+        New values by field, which `override` takes; for a name that is not in the table, the
+        values of all fields that `override` takes.
 
     Example:
         >>> base = bopkit.experiments.get("binarynet/bop")
@@ -201,4 +208,5 @@ def changes(experiment: Experiment) -> dict[str, object]:
     """
     base = EXPERIMENTS.get(experiment.name)
     now = dataclasses.asdict(experiment)
-    return {k: v for k, v in now.items() if base is None or v != getattr(base, k)}
+    hyperparameters = {key: value for key, value in now.items() if key not in FIXED}
+    return {k: v for k, v in hyperparameters.items() if base is None or v != getattr(base, k)}

@@ -206,7 +206,8 @@ def _resolve(experiment, dataset, preprocess, hparams) -> Experiment:
         raise ConfigError(f"hparams must be a dict, such as {{'epochs': 3}}; got {hparams!r}.")
     if dataset != experiment.dataset and preprocess is None:
         preprocess = "default"  # augmentation is the paper's for its own data set
-    experiment = experiments.override(experiment, {"preprocess": preprocess, **hparams})
+    given = {} if preprocess is None else {"preprocess": preprocess}
+    experiment = experiments.override(experiment, given | dict(hparams))
     return dataclasses.replace(experiment, dataset=dataset)
 
 

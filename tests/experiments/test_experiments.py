@@ -1,6 +1,7 @@
 """The table of settings, and what happens to text that should be a number."""
 
 import dataclasses
+import json
 
 import pytest
 from hypothesis import given
@@ -79,6 +80,7 @@ def test_yes_and_no_may_be_text(text, value):
 def test_get_takes_the_released_name_and_a_set():
     assert experiments.get("alexnet", "bop") is experiments.EXPERIMENTS["binary_alexnet/bop"]
     assert experiments.get("binarynet/bop") is BOP
+    assert experiments.get("binarynet/bop", "bop") is BOP
 
 
 @pytest.mark.parametrize(
@@ -88,6 +90,10 @@ def test_get_takes_the_released_name_and_a_set():
         (("binarynet", "bopp"), "unknown set of hyperparameters for binarynet 'bopp': did you"),
         (("resnet", "bop"), "there are: binarynet, binary_alexnet, xnornet, birealnet"),
         (("binarynet",), "unknown set of hyperparameters"),
+        (
+            ("binarynet/bop_sec52", "bop"),
+            "set of hyperparameters bop_sec52, but hparams_set is bop",
+        ),
     ],
 )
 def test_unknown_names(arguments, message):
@@ -109,7 +115,7 @@ def test_override_reads_each_fields_type():
     assert (changed.epochs, changed.batch_size, changed.gamma_end) == (3, 50, 1e-6)
     assert isinstance(changed.batch_size, int) and changed.precision == "mixed_bfloat16"
     assert experiments.override(changed, {"gamma_end": "none"}).gamma_end is None
-    assert experiments.override(changed, {"gamma_end": None}).gamma_end == 1e-6
+    assert experiments.override(changed, {"gamma_end": None}).gamma_end is None
 
 
 @pytest.mark.parametrize(
@@ -129,6 +135,9 @@ def test_override_reads_each_fields_type():
         ({"gamma_end": 2}, "gamma_end, the adaptivity rate"),
         ({"threshold": "-1e-8"}, "threshold must be a finite number"),
         ({"threshold": "none"}, "threshold must be a finite number"),
+        ({"gamma": None}, "gamma, the adaptivity rate"),
+        ({"epochs": None}, "epochs must be a whole number; got None"),
+        ({"preprocess": None}, "preprocess must be text; got None"),
         ({"learning_rate": 0}, "learning_rate must be a positive number"),
         ({"learning_rate": "inf"}, "learning_rate must be a positive number"),
         ({"precision": "mixed_float16"}, "float16 cannot hold"),
@@ -166,3 +175,21 @@ def test_changes_round_trip():
     assert experiments.changes(changed) == values
     assert experiments.changes(BOP) == {}
     assert dataclasses.replace(BOP, **values) == changed
+
+
+def test_changes_of_an_own_experiment_are_all_that_override_takes():
+    own = dataclasses.replace(BOP, name="mine/bop", dataset="digits", gamma=0.5)
+    assert experiments.override(BOP, experiments.changes(own)).gamma == 0.5
+    assert experiments.changes(dataclasses.replace(BOP, dataset="digits")) == {}
+
+
+def test_an_own_experiment_reads_text_and_whole_numbers_as_its_fields_types():
+    own = {"name": "mine/bop", "network": "binarynet", "method": "bop", "dataset": "digits"}
+    given = {"epochs": "3", "batch_size": 50.0, "learning_rate": "1e-2", "gamma": 1}
+    experiment = experiments.Experiment(**own, **given, threshold=0)
+    values = dataclasses.asdict(experiment)
+    assert (values["epochs"], values["batch_size"], values["learning_rate"]) == (3, 50, 0.01)
+    # A run's identity is this text.
+    assert json.dumps([values["gamma"], values["threshold"]]) == "[1.0, 0.0]"
+    with pytest.raises(ConfigError, match="epochs must be a whole number; got 'three'"):
+        experiments.Experiment(**own, **given | {"epochs": "three"}, threshold=0)

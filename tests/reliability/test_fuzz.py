@@ -285,10 +285,10 @@ def test_hyperparameters_are_used_or_refused(values, base):
     changed, error = attempt(lambda: experiments.override(experiment, values), ConfigError)
     if error:
         return
-    # None keeps a field; "none" empties it
-    same = {k: "none" if getattr(changed, k) is None else getattr(changed, k) for k in values}
-    same = {k: v for k, v in same.items() if values[k] is not None}
+    same = {key: getattr(changed, key) for key in values}
     assert experiments.override(experiment, same) == changed
+    as_text = {key: "none" if value is None else value for key, value in same.items()}
+    assert experiments.override(experiment, as_text) == changed
     assert experiments.override(changed, {}) == changed
     assert json.loads(json.dumps(vars(changed), allow_nan=False)) == vars(changed)
     for rate in ("gamma", "threshold", "learning_rate"):
