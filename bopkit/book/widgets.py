@@ -1,17 +1,18 @@
 """Show the interactive pictures of the book, in a page or in a notebook.
 
-What is cheap to compute, such as one weight on hundreds of streams, the browser computes at every
-move, by one module (`bopkit.book.live`) in a page and with a live kernel. What is not, such as a
-training run, has three levels from one pure function:
+The browser computes cheap pictures, such as one weight on hundreds of streams, at every move of a
+slider. The same JavaScript (`bopkit.book.live`) does this in a page and in a notebook. A picture
+that is expensive to compute, such as a training run, is shown in one of three ways:
 
-- With a live kernel: ipywidgets' sliders, and a picture drawn again at every move.
-- In a page of the book, with no kernel and no network: every picture the sliders can reach is
-  drawn when the book is built and packed into the page; `book/_static/explorer.js` shows one.
-- Without JavaScript: the picture at the sliders' start, and what it shows in words.
+- With a live kernel, ipywidgets' sliders move the picture, and Python draws it again at every move.
+- In a page of the book, which has no kernel, the page contains every picture that the sliders can
+  reach. The book's build draws them, and `book/_static/explorer.js` shows one at a time.
+- Without JavaScript, the page shows the picture at the sliders' start, and says in words what it
+  shows.
 
-The page's level uses the browser's own sliders and not ipywidgets' embedded state: they work
-with a keyboard, a finger and a screen reader, they need no 3 MB of widget manager, and there is
-something to see when no script runs.
+A page uses the browser's own sliders and not ipywidgets' embedded state. The browser's sliders work
+with a keyboard, a finger and a screen reader, and they need no widget manager of 3 MB. Without
+JavaScript there is still a picture to see.
 """
 
 from __future__ import annotations
@@ -54,10 +55,15 @@ def explore(name: str):
 
 
 class Computed(anywidget.AnyWidget):
-    """A picture that the browser computes, by the module that the pages have too.
+    """Show in a notebook a picture that the browser computes, as it does in a page.
 
     Args:
-        scene: what to show.
+        scene: the picture; one whose `live` is true.
+
+    Example:
+        >>> widget = Computed(pictures.get("gamma_tau"))
+        >>> isinstance(widget, ipywidgets.DOMWidget)
+        True
     """
 
     def __init__(self, scene: Scene):
@@ -68,10 +74,20 @@ class Computed(anywidget.AnyWidget):
 
 
 class Live(ipywidgets.VBox):
-    """Sliders over a picture that is drawn again at every move.
+    """Show in a notebook sliders and a picture that Python draws again at every move.
 
     Args:
-        scene: what to draw.
+        scene: the picture.
+
+    Attributes:
+        controls: ipywidgets' control for each slider, by the slider's name.
+        picture: an `ipywidgets.HTML` with the figure as it is now, and its description.
+
+    Example:
+        >>> widget = Live(pictures.get("votes"))
+        >>> widget.controls["gamma"].value = 0.1  # as a move of the slider does
+        >>> "γ = 0.1" in widget.picture.value
+        True
     """
 
     def __init__(self, scene: Scene):
@@ -109,10 +125,15 @@ def _control(slider: Slider):
 
 
 class Page:
-    """An interactive picture as HTML, with all that its sliders can reach inside.
+    """Show an interactive picture in a page, as HTML that needs no kernel.
 
     Args:
-        scene: what to draw.
+        scene: the picture.
+
+    Example:
+        >>> page = Page(pictures.get("gamma_tau"))
+        >>> page._repr_html_()[:33]  # Jupyter asks for it
+        '<div class="bop-explorer bop-live'
     """
 
     def __init__(self, scene: Scene):
@@ -123,11 +144,11 @@ class Page:
 
 
 def page_html(scene: Scene) -> str:
-    """One `<div class="bop-explorer">` that needs no kernel, no network and, to be read, no script.
+    """Write a picture as one `<div class="bop-explorer">`, which needs no kernel and no internet.
 
     Args:
-        scene: what to draw; once for each combination of its sliders' values, or only at their
-            start if the browser computes the rest.
+        scene: the picture. It is drawn once for each combination of its sliders' values, or only at
+            their start if the browser computes the rest.
 
     Returns:
         HTML: the sliders (hidden until the script has taken them over), the first picture, its

@@ -47,15 +47,29 @@ class Slider:
         return isinstance(self.values[0], str)
 
     def text(self, value) -> str:
-        """A value as the reader reads it."""
+        """Write a value as a page shows it.
+
+        Args:
+            value: one of `values`, or a number between them.
+
+        Returns:
+            A word as it is; a number with at most four digits, or with a power of ten.
+
+        Example:
+            >>> Slider("threshold", "threshold τ", (1e-6, 1e-3), start=1e-6, log=True).text(1e-6)
+            '10⁻⁶'
+        """
         return value if isinstance(value, str) else number(value)
 
     def fine_values(self, parts: int = 4) -> tuple:
-        """The values with the gaps filled, for a live kernel, which draws whatever is asked.
+        """List the values with the gaps filled, for a live kernel, which can draw any value.
 
         Args:
-            parts: into how many a gap is cut. Whole numbers and a gap next to 0 on a
-                logarithmic slider are left as they are.
+            parts: the number of parts into which each gap is cut. Whole numbers and a gap next to 0
+                on a logarithmic slider are left as they are.
+
+        Returns:
+            The values in order.
         """
         if self.is_choice or all(isinstance(v, int) for v in self.values):
             return self.values
@@ -103,7 +117,12 @@ class Scene:
 
     @property
     def start(self) -> dict:
-        """The values at first."""
+        """The values at which the sliders start, by the sliders' names.
+
+        Example:
+            >>> bopkit.book.pictures.get("votes").start
+            {'push': 0.4, 'size': 30.0, 'every': 100, 'gamma': 0.05}
+        """
         return {slider.name: slider.start for slider in self.sliders}
 
     @functools.cached_property
@@ -119,26 +138,26 @@ class Scene:
         Returns:
             The figure.
 
+        The axes keep their places, because axes that moved a little at each step of a slider would
+        draw the eye, and because measuring all texts again takes as long as drawing them.
+
         Example:
             >>> scene = bopkit.book.pictures.get("gamma_tau")
             >>> scene.picture(**scene.start | {"gamma": 0.1}).description.split(",")[0]
             'γ = 0.1'
-
-        The axes keep their places, because axes that moved a little at each step of a slider would
-        draw the eye, and because measuring all texts again takes as long as drawing them.
         """
         figure = self.draw(**values)
         style.lay_out(figure, self._places)
         return figure
 
     def grid(self) -> Iterator[dict]:
-        """Every combination that a page offers; the last slider moves fastest."""
+        """Yield every combination of values that a page offers; the last slider moves fastest."""
         names = [slider.name for slider in self.sliders]
         for values in itertools.product(*(slider.values for slider in self.sliders)):
             yield dict(zip(names, values, strict=True))
 
     def corners(self) -> Iterator[dict]:
-        """Every combination of the sliders' ends, and of all words of a choice."""
+        """Yield every combination of the sliders' ends, and of all words of a choice."""
         names = [slider.name for slider in self.sliders]
         ends = [s.values if s.is_choice else (s.values[0], s.values[-1]) for s in self.sliders]
         for values in itertools.product(*ends):
