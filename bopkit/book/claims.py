@@ -2,6 +2,10 @@
 
 The rule was written down before the runs, in `results/cifar10/PROTOCOL.md`: a claim is a statistic
 of one seed, and the 95 % interval of its mean over the seeds decides.
+
+Attributes:
+    SEEDS: with fewer seeds, no claim is decided.
+    EPOCHS: with a run of fewer epochs, no claim is decided.
 """
 
 from __future__ import annotations

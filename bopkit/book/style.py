@@ -2,6 +2,18 @@
 
 Two colours carry meaning everywhere: blue is Bop, vermilion latent weights. All differ in
 lightness too, so that they survive colour-blindness and print (Okabe and Ito 2008).
+
+Attributes:
+    BOP: the colour of Bop, as CSS writes it.
+    LATENT: the colour of latent weights.
+    THIRD: the colour of Bop2ndOrder, and of a third series.
+    INK: the colour of text and axes.
+    MUTED: the colour of what matters less.
+    FAINT: the colour of points in the background.
+    GRID: the colour of the grid.
+    PAPER: the colour of what covers something behind it.
+    SEQUENCE: five blues for series in order, from faint to strong.
+    STYLE: matplotlib's settings, for `matplotlib.rc_context`.
 """
 
 from __future__ import annotations

@@ -5,6 +5,13 @@ an assumed fraction of it: neither is measured. TensorFlow is imported only to c
 
 A GPU multiplies binary weights as the floating-point numbers -1 and +1: training a binary network
 costs as many operations as training a real-valued one of the same shape.
+
+Attributes:
+    GPUS: the GPUs whose hours can be estimated, "V100", "A100" and "H100". Each has the peak of its
+        dense matrix products in FLOP/s by precision, "float32" or "mixed_bfloat16", as NVIDIA
+        publishes it. A V100 has no bfloat16.
+    DATASETS: the papers' data sets, "cifar10" and "imagenet2012". Each has the number of training
+        images, the number of validation images, the shape of an image, and the number of classes.
 """
 
 from __future__ import annotations
@@ -124,7 +131,7 @@ def gpu_hours(experiment: str | Experiment, gpu: str = "A100", fraction: float =
     Args:
         experiment: a name of `bopkit.experiments.EXPERIMENTS`, or an `Experiment`; its precision
             decides which of the GPU's peaks counts (float32 if it is not set).
-        gpu: a name of `GPUS`.
+        gpu: "V100", "A100" or "H100", the names of `GPUS`.
         fraction: of the peak, above 0 and at most 1. An assumption, not a measurement: small
             convolutions and slow decoding of images can push it well below the default.
 
@@ -185,7 +192,7 @@ def cost_table(
 
     Args:
         chosen: each a name of `bopkit.experiments.EXPERIMENTS`, or an `Experiment`.
-        gpu: a name of `GPUS`.
+        gpu: "V100", "A100" or "H100", the names of `GPUS`.
         fractions: of its peak. The table has one column of hours for each, with the milliseconds
             per step that these hours assume: whoever measures a step can correct the hours.
         measured: by experiment, the seconds of a step on another machine; None adds no such column.

@@ -2,6 +2,12 @@
 
 Adding a rule takes a function in `bopkit.rules`, a class in `bopkit.optimizers`, and a row here.
 The experiments' fields, the command line, records, tables and figures follow from the row.
+
+Attributes:
+    METHODS: a `Method` by its name: "bop", "bop2ndorder", "latent" or "leaking".
+    RATES: every rate of any method, a `Rate` by its name: "gamma", "threshold" or "sigma".
+    FIELDS: the types of the fields of an `Experiment` that belong to some methods only, by the
+        field's name.
 """
 
 from __future__ import annotations

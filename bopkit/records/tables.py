@@ -1,4 +1,11 @@
-"""Make tables from run records and settings, as text, without TensorFlow."""
+"""Make tables from run records and settings, as text, without TensorFlow.
+
+Attributes:
+    COLUMNS: the columns of `markdown_table`, in order. The settings are "experiment", "data",
+        "filters", "precision" and "epochs". The rates are "γ", "τ", "σ" and "Adam", which is Adam's
+        learning rate. The results are "n", "top-1 %" and "seconds", and "n" is the number of runs.
+    METHOD_NAMES: what tables call the methods "bop", "bop2ndorder", "latent" and "leaking".
+"""
 
 from __future__ import annotations
 
@@ -136,7 +143,8 @@ def markdown_table(runs: Iterable[dict], columns: Iterable[str] = COLUMNS) -> st
 
     Args:
         runs: run records.
-        columns: which of `COLUMNS` to show; "method" names the method instead of the experiment.
+        columns: which of `COLUMNS` to show, such as "experiment", "γ" and "top-1 %". "method" is a
+            column too: the method's name.
 
     Returns:
         Markdown; a header, and one line per group of runs that differ only in their seed.
@@ -207,8 +215,8 @@ def results_table(runs: Iterable[dict], paper: Mapping[str, Sequence[float]], da
 
     Args:
         runs: run records.
-        paper: the paper's accuracy in percent, by method (a name of `METHOD_NAMES`): top-1, or
-            top-1 and top-5.
+        paper: the paper's accuracy in percent, top-1 or top-1 and top-5, by method: "bop",
+            "bop2ndorder", "latent" or "leaking".
         data: the name of the paper's data set, as the table shows it.
 
     Returns:

@@ -1,4 +1,10 @@
-"""Run independent experiments in parallel, on this machine or on Dask: section 5.1's sweeps."""
+"""Run independent experiments in parallel, on this machine or on Dask: section 5.1's sweeps.
+
+Attributes:
+    SECTION_51: the values of section 5.1's two sweeps, which `vary` takes: "gamma" is 1e-2, 1e-3
+        and 1e-4, and "threshold" is 0, 1e-6 and 1e-5. Start from "binarynet/bop", so that the other
+        rate keeps the paper's value.
+"""
 
 from __future__ import annotations
 

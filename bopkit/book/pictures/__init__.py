@@ -3,6 +3,12 @@
 A module here holds one `Scene`, which is the function that draws and the sliders that move it.
 `bopkit.book.widgets` shows a scene in three ways: with a live kernel, in a page without a kernel,
 and without JavaScript. Nothing here imports TensorFlow.
+
+Attributes:
+    NAMES: the names of the pictures, in the order of the book. "two_rules", "xnor", "staircase"
+        and "inertia" lead to Bop. "derivation", "signals", "gamma_tau" and "second_moment" explain
+        Bop and Bop2ndOrder. The pages on practice show "precision", "diagnosis", "batch", "edge",
+        "votes" and "ties".
 """
 
 from __future__ import annotations
