@@ -1,4 +1,13 @@
-"""Compare rules for binary weights, seed by seed; results/cifar10/PROTOCOL.md says how."""
+"""Compare rules for binary weights, seed by seed; results/cifar10/PROTOCOL.md says how.
+
+Attributes:
+    RULES: a `Rule` for each experiment that can be compared, by its name: "binarynet/default",
+        "binarynet/leaking", "binarynet/bop", "binarynet/bop_threshold", "binarynet/bop_sec52" and
+        "binarynet/bop2ndorder". "real" is the same network with real-valued weights.
+    SEEDS: with fewer pairs of runs, no comparison is decided.
+    LEVEL: two rules are level if the interval of their difference contains zero and lies within so
+        many percentage points of zero.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +34,16 @@ SEEDS = 3
 
 
 class Rule(NamedTuple):
-    """How a contender is called and drawn."""
+    """Hold what tables and figures call a rule, and its colour.
+
+    Attributes:
+        label: the name.
+        colour: as CSS writes it.
+
+    Example:
+        >>> RULES["binarynet/bop"].label
+        'Bop at τ = 0'
+    """
 
     label: str
     colour: str
@@ -50,8 +68,17 @@ Scores = Mapping[str, Mapping[int, float]]
 def scores(runs: Iterable[dict]) -> dict[str, dict[int, float]]:
     """Read the last epoch's accuracy, in percent, from the records of complete runs.
 
+    Args:
+        runs: run records. Runs that are not complete, and experiments that `RULES` does not have,
+            are left out.
+
     Returns:
         The scores by experiment, in the order of `RULES`, and by seed.
+
+    Example:
+        >>> found = scores(bopkit.records.collect("runs/digits"))
+        >>> {name: list(by_seed) for name, by_seed in found.items()}
+        {'binarynet/bop': [0]}
     """
     found: dict[str, dict[int, float]] = {}
     for run in runs:
@@ -85,13 +112,18 @@ def mean_interval(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 class Comparison(NamedTuple):
-    """The difference between two rules, in percentage points.
+    """Hold the difference between two rules, in percentage points.
 
     Attributes:
         mean: of the differences between runs with the same seed.
         half: half the width of its 95 % interval.
         seeds: number of pairs.
         verdict: of the first rule: "ahead", "behind", "level" or "not decided".
+
+    Example:
+        >>> found = compare({0: 91.0, 1: 92.0}, {0: 90.0, 1: 91.0})
+        >>> found.mean, found.seeds, found.verdict  # two pairs are too few
+        (1.0, 2, 'not decided')
     """
 
     mean: float
@@ -140,6 +172,12 @@ def markdown_table(found: Scores, against: str = "binarynet/default") -> str:
 
     Returns:
         Markdown; numbers are aligned at the decimal point, and the best mean is bold.
+
+    Example:
+        >>> first, second = {0: 91.0, 1: 92.0, 2: 93.0}, {0: 90.0, 1: 91.0, 2: 92.0}
+        >>> table = markdown_table({"binarynet/bop": first, "binarynet/default": second})
+        >>> print(table.splitlines()[2])
+        | **Bop at τ = 0** | ahead | 3 | **92.00** | ± 2.48 | +1.00 ± 0.00 |
     """
     rows = []
     for name in _ranked(found):
@@ -168,6 +206,10 @@ def trials_table(runs: Iterable[dict], *, best: bool = False) -> str:
 
     Returns:
         Markdown; the best trial of each rule is bold.
+
+    Example:
+        >>> print(trials_table(bopkit.records.collect("runs/digits")).splitlines()[0])
+        | rule | γ | τ | σ | Adam | top-1 % |
     """
     by_rule: dict[str, list[dict]] = {}
     for run in sorted(runs, key=records.final, reverse=True):
@@ -194,8 +236,19 @@ def _ranked(found):
 def sentence(found: Scores, first: str, second: str) -> str:
     """Say in one sentence which of two rules is ahead, and by how much.
 
+    Args:
+        found: as `scores` returns it.
+        first: the first rule's experiment, a name of `RULES`.
+        second: the second's.
+
     Returns:
-        Markdown; it says that nothing is decided where that is so.
+        Markdown. If nothing is decided, the sentence says so.
+
+    Example:
+        >>> first, second = {0: 91.0, 1: 92.1, 2: 93.2}, {0: 90.0, 1: 91.0, 2: 92.0}
+        >>> found = {"binarynet/bop": first, "binarynet/default": second}
+        >>> sentence(found, "binarynet/bop", "binarynet/default")
+        'Bop at τ = 0 is **ahead of** latent weights with Adam (+1.10 ± 0.25 points over 3 seeds).'
     """
     one, other = RULES[first].label, RULES[second].label
     if not {first, second} <= found.keys():
@@ -212,7 +265,11 @@ def sentence(found: Scores, first: str, second: str) -> str:
         )
     numbers = f"{result.mean:+.2f} ± {result.half:.2f} points over {result.seeds} seeds"
     if result.verdict == "not decided":
-        return f"Between {one} and {other} the comparison is **not decided** ({numbers})."
+        missing = f", and {SEEDS} are needed" if result.seeds < SEEDS else ""
+        return (
+            f"Between {one} and {other} the comparison is **not decided** (the first less the "
+            f"second: {numbers}{missing})."
+        )
     preposition = {"ahead": "of", "behind": "", "level": "with"}[result.verdict]
     words = " ".join(filter(None, [result.verdict, preposition]))
     verb = "are" if "weights" in one else "is"
@@ -220,7 +277,18 @@ def sentence(found: Scores, first: str, second: str) -> str:
 
 
 def pairs(found: Scores) -> dict[tuple[str, str], Comparison]:
-    """Compare every two rules, the better mean first."""
+    """Compare every two rules, the better mean first.
+
+    Args:
+        found: as `scores` returns it.
+
+    Returns:
+        A `Comparison` for each pair of experiments.
+
+    Example:
+        >>> list(pairs({"binarynet/default": {0: 90.0}, "binarynet/bop": {0: 91.0}}))
+        [('binarynet/bop', 'binarynet/default')]
+    """
     return {(a, b): compare(found[a], found[b]) for a, b in combinations(_ranked(found), 2)}
 
 
@@ -228,11 +296,16 @@ def chart(panels: Mapping[str, Scores]) -> Figure:
     """Draw every seed of every rule as a dot, and the means with their intervals.
 
     Args:
-        panels: by title, the scores of one data set; a panel without scores is left out.
+        panels: by title, the scores of one data set. A panel without scores is left out, and at
+            least one panel must have scores.
 
     Returns:
         A figure with a panel for each data set, one above the other; the rules have the same order
         in each, the best of the first panel at the top.
+
+    Example:
+        >>> chart({"CIFAR-10": {"binarynet/bop": {0: 91.0, 1: 92.0}}}).description
+        'Top-1 of every seed. Means: CIFAR-10: Bop at τ = 0 91.5 %'
     """
     panels = {title: found for title, found in panels.items() if found}
     names = _ranked(next(iter(panels.values())))

@@ -97,6 +97,11 @@ def test_table_sentence_and_chart_say_the_same():
         "Bop at τ = 0 reached 92.0 % (3 seeds), and leaking latent weights 90.0 % (1 seed). This "
         "comparison is **not decided**, because too few seeds are complete."
     )
+    two = {"binarynet/bop": by_seed([90.0, 92.0]), "binarynet/default": by_seed([91.0, 92.0])}
+    assert contest.sentence(two, "binarynet/bop", "binarynet/default") == (
+        "Between Bop at τ = 0 and latent weights with Adam the comparison is **not decided** (the "
+        "first less the second: -0.50 ± 6.35 points over 2 seeds, and 3 are needed)."
+    )
     figure = contest.chart({"One": ABOUT, "Two": {}})
     assert "Bop at τ = 0 92.0 %" in figure.description
     shown = [label.get_text() for label in figure.axes[0].get_yticklabels()]
