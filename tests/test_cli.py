@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from importlib.metadata import version
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -82,6 +83,81 @@ def test_a_stop_costs_nothing_and_says_so(tmp_path, number, code, word):
     assert process.returncode == code
     assert err == f"bopkit: {word}; to resume, repeat the command.\n"
     assert records.read(tmp_path)["error"] == "interrupted"
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """What the commands would train; nothing is trained."""
+    found = []
+
+    def train(experiment, **options):
+        found.append((experiment, options))
+        return {"final": {"val_accuracy": 0.5}}
+
+    monkeypatch.setattr(cli.bopkit, "train", train)
+    monkeypatch.setattr(cli, "load_tensorflow", lambda: None)
+    monkeypatch.setattr(cli.sweep, "sweep", lambda runs, **options: found.append((runs, options)))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        (["binarynet"], "binarynet/bop"),
+        (["binarynet/bop_sec52"], "binarynet/bop_sec52"),
+        (["binarynet", "--hparams-set", "bop_sec52"], "binarynet/bop_sec52"),
+        (["binarynet/default", "--hparams-set", "default"], "binarynet/default"),
+        (["alexnet/default"], "binary_alexnet/default"),
+    ],
+)
+def test_a_set_of_hyperparameters_is_named_after_the_slash_or_by_its_option(
+    bopkit, asked, arguments, name
+):
+    assert bopkit("train", *arguments).code == 0
+    assert bopkit("sweep", *arguments, "--vary", "epochs=3").code == 0
+    (experiment, options), (runs, _) = asked
+    assert experiment.name == runs["epochs-3_seed0"][0].name == name
+    assert str(options["output_dir"]) == f"runs/{name.replace('/', '_')}_digits_seed0"
+
+
+def test_two_sets_of_hyperparameters_are_one_line(bopkit, asked):
+    done = bopkit("train", "binarynet/bop_sec52", "--hparams-set", "bop")
+    assert (done.code, done.err.count("\n"), asked) == (2, 1, [])
+    assert "binarynet/bop_sec52 names the set of hyperparameters bop_sec52" in done.err
+
+
+@pytest.mark.parametrize("name", experiments.EXPERIMENTS)
+def test_the_command_of_the_results_page_trains_on_the_papers_data(bopkit, asked, name):
+    page = Path(__file__).parents[1] / "book" / "reproduction" / "results.md"
+    (command,) = re.findall(r"^bopkit (train NETWORK.*)$", page.read_text(), re.MULTILINE)
+    network, chosen = name.split("/")
+    dataset = experiments.get(name).dataset
+    for word, value in {"NETWORK": network, "SET": chosen, "DATA" + chosen: dataset}.items():
+        command = command.replace(word, value)
+    assert bopkit(*shlex.split(command)).code == 0
+    ((experiment, options),) = asked
+    assert (experiment, options["dataset"]) == (experiments.get(name), dataset)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ([], ["default"]),
+        (["--dataset", "cifar10"], ["resize_and_flip"]),
+        (["--dataset", "cifar10", "--hparams", "preprocess=default"], ["default"]),
+        (["--hparams", "preprocess=resize_and_flip"], ["resize_and_flip"]),
+        (["--vary", "preprocess=default,resize_and_flip"], ["default", "resize_and_flip"]),
+    ],
+)
+def test_a_sweep_prepares_images_as_it_is_asked(bopkit, asked, arguments, expected):
+    from bopkit.training.run import _resolve
+
+    arguments = arguments if "--vary" in arguments else [*arguments, "--vary", "epochs=3"]
+    assert bopkit("sweep", *arguments).code == 0
+    ((runs, options),) = asked
+    trained = [_resolve(run, options["dataset"], None, {}) for run, _ in runs.values()]
+    assert [run.preprocess for run in trained] == expected
+    assert {run.dataset for run in trained} == {options["dataset"]}
 
 
 def test_the_released_name_of_alexnet_is_understood(bopkit):
@@ -177,5 +253,5 @@ def test_the_help_of_every_command_ends_with_an_example_that_it_takes():
         context = command.make_context(name, shlex.split(words))
         assert not context.args
         if hparams := context.params.get("hparams"):
-            base = experiments.get(context.params["network"], context.params["hparams_set"])
+            base = experiments.get(context.params["network"], "bop")
             experiments.override(base, experiments.parse_hparams(hparams))
