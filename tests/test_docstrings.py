@@ -103,6 +103,36 @@ def test_every_public_name_has_an_example():
     assert {name for name, text in texts.items() if "+SKIP" in text} == NOT_RUN.keys()
 
 
+def constants():
+    """Each constant that the reference documents, with the text that documents it."""
+    modules = [(name, importlib.import_module(name).__doc__) for name, _ in documented()]
+    text = (REFERENCE / "api" / "networks.md").read_text(encoding="utf8")
+    modules.append(
+        ("bopkit.deploy.exporting", re.sub(r"\n\.\. py:data:: (\w+)", r"\n    \1: ", text))
+    )
+    for module, text in modules:
+        for entry in re.split(r"\n    (?=[A-Z][A-Z0-9_]*: )", text)[1:]:
+            yield getattr(importlib.import_module(module), entry.partition(":")[0]), entry
+
+
+def test_what_an_argument_may_be_is_documented():
+    """A constant that a docstring names, as in "a name of `GPUS`", is documented with its names."""
+    texts = {id(constant): text for constant, text in constants()}
+    found = set()
+    for member in public().values():
+        named = re.findall(r"(?<!`)`([\w.]*\b[A-Z][A-Z0-9_]+)`(?!`)", member.__doc__)
+        for holder, _, name in (constant.rpartition(".") for constant in named):
+            module = importlib.import_module(holder or member.__module__)
+            if not hasattr(module, name):
+                continue  # an environment variable
+            constant = getattr(module, name)
+            assert id(constant) in texts, f"{name}, which {member.__qualname__} names"
+            if name != "EXPERIMENTS":  # `bopkit experiments` lists them
+                assert [each for each in constant if f'"{each}"' not in texts[id(constant)]] == []
+            found.add(name)
+    assert {"COLUMNS", "DATASETS", "EXPERIMENTS", "FORMATS", "GPUS", "NAMES", "NETWORKS"} <= found
+
+
 @pytest.mark.parametrize("name", modules_with_examples())
 def test_examples_are_right(name, folder, monkeypatch):
     monkeypatch.chdir(folder)
