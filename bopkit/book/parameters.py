@@ -84,7 +84,7 @@ class Settings:
         return f"preset {self.preset}: {data}, {seeds}; {changed or 'nothing overridden'}"
 
     def experiment(self, name: str) -> experiments.Experiment:
-        """Take an experiment at the preset's size, with the overrides that apply to its method.
+        """Take an experiment to the dataset, at the preset's size, with its method's overrides.
 
         Args:
             name: as `bopkit.experiments.get` takes it.
@@ -102,7 +102,8 @@ class Settings:
         """
         experiment = experiments.get(name)
         own = {key: value for key, value in self.hparams.items() if has(experiment.method, key)}
-        return presets.resize(experiment, self.preset, own)
+        resized = presets.resize(experiment, self.preset, own)
+        return experiments.on_dataset(resized, self.dataset or experiment.dataset, own)
 
     def options(self, experiment: experiments.Experiment) -> dict:
         """Collect the keyword arguments of `bopkit.train` that these settings decide.

@@ -117,6 +117,11 @@ def _stoppable(advice):
         raise SystemExit(code) from None
 
 
+def _experiment(network, hparams_set):
+    """Look up the experiment; a network without a set means its set `bop`."""
+    return experiments.get(network, hparams_set or (None if "/" in network else "bop"))
+
+
 @app.command(
     epilog=_example("train binarynet --dataset cifar10 --hparams epochs=20,gamma=1e-3 --seed 1")
 )
@@ -124,7 +129,7 @@ def train(
     network: options.Network,
     dataset: options.Dataset = "digits",
     preprocess_fn: options.Preprocess = None,
-    hparams_set: options.HparamsSet = "bop",
+    hparams_set: options.HparamsSet = None,
     hparams: options.Hparams = "",
     data_dir: options.DataDir = None,
     output_dir: options.RunDir = None,
@@ -140,14 +145,14 @@ def train(
 
     To resume a run that stopped, repeat the command. A completed run is not trained again.
     """
-    experiment = experiments.get(network, hparams_set)
+    experiment = _experiment(network, hparams_set)
     overrides = experiments.parse_hparams(hparams)
     # Refuse a typing error before TensorFlow loads.
     experiments.override(experiment, overrides)
     experiments.check_seed(seed)
     readers.check_name(dataset)
     if output_dir is None:
-        output_dir = Path("runs") / f"{experiment.network}_{hparams_set}_{dataset}_seed{seed}"
+        output_dir = Path("runs") / f"{experiment.name.replace('/', '_')}_{dataset}_seed{seed}"
     load_tensorflow()
     with _stoppable("resume"):
         record = bopkit.train(
@@ -176,7 +181,7 @@ def train(
 def run_sweep(
     network: options.Network = "binarynet",
     dataset: options.Dataset = "digits",
-    hparams_set: options.HparamsSet = "bop",
+    hparams_set: options.HparamsSet = None,
     hparams: options.Hparams = "",
     vary: options.Vary = None,
     seeds: options.Seeds = 1,
@@ -195,8 +200,8 @@ def run_sweep(
     Without `--vary`, the command trains the sweeps of γ and τ in section 5.1. If a run fails, the
     command retries it, reports it, and keeps the other runs. To resume a sweep, repeat the command.
     """
-    base = experiments.override(
-        experiments.get(network, hparams_set), experiments.parse_hparams(hparams)
+    base = experiments.on_dataset(
+        _experiment(network, hparams_set), dataset, experiments.parse_hparams(hparams)
     )
     readers.check_name(dataset)
     runs = sweep.vary(base, sweep.parse_lines(vary) or sweep.SECTION_51, range(seeds))
@@ -209,6 +214,7 @@ def run_sweep(
             scheduler=scheduler,
             retries=retries,
             dataset=dataset,
+            report=_text.note,
             data_dir=data_dir,
             train_examples=train_examples,
             validation_examples=validation_examples,

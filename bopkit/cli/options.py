@@ -19,8 +19,19 @@ def _option(kind, metavar, text, *names, **limits):
 _NETWORKS, _DATASETS = ", ".join(experiments.NETWORKS), ", ".join(DATASETS)
 
 # What to train
-Network = Annotated[str, Argument(help=f"Network: {_NETWORKS}.", metavar="NETWORK")]
-HparamsSet = _option(str, "NAME", "Set of hyperparameters; `bopkit experiments` lists NETWORK/SET.")
+Network = Annotated[
+    str,
+    Argument(
+        help=f"Network: {_NETWORKS}; or NETWORK/SET, as `bopkit experiments` lists them.",
+        metavar="NETWORK",
+    ),
+]
+HparamsSet = _option(
+    str | None,
+    "NAME",
+    "Set of hyperparameters; `bopkit experiments` lists NETWORK/SET. Default: the set after the "
+    "slash, or `bop` if NETWORK has no slash.",
+)
 Hparams = _option(
     str,
     "K=V,K=V",

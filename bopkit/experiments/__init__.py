@@ -16,6 +16,7 @@ from bopkit.experiments.paper import (
     changes,
     check_network,
     get,
+    on_dataset,
 )
 
 __all__ = [
@@ -34,3 +35,4 @@ __all__ = [
     "override",
     "parse_hparams",
 ]
+    "on_dataset",

@@ -204,11 +204,8 @@ def _resolve(experiment, dataset, preprocess, hparams) -> Experiment:
         )
     if not isinstance(hparams, Mapping):
         raise ConfigError(f"hparams must be a dict, such as {{'epochs': 3}}; got {hparams!r}.")
-    if dataset != experiment.dataset and preprocess is None:
-        preprocess = "default"  # augmentation is the paper's for its own data set
     given = {} if preprocess is None else {"preprocess": preprocess}
-    experiment = experiments.override(experiment, given | dict(hparams))
-    return dataclasses.replace(experiment, dataset=dataset)
+    return experiments.on_dataset(experiment, dataset, given | dict(hparams))
 
 
 def _with_precision(experiment, folder, cluster, jit_compile) -> tuple[Experiment, str]:

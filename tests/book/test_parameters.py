@@ -71,6 +71,23 @@ def test_refused_at_once(given, message):
         parameters.settings(DEFAULTS | given, "cifar10")
 
 
+def test_preprocess_is_the_papers_on_its_own_data_and_on_others_the_given_one():
+    from bopkit.training.run import _resolve
+
+    def trained(name, **given):
+        settings = parameters.settings(DEFAULTS | given, "cifar10")
+        experiment = settings.experiment(name)
+        options = settings.options(experiment)
+        return _resolve(experiment, options["dataset"], None, {})
+
+    for name in ("binarynet/bop", "binarynet/default"):
+        assert trained(name).preprocess == "default"
+        asked = trained(name, preprocess="resize_and_flip")
+        assert (asked.dataset, asked.preprocess) == ("digits", "resize_and_flip")
+        assert trained(name, dataset="cifar10").preprocess == "resize_and_flip"
+        assert trained(name, dataset="cifar10", preprocess="default").preprocess == "default"
+
+
 def with_methods(**given):
     return parameters.settings(DEFAULTS | given, "cifar10", methods=("bop", "bop2ndorder"))
 
