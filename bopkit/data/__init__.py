@@ -3,6 +3,11 @@
 The batch at (epoch, step) depends only on (seed, epoch, step). So a run that resumes at any step
 continues the same sequence, and workers that share a batch see what one worker would have seen.
 
+Attributes:
+    DATASETS: a `DataSet` by its name: "digits", "fashion_mnist", "cifar10", "imagenet2012",
+        "imagenette" or "image_folder". To add a set of your own, add a row.
+    PREPROCESS: what `load` can do to the images, "default" or "resize_and_flip".
+
 .. rubric:: Example
 
 >>> digits = bopkit.data.load("digits", image_size=16, channels=3)

@@ -150,9 +150,38 @@ Experiment = dataclasses.make_dataclass(
     frozen=True,
 )
 Experiment.__module__ = __name__
-Experiment.__doc__ = """Hold the settings of a run: all that decides its numbers but seed and data.
+_MEANINGS = {
+    field: meaning
+    for method in methods.METHODS.values()
+    for field, (meaning, _) in method.about.items()
+}
+_OF_METHODS = "\n".join(
+    f"    {field}: {meaning.replace('none: ', 'None is ')}. "
+    f"Only for {', '.join(methods.owners(field))}."
+    for field, meaning in _MEANINGS.items()
+)
+Experiment.__doc__ = f"""Hold the settings of a run.
 
-The fields are those listed here and, for each method in `bopkit.experiments.methods`, its own.
+`bopkit.train` takes the seed and the images in addition. `bopkit.experiments.hyperparameters` lists
+which values a field may have.
+
+Attributes:
+    name: the name of the network and of the set of hyperparameters, such as "binarynet/bop".
+    network: a name of `bopkit.experiments.NETWORKS`.
+    method: what trains the binary weights, a name of `bopkit.experiments.METHODS`.
+    dataset: the paper's data set. `bopkit.train` replaces it by the one that it trains on.
+    epochs: passes over the training images.
+    batch_size: images per step, over all devices.
+    learning_rate: the learning rate of Adam, which trains all weights that are not binary and, in
+        the method "latent", the latent weights.
+    learning_rate_end: Adam's learning rate at the end of the run, reached linearly; None keeps the
+        rate constant.
+    preprocess: what is done to images, "default" or "resize_and_flip".
+    image_size: side of the images in pixels; None is what the network usually takes.
+    filters: channels of BinaryNet's first convolution; None is the paper's 128.
+    dense_units: units of BinaryNet's dense layers; None is the paper's 1024.
+    precision: "float32" or "mixed_bfloat16"; with None, `bopkit.train` chooses for the machine.
+{_OF_METHODS}
 
 Example:
     >>> experiment = bopkit.experiments.get("binarynet/bop")
