@@ -96,14 +96,26 @@ def output_folder(path: str | os.PathLike) -> Path:
             f"output_dir must be a folder of this machine's file systems; got the address {name}: "
             "write to a folder here, and copy it afterwards."
         )
-    try:
-        return Path(name).expanduser()
-    except RuntimeError as error:
-        home = Path(name).parts[0]
-        raise ConfigError(
-            f"output_dir {name} cannot be found: no home folder is known for {home}; "
-            "write the path in full."
-        ) from error
+    return with_home(name, ConfigError)
+
+
+def with_home(path: str | os.PathLike, kind: type[BopkitError]) -> Path:
+    """Replace ~ or ~NAME at the start of a path by a home folder, as a shell does.
+
+    Args:
+        path: of a file or a folder.
+        kind: what to raise if the home folder is not known.
+
+    Raises:
+        BopkitError: of `kind`, if the home folder is not known.
+    """
+    expanded = os.path.expanduser(Path(path))
+    if expanded.startswith("~"):
+        home = Path(expanded).parts[0]
+        raise kind(
+            f"{path} cannot be found: no home folder is known for {home}; write the path in full."
+        )
+    return Path(expanded)
 
 
 def objects(value: object) -> Iterator[dict]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bopkit._files import with_home
 from bopkit.errors import DataError
 
 
@@ -59,13 +60,7 @@ def folder(path: str | os.PathLike) -> Path:
     Raises:
         DataError: if the home folder is not known.
     """
-    try:
-        return Path(path).expanduser()
-    except RuntimeError as error:
-        home = Path(path).parts[0]
-        raise DataError(
-            f"{path} cannot be found: no home folder is known for {home}; write the path in full."
-        ) from error
+    return with_home(path, DataError)
 
 
 def environment_folder() -> Path | None:

@@ -16,16 +16,16 @@ import math
 import os
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import h5py
 import numpy as np
 
 from bopkit import models, records
+from bopkit._files import with_home
 from bopkit._tensorflow import tf
 from bopkit._text import printable
 from bopkit.deploy import archives
-from bopkit.errors import DataError, one_line, unknown
+from bopkit.errors import DataError, RecordError, one_line, unknown
 from bopkit.experiments import METHODS
 from bopkit.experiments.experiment import PRECISIONS
 
@@ -56,7 +56,8 @@ def load_run(folder: str | os.PathLike) -> tf.keras.Model:
         >>> network.predict(np.zeros((1, 16, 16, 1)), verbose=0).shape
         (1, 10)
     """
-    folder, record = Path(folder), records.read(folder)
+    folder = with_home(folder, RecordError)
+    record = records.read(folder)
     if record["status"] != "completed":
         why = printable(record.get("error", record["status"]))
         raise DataError(

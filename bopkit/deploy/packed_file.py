@@ -8,11 +8,10 @@ import math
 import os
 import zipfile
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
-from bopkit._files import whole_file
+from bopkit._files import whole_file, with_home
 from bopkit.deploy import archives
 from bopkit.errors import DataError
 
@@ -36,7 +35,7 @@ def write(
     Raises:
         OSError: the file cannot be written.
     """
-    path, arrays = Path(path), {}
+    path, arrays = with_home(path, DataError), {}
     for number, (_, values, bits) in enumerate(weights):
         # sign(0) is +1, as in the quantizers
         arrays[str(number)] = np.packbits(values.ravel() >= 0) if bits == 1 else values
@@ -69,7 +68,7 @@ def read(
         DataError: the file cannot be read, is damaged, of another kind or version, or of a network
             with other weights.
     """
-    path = Path(path)
+    path = with_home(path, DataError)
     damaged = (
         "is not a packed network, or is damaged: write it again with `bopkit export RUN` or "
         "bopkit.save_packed."

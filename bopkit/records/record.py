@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from bopkit._files import whole_file
+from bopkit._files import whole_file, with_home
 from bopkit.errors import RecordError
 from bopkit.records import schema
 
@@ -35,7 +35,7 @@ def write(folder: str | os.PathLike, record: dict) -> Path:
         >>> bopkit.records.write("copy", record).name
         'run.json'
     """
-    path = Path(folder) / FILE_NAME
+    path = with_home(folder, RecordError) / FILE_NAME
     text = json.dumps(_finite(record), indent=1, allow_nan=False) + "\n"
     try:
         with whole_file(path) as file:
@@ -62,7 +62,10 @@ def read(path: str | os.PathLike) -> dict:
         >>> record["experiment"], record["status"], len(record["epochs"])
         ('binarynet/bop', 'completed', 2)
     """
-    path = Path(path)
+    return _read(with_home(path, RecordError))
+
+
+def _read(path: Path) -> dict:
     if os.path.isdir(path):
         path = path / FILE_NAME
     if not os.path.lexists(path):
@@ -96,7 +99,7 @@ def collect(
         >>> [record["experiment"] for record in bopkit.records.collect("runs/digits")]
         ['binarynet/bop']
     """
-    folder = Path(folder)
+    folder = with_home(folder, RecordError)
     if not os.path.isdir(folder):
         raise RecordError(f"there is no folder {folder}; give one that holds run.json files.")
 
@@ -108,7 +111,7 @@ def collect(
     found = []
     for path in sorted(_find(folder, unread)):
         try:
-            found.append(read(path))
+            found.append(_read(path))
         except RecordError as error:
             unread(error)
     return found

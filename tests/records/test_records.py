@@ -21,6 +21,20 @@ def test_write_and_read(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["run.json"]
 
 
+def test_a_tilde_is_the_home_folder(tmp_path, monkeypatch):
+    """In Python too, where no shell replaces it. Below a folder it is part of a name."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "run" / "~x").mkdir(parents=True)
+    records.write("~/run/~x", record())
+    assert records.read("~/run/~x") == record() and records.collect("~/run") == [record()]
+    monkeypatch.chdir(tmp_path / "run")
+    assert records.collect(".") == [record()]
+    for function in (records.read, records.collect):
+        with pytest.raises(RecordError, match="no home folder is known for ~nosuchuser"):
+            function("~nosuchuser/run")
+
+
 @settings(deadline=None)  # a disk has its moods
 @given(loss=st.floats(allow_nan=True, allow_infinity=True))
 def test_any_number_makes_valid_json(loss, tmp_path_factory):
