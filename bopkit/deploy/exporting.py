@@ -10,18 +10,21 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
+import secrets
 from collections.abc import Callable
 from pathlib import Path
 
+import joblib
 import numpy as np
 
 from bopkit import data as bopdata
 from bopkit import models, records
+from bopkit._files import whole_file, with_home
 from bopkit._tensorflow import tf
 from bopkit.deploy import packed
 from bopkit.deploy.loading import FILE_NAME, load_run
 from bopkit.deploy.tflite import as_convolutions, in_float32
-from bopkit.errors import ConfigError, DataError, SetupError
+from bopkit.errors import ConfigError, DataError, RecordError, SetupError
 
 FORMATS = {"packed": "npz", "tflite": "tflite"}
 BATCH = 100
@@ -120,8 +123,8 @@ def export(
     Raises:
         ConfigError: the format is unknown, a number is out of range, or `output` is part of a run
             or is no ordinary file.
-        DataError: the run is not complete, or its weights or data cannot be read, or the file would
-            predict something else; then nothing is written.
+        DataError: the run is not complete, its weights or data cannot be read, the data is not the
+            run's, or the file would predict something else; then nothing is written.
         RecordError: the record cannot be read.
         SetupError: the format is "tflite" and larq-compute-engine is missing.
 
@@ -134,8 +137,9 @@ def export(
         raise ConfigError(f"format must be one of: {', '.join(FORMATS)}; got {format!r}.")
     if not isinstance(min_agreement, int | float) or not 0 <= min_agreement <= 1:
         raise ConfigError(f"min_agreement must be a number from 0 to 1; got {min_agreement!r}.")
+    run = with_home(run, RecordError)
     record = records.read(run)
-    output = Path(output or Path(run) / f"model.{FORMATS[format]}")
+    output = with_home(output or run / f"model.{FORMATS[format]}", ConfigError)
     _check_output(output)
     if format == "tflite":
         _engine()  # before the data are read
@@ -170,7 +174,7 @@ def write(
         SetupError: the format is "tflite" and larq-compute-engine is missing.
     """
     packed.require_signs(model)
-    unfinished = output.with_name(f".{output.name}.unfinished")
+    unfinished = output.with_name(f".{secrets.token_hex(4)}{output.name}")
     try:
         if format == "packed":
             packed.save_packed(model, unfinished)
@@ -181,7 +185,8 @@ def write(
             model = in_float32(model)
             rewritten, not_binary = as_convolutions(model)
             content = _engine().convert_keras_model(rewritten)
-            unfinished.write_bytes(content)
+            with whole_file(unfinished) as file:
+                file.write(content)
             predict, least = interpreter(content), min_agreement
         report = Report(
             path=output,
@@ -224,7 +229,7 @@ def _data(run, config, data_dir, validation_examples):
                 f"compare predictions on: put it into {records.FILE_NAME}, or train the run again."
             )
     height, _, channels = config["image_shape"]
-    return bopdata.load(
+    data = bopdata.load(
         config["dataset"],
         data_dir=data_dir,
         image_size=height,
@@ -233,6 +238,20 @@ def _data(run, config, data_dir, validation_examples):
         validation_examples=validation_examples or config["validation_examples"],
         holdout=config["holdout"],
     )
+    _require_same_images(run, config.get("data_fingerprint"), data)
+    return data
+
+
+def _require_same_images(run, trained, data):
+    """Refuse to compare predictions on images of another set than the run's."""
+    trained = trained if isinstance(trained, dict) else {}
+    for split, found in data.fingerprint.items():
+        if trained.get(split, found) != found:
+            raise DataError(
+                f"the {split.removesuffix('_files')} images of {data.name} are not those of the "
+                f"run in {run}, because their fingerprint differs from the one in "
+                f"{records.FILE_NAME}: name the folder of the run's data with --data-dir."
+            )
 
 
 def _compare(keras: Callable, other: Callable, batches) -> dict:
@@ -285,5 +304,5 @@ def interpreter(content: bytes) -> Callable[[np.ndarray], np.ndarray]:
     """
     from larq_compute_engine.tflite.python.interpreter import Interpreter
 
-    engine = Interpreter(content, num_threads=len(os.sched_getaffinity(0)))
+    engine = Interpreter(content, num_threads=joblib.cpu_count())  # those of this process
     return lambda images: engine.predict(images)

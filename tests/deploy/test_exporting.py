@@ -1,5 +1,6 @@
 """A run's network as a file that predicts the same, in a real process and on real images."""
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -10,8 +11,9 @@ import tensorflow as tf
 
 import bopkit
 from bopkit import cli, models
+from bopkit.data import DATASETS
 from bopkit.deploy import exporting, tflite
-from bopkit.errors import ConfigError, DataError, SetupError
+from bopkit.errors import ConfigError, DataError, RecordError, SetupError
 
 HPARAMS = {"epochs": 3, "filters": 32, "dense_units": 64, "batch_size": 50, "precision": "float32"}
 
@@ -59,7 +61,7 @@ def test_packed_predicts_the_same_everywhere(any_run):
     assert (report.different, report.largest_difference) == ((), 0.0)
     assert report.images == 360 and report.accuracy == report.keras_accuracy > 0.5
     assert report.bytes < report.binary_float_bytes / 15  # the layers' names weigh most here
-    assert not list(run.glob(".*unfinished*"))
+    assert not list(run.glob(".*model.npz"))
 
 
 @pytest.mark.slow
@@ -71,6 +73,16 @@ def test_tflite_predicts_the_same_but_for_ties(any_run, converter):
     assert report.bytes < report.binary_float_bytes / 10
     # What is smaller than a float32 copy of any one of the larger layers holds none of them.
     assert all(difference < 1 for difference in report.margins)
+
+
+def test_the_engine_runs_where_a_system_tells_no_affinity(converter, monkeypatch):
+    """As macOS, whose Python has no `os.sched_getaffinity`."""
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    layers = tf.keras.layers
+    model = tf.keras.Sequential([layers.Input((4,)), layers.Dense(3)])
+    predict = exporting.interpreter(converter.convert_keras_model(model))
+    images = np.ones((2, 4), np.float32)
+    np.testing.assert_allclose(predict(images), model(images), atol=1e-5)
 
 
 def test_too_little_agreement_writes_nothing(run, converter, monkeypatch):
@@ -151,6 +163,52 @@ def test_an_output_that_is_no_ordinary_file_stays(run, tmp_path):
     with pytest.raises(ConfigError, match=r"cannot write .*: it is a device or a pipe"):
         exporting.export(run, output=pipe)
     assert pipe.is_fifo()
+
+
+@pytest.mark.parametrize("name", [".model.tflite.unfinished", "model.tflite"])
+def test_a_link_in_the_runs_folder_is_not_written_through(run, converter, monkeypatch, name):
+    network = exporting.predictor(bopkit.load_run(run))
+    monkeypatch.setattr(exporting, "interpreter", lambda content: network)
+    mine, link = run / "mine.txt", run / name
+    mine.write_text("mine")
+    link.symlink_to(mine)
+    report = exporting.export(run, format="tflite")
+    assert report.bytes == report.path.stat().st_size and not report.path.is_symlink()
+    assert mine.read_text() == "mine"
+    for path in {mine, link, report.path}:
+        path.unlink()
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_images_that_are_not_the_runs_are_refused(run, monkeypatch, split):
+    """As another copy of the set under the same name would be."""
+
+    row = DATASETS["digits"]
+
+    def read(half, data_dir):
+        images, labels = row.read(half, data_dir)
+        return (255 - images if half == split else images), labels
+
+    monkeypatch.setitem(DATASETS, "digits", dataclasses.replace(row, read=read))
+    before = sorted(run.iterdir())
+    with pytest.raises(DataError, match=rf"the {split} images of digits .*--data-dir\.$") as error:
+        exporting.export(run)
+    assert "\n" not in str(error.value) and sorted(run.iterdir()) == before
+
+
+def test_a_tilde_is_the_home_folder(run, monkeypatch):
+    """In Python too, where no shell replaces it."""
+    monkeypatch.setenv("HOME", str(run.parent))
+    monkeypatch.chdir(run)
+    report = exporting.export(f"~/{run.name}", output=f"~/{run.name}/model.npz")
+    assert report.path == run / "model.npz"
+    network = bopkit.load_run(f"~/{run.name}")
+    assert bopkit.load_packed(f"~/{run.name}/model.npz", into=network) is network
+    assert bopkit.save_packed(network, f"~/{run.name}/model.npz") == report.bytes
+    report.path.unlink()
+    for function in (exporting.export, bopkit.load_run):
+        with pytest.raises(RecordError, match="no home folder is known for ~nosuchuser"):
+            function("~nosuchuser/run")
 
 
 def test_a_run_that_is_not_complete_is_refused(run, tmp_path):
