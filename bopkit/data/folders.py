@@ -119,8 +119,9 @@ class Folders(Photographs):
     def find_damaged(self, *where):
         """Name the file that cannot be used, as `bopkit.data.base.Data.find_damaged` says."""
         for path, _ in self._records(*where):
-            if what := problem(path.numpy().decode()):
-                return f"{path.numpy().decode()} {what}: get it again, or remove it."
+            name = os.fsdecode(path.numpy())
+            if what := problem(name):
+                return f"{name} {what}: get it again, or remove it."
         return None
 
     def _train_records(self, batch_size, steps, seed, epochs, start_step, index, count):
@@ -163,5 +164,5 @@ def problem(path: str) -> str | None:
 
 
 def _constants(root, files):
-    paths = [str(root.absolute() / name) for name, _ in files]
+    paths = [os.fsencode(root.absolute() / name) for name, _ in files]  # in whatever encoding
     return tf.constant(paths), tf.constant([label for _, label in files], tf.int64)

@@ -41,9 +41,14 @@ class Origin:
 
     def describe(self) -> dict:
         """Make what a run's record holds of it."""
-        path = None if self.path is None else str(self.path.absolute())
+        path = None if self.path is None else _text(str(self.path.absolute()))
         described = {"form": self.form, "path": path, "official": self.official}
-        return described | ({"classes": list(self.classes)} if self.classes else {})
+        return described | ({"classes": [_text(c) for c in self.classes]} if self.classes else {})
+
+
+def _text(name: str) -> str:
+    r"""Write a file's name in UTF-8, with an escape such as ``\udce9`` for each other byte."""
+    return name.encode("utf8", "backslashreplace").decode("utf8")
 
 
 def fingerprint(images: np.ndarray, labels: np.ndarray) -> str:

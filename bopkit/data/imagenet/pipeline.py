@@ -203,7 +203,7 @@ class ImageNet(Photographs):
         try:
             for record in self._records(*where):
                 example = _parse(record)
-                name, label = example["file_name"].numpy().decode(), int(example["label"])
+                name, label = os.fsdecode(example["file_name"].numpy()), int(example["label"])
                 if not 0 <= label < self.num_classes:
                     return (
                         f"the image {name} has the label {label}; labels must lie from 0 to "
@@ -221,7 +221,7 @@ class ImageNet(Photographs):
                         pass
                 except tf.errors.OpError as error:
                     reason = one_line(error).rpartition("}} ")[2].partition(" [Op")[0]
-                    return f"{file.decode()} is damaged ({reason}): copy it again, or {again}."
+                    return f"{os.fsdecode(file)} is damaged ({reason}): copy it again, or {again}."
         return None
 
     def _train_records(self, batch_size, steps, seed, epochs, start_step, index, count):
