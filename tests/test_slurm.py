@@ -207,6 +207,19 @@ def test_each_task_of_an_array_runs_one_setting_with_one_seed(slurm, tmp_path):
     assert all(r["status"] == "completed" for r in found.values())
 
 
+@pytest.mark.parametrize("option", ["--hparams", "--seed=1", "--output-dir"])
+def test_an_array_refuses_what_each_task_sets(option):
+    """Otherwise every task would train one setting, or write to one folder."""
+    done = subprocess.run(
+        ["bash", SCRIPTS / "sweep_array.sh", option, "epochs=20"],
+        env=os.environ | {"SLURM_ARRAY_TASK_ID": "0", "SLURM_CPUS_PER_TASK": "1"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 2 and option.partition("=")[0] in done.stderr
+
+
 def test_two_nodes_train_one_run_together(slurm, tmp_path):
     arguments = [*SMALL, "--hparams", f"epochs=1,{SHAPE}"]
     job = slurm.submit("two_nodes.sh", *arguments, RUNS=str(tmp_path))

@@ -22,6 +22,15 @@ RUNS=${RUNS:-$HOME/bop/runs}
 export BOPKIT_DATA_DIR=${BOPKIT_DATA_DIR:-$HOME/bop/data}
 export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK
 
+for option in "$@"; do
+    case $option in
+    --hparams | --hparams=* | --seed | --seed=* | --output-dir | --output-dir=*)
+        echo "Each task sets ${option%%=*} itself; shared hyperparameters go into HPARAMS." >&2
+        exit 2
+        ;;
+    esac
+done
+
 setting=${settings[SLURM_ARRAY_TASK_ID / ${#seeds[@]}]}
 seed=${seeds[SLURM_ARRAY_TASK_ID % ${#seeds[@]}]}
 if [ -z "$setting" ]; then
