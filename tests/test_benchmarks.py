@@ -65,6 +65,14 @@ def test_targets_are_said_in_one_of_two_ways(sections):
     assert {way for target in targets for way in target} == {"at_least", "at_most"}
 
 
+def test_the_page_on_clusters_says_how_many_pictures_a_core_decodes(sections):
+    text = (ROOT / "book" / "practice" / "cluster.md").read_text()
+    said = re.search(r"about ([\d,]+) drawn pictures per second.*at most ([\d,]+)\.", text)
+    by_one, by_eight = (int(number.replace(",", "")) for number in said.groups())
+    measured = 1 / sections["input"]["times"]["JPEG, bopkit, 1 core, an image"]["median"]
+    assert by_one == round(measured, -2) and by_eight == 8 * by_one
+
+
 def test_what_the_page_says_in_words_holds(sections):
     """Who is faster, not by how much: the numbers stand in the page's tables."""
 
