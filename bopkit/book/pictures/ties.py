@@ -61,13 +61,13 @@ def variance() -> np.float32:
 def two_programs(x, mean, spread, shift, second: str) -> tuple[np.ndarray, np.ndarray]:
     r"""Batch normalization without a scale, as two programs may compute it in float32.
 
-    The first computes :math:`(x - \mu)\,a + \beta` with :math:`a = 1/\sqrt{\sigma^2 + \epsilon}`;
-    the second :math:`a\,x + b`, with :math:`b = \beta - \mu\,a` worked out before.
+    For the sum s, the first computes :math:`(s - \mu)\,a + \beta` with :math:`a = 1/\sigma`. The
+    second computes :math:`b = \beta - \mu\,a` in advance, and then :math:`a\,s + b`.
 
     Args:
-        x: a unit's sums, whole numbers; any shape, as the others must broadcast to one.
+        x: a unit's sums s, whole numbers; any shape, as the others must broadcast to one.
         mean: μ.
-        spread: the variance σ².
+        spread: the variance; with `EPSILON` added, it is σ².
         shift: β.
         second: `PLAIN` rounds the product and then the sum. `FUSED` rounds once, after both, as
             one instruction of most CPUs does. `HALF` is `PLAIN` with a and b in float16.
@@ -240,6 +240,6 @@ SCENE = Scene(
     (
         Slider("mean", "mean μ", (0.0, 4.0, 5.4, 6.0, 7.0, 10.0), 6.0),
         Slider("shift", "shift β", (-0.5, -0.1, 0.0, 0.1, 0.5), 0.0),
-        Slider("second", "second program, a·x + b", (PLAIN, FUSED, HALF), FUSED),
+        Slider("second", "second program, a·s + b", (PLAIN, FUSED, HALF), FUSED),
     ),
 )
