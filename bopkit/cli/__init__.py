@@ -176,7 +176,10 @@ def train(
 
 
 @app.command(
-    name="sweep", epilog=_example("sweep --dataset cifar10 --vary gamma=1e-2,1e-3,1e-4 --seeds 3")
+    name="sweep",
+    epilog=_example(
+        "sweep --dataset cifar10 --holdout 5000 --vary gamma=1e-2,1e-3,1e-4 --seeds 3"
+    ),
 )
 def run_sweep(
     network: options.Network = "binarynet",
