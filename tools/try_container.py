@@ -3,8 +3,9 @@
     sudo python3 tools/try_container.py containers/Dockerfile [--mount DIR] [--keep FOLDER]
 
 A Debian made by debootstrap stands in for the image that the file begins with. Each step is run
-there as the file says; then bopkit trains a small network as the file's user. `--mount` shows a
-folder of this machine there too, such as a mirror that its pip.conf names, which is taken along.
+there as the file says; then bopkit trains a small network into a folder that is mounted there, as
+the user who owns the folder. `--mount` shows a folder of this machine there too, such as a mirror
+that its pip.conf names, which is taken along.
 """
 
 from __future__ import annotations
@@ -21,7 +22,21 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGURATION = ("etc/pip.conf", "etc/resolv.conf", "etc/ssl/certs/ca-certificates.crt")
+OWNER = 12345  # of the mounted folder: no user that the Debian knows
 PROOF = "train binarynet --hparams epochs=1,filters=8,dense_units=32 --train-examples 200"
+
+
+def ignored() -> tuple[list[str], list[str]]:
+    """Read .dockerignore: what it lets through, and the names that it leaves out everywhere."""
+    lines = (ROOT / ".dockerignore").read_text(encoding="utf8").splitlines()
+    return (
+        [line[1:] for line in lines if line.startswith("!")],
+        [
+            line.rpartition("/")[2]
+            for line in lines
+            if line[:1] not in ("", "#", "!") and line != "*"
+        ],
+    )
 
 
 def read(path: Path) -> list[tuple[str, str]]:
@@ -58,11 +73,15 @@ class Debian:
                 (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(Path("/", name), self.folder / name)
         for source in [Path("/proc"), Path("/dev"), *self.mounts]:
-            target = self.folder / source.relative_to("/")
-            target.mkdir(parents=True, exist_ok=True)
-            subprocess.run(["mount", "--bind", str(source), str(target)], check=True)
-            self.mounted.append(target)
+            self.mount(source, source)
         return self
+
+    def mount(self, source: Path, target: Path) -> None:
+        """Show a folder of this machine in a place of the Debian."""
+        place = self.folder / target.relative_to("/")
+        place.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["mount", "--bind", str(source), str(place)], check=True)
+        self.mounted.append(place)
 
     def __exit__(self, *error):
         for target in reversed(self.mounted):
@@ -80,11 +99,15 @@ class Debian:
             self.run(["sh", "-c", text])
         elif instruction == "COPY":
             source, target = text.split()
-            ignored = (ROOT / ".dockerignore").read_text().split("\n")
-            names = [name.removeprefix("**/") for name in ignored if name and name[0] != "#"]
-            there = self.folder / target.lstrip("/")
-            pattern = shutil.ignore_patterns(*names)
-            shutil.copytree(ROOT / source, there, ignore=pattern, dirs_exist_ok=True)
+            let_through, left_out = ignored()
+            for name in let_through if source == "." else [source]:
+                place = self.folder / target.lstrip("/") / (name if source == "." else "")
+                place.parent.mkdir(parents=True, exist_ok=True)
+                if (ROOT / name).is_dir():
+                    pattern = shutil.ignore_patterns(*left_out)
+                    shutil.copytree(ROOT / name, place, ignore=pattern, dirs_exist_ok=True)
+                else:
+                    shutil.copy(ROOT / name, place)
         elif instruction == "ENV":
             name, _, value = text.partition("=")
             self.env[name] = value.replace("$PATH", self.env["PATH"])
@@ -103,15 +126,22 @@ def main():
     parser.add_argument("--mount", type=Path, action="append", default=[])
     parser.add_argument("--keep", type=Path, help="the Debian's folder, kept for the next time")
     arguments = parser.parse_args()
-    folder = arguments.keep or Path(tempfile.mkdtemp())
+    folder, mounted = arguments.keep or Path(tempfile.mkdtemp()), tempfile.mkdtemp()
     try:
         with Debian(folder, arguments.mount) as debian:
             for instruction, text in read(arguments.file):
                 print(f"{instruction} {' '.join(text.split())[:100]}", flush=True)
                 debian.step(instruction, text)
-            where = "/tmp/run" if debian.place == "/" else "run"
-            debian.run(["bopkit", *shlex.split(PROOF), "--output-dir", where])
+            runs = Path(mounted, "runs")
+            runs.mkdir()
+            os.chown(runs, OWNER, OWNER)
+            place = Path(debian.place, "runs")
+            debian.mount(runs, place)
+            debian.user = f"{OWNER}:{OWNER}"
+            debian.run(["bopkit", *shlex.split(PROOF), "--output-dir", f"{place}/digits"])
+            print(sorted(path.name for path in Path(runs, "digits").iterdir()))
     finally:
+        shutil.rmtree(mounted)
         if not arguments.keep:
             shutil.rmtree(folder)
 
