@@ -39,7 +39,8 @@ def number(value: float) -> str:
         value: any number.
 
     Returns:
-        At most four digits; at most two if a power of ten is a factor.
+        At most four digits below 1000, and all digits of the whole part from there on; at most two
+        if a power of ten is a factor.
 
     Example:
         >>> [number(value) for value in (0.05, 3000, 1e-8, 3e-7)]
