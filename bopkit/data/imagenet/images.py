@@ -86,15 +86,13 @@ class Images:
         Raises:
             DataError: if an image is damaged and `skip_damaged` is not set.
         """
-        files = {os.path.basename(path): label for path, label in getattr(listing, split)}
         contents = (
-            (os.path.basename(path), (listing.root / path).read_bytes())
-            for path, _ in getattr(listing, split)
+            (os.path.basename(path), (listing.root / path).read_bytes(), listing.classes[label])
+            for path, label in getattr(listing, split)
             if self._is_small_file(listing.root / path)
         )
         mend = mend if split == "train" else None
-        for name, image in self._decodable(str(listing.root), contents, mend):
-            label = listing.classes[files[name]]
+        for name, image, label in self._decodable(str(listing.root), contents, mend):
             yield name, {"file_name": name, "image": image, "label": label}
 
     def _is_small_file(self, path):
@@ -132,25 +130,27 @@ class Images:
             self._skip(where, f"the rest is cut short or damaged ({one_line(error)})")
 
     def _decodable(self, where, images, mend):
+        """Yield the name, the content and, if it has one, the label of each image in order."""
         from bopkit.data.imagenet import jpegs
 
-        def look(named):
-            name, content = named
+        def look(image):
+            name, content, *label = image
             try:
                 if mend is not None:
                     content = mend(name, io.BytesIO(content)).read()
-                return name, content, jpegs.problem(content)
+                problem = jpegs.problem(content)
             except Exception as error:  # what TFDS raises of an image that it cannot repair
-                return name, content, f"cannot be mended ({one_line(error)})"
+                problem = f"cannot be mended ({one_line(error)})"
+            return name, content, label, problem
 
         with concurrent.futures.ThreadPoolExecutor() as threads:
             while some := list(itertools.islice(images, AT_ONCE)):
-                for name, content, problem in threads.map(look, some):
+                for name, content, label, problem in threads.map(look, some):
                     if problem is None and name in self._names:
                         problem = "is there twice"
                     if problem is None:
                         self._names.add(name)
-                        yield name, io.BytesIO(content)
+                        yield name, io.BytesIO(content), *label
                     else:
                         self._skip(where, f"{name} {problem}")
 
