@@ -63,9 +63,6 @@ def main() -> None:
             sys.exit(2)
         command = error.ctx.command_path if error.ctx else "bopkit"
         _fail(f"{error.format_message().rstrip('.')}; see `{command} --help`.")
-    except BrokenPipeError:  # `bopkit --help | head -1`
-        _text.discard(sys.stdout)
-        sys.exit(1)
     except OSError as error:
         _fail(f"{error.filename or 'the system'}: {error.strerror or error}.")
 
