@@ -110,7 +110,12 @@ Compared = _option(
     int | None, "N", "Number of images to compare predictions on; default: all.", min=1
 )
 MinAgreement = _option(
-    float, "SHARE", "Smallest share of images that must get the same class.", min=0, max=1
+    float,
+    "SHARE",
+    "For tflite: smallest share of images that must get the same class. In the format packed, all "
+    "images must.",
+    min=0,
+    max=1,
 )
 
 # Getting data
@@ -118,14 +123,14 @@ Prepared = Annotated[str, Argument(help=f"Dataset: {_DATASETS}.", metavar="NAME"
 PreparedDir = _option(
     Path | None,
     "DIR",
-    "Folder to prepare the dataset in; default: $BOPKIT_DATA_DIR, then TFDS's own folder.",
+    "Folder to find or prepare the dataset in; default: $BOPKIT_DATA_DIR, then the usual places.",
 )
 ManualDir = _option(
     Path | None,
     "DIR",
     "For imagenet2012: folder that holds ILSVRC2012_img_train.tar and ILSVRC2012_img_val.tar from "
     "image-net.org, or the folders train and val of torchvision or Kaggle. The command packs the "
-    "images into TFRecords.",
+    "images into TFRecords. Without this option, it describes the images that it finds.",
 )
 SkipDamaged = _option(
     bool,
