@@ -16,8 +16,9 @@ class Limits(NamedTuple):
     Attributes:
         frozen: the largest w·m while no weight has flipped, over all steps and seeds. If τ is not
             below it, no weight ever flips. (gammas,).
-        noise: s √(γ/(2-γ)), the noise left in m in the last epoch, for independent gradients of
-            standard deviation s. (gammas,).
+        noise: what independent gradients of standard deviation s leave in m after the last step.
+            It is s √(γ/(2-γ)) where a constant γ fills m, less where the run is shorter than a few
+            1/γ steps, and more where γ falls faster than m forgets. (gammas,).
     """
 
     frozen: np.ndarray
@@ -43,6 +44,26 @@ class _Still:
         return weights
 
 
+def noise_left(gammas: np.ndarray) -> np.ndarray:
+    """Compute the noise in m after the last step, for independent gradients of deviation 1.
+
+    Args:
+        gammas: γ of each step; (steps, ...).
+
+    Returns:
+        The standard deviation of m, which starts at 0; (...).
+
+    Example:
+        >>> constant = np.full(1000, 0.1)
+        >>> bool(np.isclose(noise_left(constant), np.sqrt(0.1 / 1.9)))
+        True
+    """
+    variance = np.zeros(np.shape(gammas)[1:])
+    for gamma in gammas:
+        variance = (1 - gamma) ** 2 * variance + gamma**2
+    return np.sqrt(variance)
+
+
 @functools.cache
 def limits(gammas: tuple[float, ...], last_factor: float, epochs: int, seeds: int) -> Limits:
     """Measure both limits on networks that keep their first weights.
@@ -66,5 +87,6 @@ def limits(gammas: tuple[float, ...], last_factor: float, epochs: int, seeds: in
         frozen = np.maximum(frozen, still.largest)
         layers = [np.var(seen, axis=0).ravel() for seen in still.gradients.values()]
         variances.append(np.concatenate(layers).mean())
-    last = by_epoch[-1]
-    return Limits(frozen, np.sqrt(np.mean(variances) * last / (2 - last)))
+    steps = len(still.gradients[0]) // epochs
+    left = noise_left(np.repeat(by_epoch, steps, axis=0))
+    return Limits(frozen, np.sqrt(np.mean(variances)) * left)
