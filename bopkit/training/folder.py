@@ -22,6 +22,10 @@ from bopkit.training.state import State
 MODEL = "model.keras"
 
 
+class ModelMissingError(RecordError):
+    """Report the record of this very run, complete, without the model and the last checkpoint."""
+
+
 class RunFolder:
     """Read and write what belongs to one run, and refuse what belongs to another.
 
@@ -194,7 +198,7 @@ class RunFolder:
             )
         if completed:
             if done < len(rows):
-                raise RecordError(
+                raise ModelMissingError(
                     f"{self.path / MODEL} is missing, and so is the last checkpoint, from which it "
                     "could be made: put one of them back, or train in another output folder."
                 )

@@ -7,6 +7,8 @@ import os
 import sys
 from pathlib import Path
 
+from bopkit.errors import ConfigError
+
 _held = []  # locks, for as long as this process lives
 
 
@@ -35,7 +37,12 @@ def claim(places: str, gpus: tuple[str, ...], wanted: int) -> None:
         places: a folder for the locks.
         gpus: what `names` returned, in the process that shares them out.
         wanted: how many GPUs a process takes. If there are more processes than places, they share.
+
+    Raises:
+        ConfigError: TensorFlow already uses other GPUs in this process, and cannot give them up.
     """
+    if wanted == len(gpus):  # nothing has to be hidden
+        return
     import fcntl  # TensorFlow has no GPUs on Windows
 
     place = 0
@@ -56,4 +63,11 @@ def claim(places: str, gpus: tuple[str, ...], wanted: int) -> None:
 
     # A sweep with one run at a time is in the process that has looked for GPUs already.
     all_of_them = tf.config.list_physical_devices("GPU")
-    tf.config.set_visible_devices([all_of_them[i] for i in mine], "GPU")
+    try:
+        tf.config.set_visible_devices([all_of_them[i] for i in mine], "GPU")
+    except RuntimeError as error:
+        raise ConfigError(
+            f"TensorFlow already uses all {len(gpus)} GPUs in this process, so a run in it cannot "
+            f"have only {wanted} of them: set gpus_per_run to {len(gpus)}, or start the sweep in a "
+            "new process."
+        ) from error

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import joblib
+from joblib.externals.loky import get_reusable_executor
 
 from bopkit import experiments, records
 from bopkit._files import output_folder
@@ -54,7 +55,7 @@ def vary(
         >>> list(runs)
         ['gamma-0.01_seed0', 'gamma-0.01_seed1', 'gamma-0.001_seed0', 'gamma-0.001_seed1']
     """
-    settings = {}
+    settings, seeds = {}, list(seeds)
     for field, values in lines.items():
         if isinstance(values, str):  # papermill's -p hands a list over as it was typed
             values = _split(values)
@@ -118,7 +119,8 @@ def sweep(
     """Train several experiments in parallel, retry a run that fails, and keep the others.
 
     Each run has its own folder. To resume an interrupted sweep, call `sweep` again: it leaves
-    complete runs as they are, and resumes the others.
+    complete runs as they are, and resumes the others. For a complete run, its ``run.json`` is
+    enough: the model and the checkpoints may be missing.
 
     Args:
         runs: what `vary` returned, or any names with an experiment and a seed.
@@ -130,14 +132,18 @@ def sweep(
         scheduler: the address of a Dask scheduler, such as ``tcp://127.0.0.1:8786``; `None` trains
             on this machine. The workers need bopkit and the same file system.
         retries: the number of retries of a run that failed.
-        report: called with one line for each run that ends.
-        **options: arguments of `bopkit.train`: dataset, data_dir, train_examples and others.
+        report: called with one line for each run that ends; what it raises ends the sweep.
+        **options: arguments of `bopkit.train`: dataset, data_dir, train_examples and others. To
+            vary `preprocess` on a dataset that is not the paper's, vary an experiment of
+            `bopkit.experiments.on_dataset`.
 
     Returns:
         The records of the completed runs, in the order of `runs`.
 
     Raises:
-        ConfigError: `output_dir` cannot be a folder, or no Dask scheduler answers at `scheduler`.
+        ConfigError: there is no run, `jobs`, `gpus_per_run` or `retries` is out of range,
+            `output_dir` cannot be a folder, or no Dask scheduler answers at `scheduler`. Or with
+            `jobs=1`, TensorFlow already uses more GPUs in this process than a run gets.
         SetupError: `scheduler` is given, and Dask is not installed.
         TrainingError: some runs failed at every try; the others are kept.
 
@@ -151,6 +157,12 @@ def sweep(
         >>> records[0]["status"]
         'completed'
     """
+    if not runs:
+        raise ConfigError("runs holds no run: give at least one.")
+    if jobs is not None and jobs < 1:
+        raise ConfigError(f"jobs must be at least 1; got {jobs!r}.")
+    if retries < 0:
+        raise ConfigError(f"retries must be at least 0; got {retries!r}.")
     output_dir = output_folder(output_dir)
     gpus = tuple(sharing.names(_count_gpus())) if scheduler is None else ()
     runs, line = _in_one_precision(runs, output_dir, scheduler, options.get("jit_compile"))
@@ -163,11 +175,13 @@ def sweep(
         )
     if jobs is None:
         jobs = min(len(runs), len(gpus) // gpus_per_run if gpus else cores)
-    threads = max(1, cores // jobs)
-    parent = os.getpid() if scheduler is None else None  # a cluster's workers are not this one's
+    # A cluster's workers are not this process's, and may have another number of cores.
+    parent, threads = (os.getpid(), max(1, cores // jobs)) if scheduler is None else (None, None)
     waiting, failures = dict(runs), {}
     with _backend(scheduler, jobs) as parallel, tempfile.TemporaryDirectory() as places:
         share = (places, gpus, gpus_per_run) if gpus else None
+        if share:
+            _begin_to_share(share, jobs)
         for _ in range(retries + 1):
             calls = [
                 joblib.delayed(_run)(
@@ -175,26 +189,23 @@ def sweep(
                 )
                 for name, (experiment, seed) in waiting.items()
             ]
-            try:
-                for name, record, error, hopeless in parallel(calls):
-                    if error is None:
-                        waiting.pop(name)
-                        report(f"{name}: validation top-1 {record['final']['val_accuracy']:.2%}")
-                        for warning in record.get("warnings", ()):
-                            report(f"{name}: warning: {warning['message']}")
-                        continue
-                    failures[name] = error
-                    report(f"{name}: failed ({error})")
-                    if hopeless:
-                        waiting.pop(name)
-            except Exception as error:
-                # A worker that dies, for want of memory for one, takes the whole pool with it;
-                # what it had finished is on disk.
-                report(f"the workers stopped: {type(error).__name__}")
-                waiting = {n: r for n, r in waiting.items() if not _completed(output_dir, n)}
+            for name, record, error, hopeless in _until_they_stop(parallel, calls, report):
+                if error is None:
+                    waiting.pop(name)
+                    failures.pop(name, None)
+                    report(f"{name}: validation top-1 {record['final']['val_accuracy']:.2%}")
+                    for warning in record.get("warnings", ()):
+                        report(f"{name}: warning: {warning['message']}")
+                    continue
+                failures[name] = error
+                report(f"{name}: failed ({error})")
+                if hopeless:
+                    waiting.pop(name)
             if not waiting:
                 break
-    lost = [name for name in runs if not _completed(output_dir, name)]
+    # Only a run that `train` returned is complete. What lies in the folder of another may be the
+    # record of another sweep.
+    lost = [name for name in runs if name in waiting or name in failures]
     if lost:
         reasons = "; ".join(f"{name}: {failures.get(name, 'its worker died')}" for name in lost)
         raise TrainingError(
@@ -231,6 +242,26 @@ def _in_one_precision(runs, output_dir, scheduler, jit_compile):
     return chosen, f"computing in {precision}, {why}." if precision != "float32" else ""
 
 
+def _until_they_stop(parallel, calls, report):
+    """Yield what the runs return, and report a pool that stops.
+
+    A worker that dies, for want of memory for one, takes the whole pool with it. At the next try
+    `train` returns at once for what was finished by then.
+    """
+    try:
+        yield from parallel(calls)
+    except Exception as error:
+        report(f"the workers stopped: {type(error).__name__}")
+
+
+def _begin_to_share(share, jobs):
+    """Let the first run have its GPUs: joblib's workers of an earlier sweep hold theirs."""
+    if jobs == 1:
+        sharing.claim(*share)  # the runs are in this process
+    else:
+        get_reusable_executor().shutdown(wait=True)
+
+
 def _count_gpus() -> int:
     """How many TensorFlow sees, which the sweep's own process does not need otherwise."""
     from bopkit._tensorflow import list_devices, load_tensorflow
@@ -246,16 +277,20 @@ def _run(name, experiment, seed, output_dir, threads, parent, share, options):
     # TensorFlow reads these when it is imported, which in a new worker is now.
     if share is not None:
         sharing.claim(*share)
-    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(threads))
+    if threads is not None and os.getpid() != parent:  # this process's own environment stays
+        os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(threads))
     from bopkit._tensorflow import load_tensorflow
 
     load_tensorflow()
+    from bopkit.training.folder import ModelMissingError
     from bopkit.training.run import train
 
+    folder = Path(output_dir) / name
     try:
-        folder = Path(output_dir) / name
         record = train(experiment, seed=seed, output_dir=folder, progress=False, **options)
         return name, record, None, False
+    except ModelMissingError:  # this very run, complete: a sweep needs no more than its record
+        return name, records.read(folder), None, False
     except Exception as error:
         # A setting or data that is wrong once is wrong again.
         hopeless = isinstance(error, BopkitError) and not isinstance(error, TrainingError)
@@ -278,12 +313,6 @@ def _end_with(parent):
             time.sleep(1)
 
     threading.Thread(target=watch, name="end with the sweep", daemon=True).start()
-
-
-def _completed(output_dir, name):
-    folder = Path(output_dir) / name
-    exists = (folder / records.FILE_NAME).exists()
-    return exists and records.read(folder)["status"] == "completed"
 
 
 @contextlib.contextmanager

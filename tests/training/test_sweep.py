@@ -2,17 +2,21 @@
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Mapping
 from types import SimpleNamespace
+from unittest import mock
 
 import joblib
 import pytest
+import small_records
+from small_runs import two_layers
 
-from bopkit import experiments, records
+from bopkit import experiments, models, records
 from bopkit._files import only_one
 from bopkit._tensorflow import tf
 from bopkit.errors import ConfigError, TrainingError
@@ -49,6 +53,11 @@ def test_runs_have_one_name_where_their_settings_are_one_and_two_where_they_are_
         "epochs-100_seed0",
         "epochs-1234567_seed0",
     ]
+
+
+def test_seeds_may_be_given_one_after_the_other():
+    lines = {"gamma": [1e-2, 1e-3]}
+    assert sweep.vary(BASE, lines, iter((3, 4))) == sweep.vary(BASE, lines, [3, 4])
 
 
 def test_lines_of_the_command_line():
@@ -92,6 +101,65 @@ def test_a_sweep_starts_no_more_runs_than_it_may_use_cores(monkeypatch, tmp_path
             sweep.sweep(runs, output_dir=tmp_path, gpus_per_run=wrong)
 
 
+def joblib_that(monkeypatch, *tries):
+    """Let joblib return this, one list of results per try; an exception ends the list."""
+    tries = iter(tries)
+
+    def parallel(calls):
+        for result in next(tries):
+            if isinstance(result, Exception):
+                raise result
+            yield result
+
+    monkeypatch.setattr(joblib, "Parallel", lambda **_: parallel)
+    monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind=None: [])
+
+
+IN_FLOAT32 = {"run": (experiments.override(BASE, {"precision": "float32"}), 0)}
+ENDED = ("run", small_records.record(), None, False)
+
+
+def test_a_run_that_failed_and_then_ended_is_no_failure(monkeypatch, tmp_path):
+    (tmp_path / "run").mkdir()
+    records.write(tmp_path / "run", small_records.record())
+    joblib_that(monkeypatch, [("run", None, "no memory", False)], [ENDED])
+    assert sweep.sweep(IN_FLOAT32, output_dir=tmp_path) == [small_records.record()]
+
+
+def test_a_record_in_the_folder_of_a_run_that_did_not_end_is_not_its_own(monkeypatch, tmp_path):
+    (tmp_path / "run").mkdir()
+    records.write(tmp_path / "run", small_records.record())
+    dead = [RuntimeError("a worker died")]
+    joblib_that(monkeypatch, dead, dead)
+    with pytest.raises(TrainingError, match=r"failed \(run: its worker died\)"):
+        sweep.sweep(IN_FLOAT32, output_dir=tmp_path)
+
+
+def test_an_error_of_report_is_the_callers(monkeypatch, tmp_path):
+    def report(line):
+        raise KeyError(line)
+
+    joblib_that(monkeypatch, [ENDED])
+    with pytest.raises(KeyError, match=r"run: validation top-1 75\.00%"):
+        sweep.sweep(IN_FLOAT32, output_dir=tmp_path, report=report)
+
+
+def test_a_complete_run_counts_by_its_record_and_another_configuration_does_not(tmp_path):
+    """Committed results have neither the model nor the checkpoints."""
+    options = {"output_dir": tmp_path, "jobs": 1, "retries": 0, "report": lambda line: None}
+    with mock.patch.dict(models.NETWORKS, binarynet=two_layers):
+        (trained,) = sweep.sweep(IN_FLOAT32, **options, **DATA)
+        shutil.rmtree(tmp_path / "run" / "checkpoints")
+        (tmp_path / "run" / "model.keras").unlink()
+        written = (tmp_path / "run" / "run.json").stat().st_mtime_ns
+        assert sweep.sweep(IN_FLOAT32, **options, **DATA) == [trained]
+        for other in ({"hparams": {"gamma": 0.5}}, {"holdout": 100}):
+            with pytest.raises(TrainingError, match="holds a run with another configuration"):
+                sweep.sweep(IN_FLOAT32, **options, **DATA, **other)
+    assert (tmp_path / "run" / "run.json").stat().st_mtime_ns == written
+    assert not (tmp_path / "run" / "model.keras").exists()
+
+
 def have_gpus(monkeypatch, number):
     gpus = [SimpleNamespace(name=f"GPU:{n}") for n in range(number)]
     monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind=None: gpus)
@@ -105,10 +173,21 @@ def test_each_run_of_a_node_gets_a_gpu_of_its_own(monkeypatch, tmp_path):
     runs = sweep.vary(BASE, {"gamma": (1e-2, 1e-3)})
     for wanted, given in ((1, {"4", "5"}), (2, {"4,5"})):
         folder = tmp_path / str(wanted)
-        found = sweep.sweep(runs, output_dir=folder, jobs=2, gpus_per_run=wanted, **DATA)
+        options = {"jobs": 2, "gpus_per_run": wanted, "retries": 0}
+        found = sweep.sweep(runs, output_dir=folder, **options, **DATA)
         hardware = [record["hardware"] for record in found]
         assert {h["cuda_visible_devices"] for h in hardware} <= given | {"7,4"}
         assert [h["replicas"] for h in hardware] == [1, 1]
+
+
+def test_runs_in_a_process_that_computes_on_all_gpus_are_refused(monkeypatch, tmp_path):
+    have_gpus(monkeypatch, 2)
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["first", "second"])
+    too_late = mock.Mock(side_effect=RuntimeError("cannot be modified after being initialized"))
+    monkeypatch.setattr(tf.config, "set_visible_devices", too_late)
+    with pytest.raises(ConfigError, match=r"uses all 2 GPUs in this process.*gpus_per_run to 2"):
+        sweep.sweep(IN_FLOAT32, output_dir=tmp_path, jobs=1)
+    too_late.assert_called_once_with(["first"], "GPU")
 
 
 def test_a_process_takes_the_gpus_of_one_that_died(run_python, tmp_path):
@@ -233,11 +312,29 @@ def is_locked(folder):
         return True
 
 
-@pytest.mark.parametrize("parent", [None, os.getpid()], ids=["cluster", "this process"])
-def test_a_process_that_no_sweep_of_this_machine_started_is_not_watched(parent, monkeypatch):
+@pytest.mark.parametrize(
+    ("parent", "threads"), [(None, None), (os.getpid(), 1)], ids=["cluster", "this process"]
+)
+def test_a_process_that_no_sweep_of_this_machine_started_is_left_as_it_is(
+    parent, threads, monkeypatch
+):
     monkeypatch.setattr(sweep, "_end_with", None)
-    *_, error, hopeless = sweep._run("run", BASE, -1, ".", 1, parent, None, {})
+    monkeypatch.delenv("TF_NUM_INTRAOP_THREADS", raising=False)
+    *_, error, hopeless = sweep._run("run", BASE, -1, ".", threads, parent, None, {})
     assert error.startswith("seed must be") and hopeless
+    assert "TF_NUM_INTRAOP_THREADS" not in os.environ
+
+
+def test_a_cluster_is_not_told_how_many_cores_this_machine_has(monkeypatch, tmp_path):
+    def run_nothing(calls):
+        found.extend(arguments[4:6] for _, arguments, _ in calls)
+        return []
+
+    found = []
+    monkeypatch.setattr(sweep, "_backend", lambda *_: contextlib.nullcontext(run_nothing))
+    with pytest.raises(TrainingError):
+        sweep.sweep(IN_FLOAT32, output_dir=tmp_path, scheduler="tcp://x:1", retries=0)
+    assert found == [(None, None)]
 
 
 def test_an_output_folder_that_is_an_address_is_refused():
