@@ -201,7 +201,7 @@ def warn(rows: Sequence[Mapping[str, float]], optimizer) -> str | None:
     row, found = rows[-1], _of_epoch(rows[-1])
     if not found.alarm or (len(rows) > 1 and _is_same(found, _of_epoch(rows[-2]))):
         return None
-    if row["threshold"] is None:
+    if row["threshold"] is None:  # latent weights, which may leak
         return _warn_of_latent_weights(row, found.name)
     epoch, gamma, threshold = row["epoch"], f"{row['gamma']:.2g}", f"{row['threshold']:.2g}"
     signal = optimizer.signal_name
@@ -238,14 +238,18 @@ def _is_same(one, other):
 
 
 def _warn_of_latent_weights(row, symptom):
-    rate = f"the learning rate {row['learning_rate']:.2g} is too"
+    # γ moves latent weights that leak; the learning rate is that of the other weights.
+    name, value = "learning rate", row["learning_rate"]
+    if row["gamma"] is not None:
+        name, value = "gamma", row["gamma"]
+    rate = f"the {name} {value:.2g}"
     if symptom == "everything flips":
-        return _many(row, f"{rate} high")
+        return _many(row, f"{rate} is too high")
     if symptom == "one step turned most weights":
-        return _turned(row, "a lower learning rate")
+        return _turned(row, f"a {name} below {value:.2g}")
     return (
-        f"no latent weight changed its sign in epoch {row['epoch']}: {rate} low, or the weights "
-        "have settled."
+        f"no latent weight changed its sign in epoch {row['epoch']}: {rate} is too low, or the "
+        "weights have settled."
     )
 
 

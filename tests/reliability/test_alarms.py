@@ -26,8 +26,8 @@ def undisturbed(tmp_path_factory):
     return folder
 
 
-def row(epoch=1, flip_ratio=0.0, most=0.0, accuracy=0.95):
-    rates = {"gamma": 1e-3, "learning_rate": 1e-2}
+def row(epoch=1, flip_ratio=0.0, most=0.0, accuracy=0.95, gamma=1e-3):
+    rates = {"gamma": gamma, "learning_rate": 1e-2}
     flips = {"flip_ratio": flip_ratio, "max_flip_ratio": most}
     return {"epoch": epoch, "accuracy": accuracy, "val_accuracy": accuracy, **flips, **rates}
 
@@ -46,10 +46,16 @@ def say(*found, threshold=0.1, largest=2e-4):
         (row(3), {}, "the threshold 0.1 is above the largest |m| (2.0e-04)"),
         (row(3), {"largest": 0.0}, "all their gradients are zero"),
         (row(3), {"threshold": 1e-6}, "have settled; if that is too early, keep gamma, now 0.001"),
-        (row(3), {"threshold": None}, "no latent weight changed its sign in epoch 3"),
+        (
+            row(3, gamma=None),
+            {"threshold": None},
+            "no latent weight changed its sign in epoch 3: the learning rate 0.01 is too low",
+        ),
+        (row(3), {"threshold": None}, "its sign in epoch 3: the gamma 0.001 is too low"),
         (row(3, 0.5), {"threshold": 0.0}, "50% of the binary weights flipped in a step of epoch 3"),
         (row(3, 1.0), {}, "100% of the binary weights flipped"),
-        (row(3, 0.5), {"threshold": None}, "the learning rate 0.01 is too high"),
+        (row(3, 0.5, gamma=None), {"threshold": None}, "the learning rate 0.01 is too high"),
+        (row(3, 0.5), {"threshold": None}, "not learning; the gamma 0.001 is too high"),
     ],
 )
 def test_what_is_wrong_is_one_line_with_numbers(found, settings, line):
@@ -70,7 +76,9 @@ def test_a_single_step_in_which_most_weights_flip_is_noticed():
     assert "100% of the binary weights flipped in a single step of epoch 1" in say(*story[:1])
     assert "one very large gradient dominates the averages" in say(*story, threshold=1e-6)
     assert say(row(1, 1 / 71, 0.55)) is None
-    assert "a lower learning rate" in say(story[0], threshold=None)
+    assert "try a gamma below 0.001" in say(story[0], threshold=None)
+    latent = story[0] | {"gamma": None}
+    assert "try a learning rate below 0.01" in say(latent, threshold=None)
 
 
 def test_an_alarm_is_given_when_it_begins_and_when_it_comes_back():
