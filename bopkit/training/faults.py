@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import signal
 import threading
 from collections.abc import Iterator
@@ -71,13 +72,20 @@ def explain(error: Exception, folder: Path, workers: int = 1) -> BopkitError | N
             f"another of this run's {workers} workers stopped or cannot be reached ({reason}): "
             f"{RESUME}, on all of them."
         )
-    if isinstance(error, OSError) or (
-        isinstance(error, tf.errors.OpError) and str(folder) in str(error)
-    ):
+    of_a_file = isinstance(error, tf.errors.OpError) and _names_file_in(folder, str(error))
+    if isinstance(error, OSError) or of_a_file:
         if not folder.is_dir():
             return RecordError(REMOVED.format(folder))
         return RecordError(f"cannot write in {folder} ({reason}); once that is mended, {RESUME}.")
     return None
+
+
+def _names_file_in(folder, text) -> bool:
+    """Whether a text has a path in a run's folder. "truncated record" has none in "run"."""
+    # TensorFlow quotes a path as it was given, and Path(".") / "checkpoints" has no dot.
+    places = [re.escape(os.path.abspath(folder)) + r"(?![\w.-])"]
+    places += [re.escape(f"{folder / part}{os.sep}") for part in ("checkpoints", "tensorboard")]
+    return re.search(rf"(?<![\w./-])({'|'.join(places)})", text) is not None
 
 
 def in_short(error: BaseException) -> str:

@@ -233,6 +233,28 @@ def test_only_a_full_disk_is_called_full(error, full):
     assert ("the disk of run is full" in str(explanation)) == full
 
 
+@pytest.mark.parametrize(
+    ("folder", "said", "of_a_file"),
+    [
+        ("run", "run/checkpoints/ckpt-1.index; Input/output error", True),
+        (".", "checkpoints/ckpt-1.index; Input/output error", True),
+        ("run", "{here}/run/tensorboard/train; Input/output error", True),
+        ("run", "truncated record at 12", False),
+        (".", "truncated record at 12. The file is damaged", False),
+        ("run", "other/run/checkpoints/x; Input/output error", False),
+        ("run", "{here}/run-2/checkpoints/x; Input/output error", False),
+    ],
+)
+def test_only_an_error_that_names_a_file_of_the_run_is_about_its_folder(
+    tmp_path, monkeypatch, folder, said, of_a_file
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "run").mkdir()
+    error = tf.errors.DataLossError(None, None, said.format(here=tmp_path))
+    explanation = faults.explain(error, Path(folder))
+    assert (f"cannot write in {folder} (" in str(explanation)) == of_a_file
+
+
 def test_checkpoints_whose_list_is_lost_or_that_are_damaged(undisturbed, tmp_path, capsys):
     folder = shutil.copytree(undisturbed, tmp_path / "run")
 
