@@ -80,8 +80,8 @@ class FlipOptimizer(Measures, GroupedOptimizer):
 
     Raises:
         ValueError: a hyperparameter is out of range or NaN, or a binary variable holds anything but
-            -1 and +1 when the optimizer first meets a model. An update raises it too, if no
-            variable has a gradient or a binary variable's gradient has another shape.
+            -1 and +1 at its first update. An update raises it too, if no variable has a gradient
+            or a binary variable's gradient has another shape.
         TypeError: `fp_optimizer` is not an optimizer of Keras 2's current kind, a hyperparameter is
             none of the rule's, or a binary variable's gradient is sparse at an update.
 
@@ -161,8 +161,7 @@ class FlipOptimizer(Measures, GroupedOptimizer):
             return
         super().build(var_list)
         binary = [v for v in var_list if is_binary_variable(v)]
-        for variable in binary:
-            require_signs(variable)
+        self._unchecked = {self._var_key(variable) for variable in binary}
         self._binary_names = tell_apart([v.name for v in binary])
         self._averages = [[self._add_average(v, key) for key in self.averages] for v in binary]
         self._flips = [
@@ -180,6 +179,14 @@ class FlipOptimizer(Measures, GroupedOptimizer):
         with tf.distribute.get_strategy().extended.colocate_vars_with(variable):
             name = f"{key}/{variable._shared_name}"
             return self.add_variable(variable.shape, tf.float32, name=name)
+
+    def _check_binary(self, variables):
+        # Not in `build`: Keras builds the optimizer of a saved model before it reads the weights.
+        super()._check_binary(variables)
+        for variable in variables:
+            if self._var_key(variable) in self._unchecked:
+                require_signs(variable)
+        self._unchecked -= {self._var_key(variable) for variable in variables}
 
     def update_step(self, gradient, variable):
         """Update one binary variable.

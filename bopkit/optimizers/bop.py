@@ -22,9 +22,9 @@ class Bop(FlipOptimizer):
     act on `fp_optimizer` too, because its rate is this optimizer's `learning_rate`.
 
     A flip turns a weight's sign and keeps its size, so a kernel that is assigned 0.3 stays ±0.3.
-    The optimizer checks that binary weights are -1 or +1 when it first meets a model, and not again
-    in Keras' `fit`, where a check per step would cost a pass over all weights. `bopkit.train`
-    checks before each checkpoint, and `bopkit.save_packed` and `bopkit.export` before they write.
+    The optimizer checks that binary weights are -1 or +1 at their first update, and not again in
+    Keras' `fit`, where a check per step would cost a pass over all weights. `bopkit.train` checks
+    before each checkpoint, and `bopkit.save_packed` and `bopkit.export` before they write.
 
     Args:
         fp_optimizer: a `tf.keras.optimizers.Optimizer` for everything that is not binary
@@ -38,8 +38,8 @@ class Bop(FlipOptimizer):
 
     Raises:
         ValueError: `threshold` or `gamma` is out of range or NaN, or a binary variable holds
-            anything but -1 and +1 when the optimizer first meets a model. An update raises it too,
-            if no variable has a gradient or a binary variable's gradient has another shape.
+            anything but -1 and +1 at its first update. An update raises it too, if no variable has
+            a gradient or a binary variable's gradient has another shape.
         TypeError: `fp_optimizer` is not an optimizer of Keras 2's current kind, or a binary
             variable's gradient is sparse at an update.
 

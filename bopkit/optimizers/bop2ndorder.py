@@ -39,8 +39,8 @@ class Bop2ndOrder(FlipOptimizer):
 
     Raises:
         ValueError: a hyperparameter is out of range or NaN, or a binary variable holds anything but
-            -1 and +1 when the optimizer first meets a model. An update raises it too, if no
-            variable has a gradient or a binary variable's gradient has another shape.
+            -1 and +1 at its first update. An update raises it too, if no variable has a gradient
+            or a binary variable's gradient has another shape.
         TypeError: `fp_optimizer` is not an optimizer of Keras 2's current kind, or a binary
             variable's gradient is sparse at an update.
 

@@ -98,7 +98,8 @@ class GroupedOptimizer(tf.keras.optimizers.Optimizer):
 
         Raises:
             ValueError: no variable has a gradient, a binary variable's gradient has another shape,
-                or, at the first call, a rule's binary variable holds anything but -1 and +1.
+                or, at its first update, a rule's binary variable holds anything but -1 and +1.
+            KeyError: the optimizer was built without one of the variables.
             TypeError: a binary variable's gradient is sparse.
 
         Example:
@@ -114,6 +115,8 @@ class GroupedOptimizer(tf.keras.optimizers.Optimizer):
             (array([-1.,  1., -1.], dtype=float32), array([-0.01], dtype=float32))
         """
         grads_and_vars = list(grads_and_vars)
+        if not grads_and_vars:  # which Keras takes for a step that does nothing
+            return self.iterations
         for gradient, variable in grads_and_vars:
             if isinstance(gradient, tf.IndexedSlices) and is_binary_variable(variable):
                 raise TypeError(
@@ -131,6 +134,11 @@ class GroupedOptimizer(tf.keras.optimizers.Optimizer):
         grads_and_vars = with_gradients(grads_and_vars)
         binary = [pair for pair in grads_and_vars if is_binary_variable(pair[1])]
         others = [pair for pair in grads_and_vars if not is_binary_variable(pair[1])]
+        # All are checked before the first is updated.
+        with tf.init_scope():
+            self._check_binary([v for _, v in binary if _is_real(v)])
+        if not isinstance(self.fp_optimizer, GroupedOptimizer):
+            _require_known([v for _, v in others if _is_real(v)], self.fp_optimizer)
 
         def update(strategy, _):
             for gradient, variable in binary:
@@ -146,9 +154,12 @@ class GroupedOptimizer(tf.keras.optimizers.Optimizer):
             self.fp_optimizer.apply_gradients(others, skip_gradients_aggregation=True)
         return self.iterations
 
+    def _check_binary(self, variables):
+        """Refuse binary variables that cannot be updated."""
+        _require_known(variables, self)
+
     def _update(self, variable, gradient):
-        # A variable that is traced while its model is saved has no id; it must not change then.
-        if getattr(variable, "_unique_id", None) is not None:
+        if _is_real(variable):
             self.update_step(gradient, variable)
 
     @property
@@ -274,6 +285,22 @@ class GroupedOptimizer(tf.keras.optimizers.Optimizer):
             if isinstance(config[key], dict):
                 config[key] = tf.keras.optimizers.schedules.deserialize(config[key], custom_objects)
         return cls(**config)
+
+
+def _is_real(variable):
+    # A variable that is traced while its model is saved has no id; it must not change then.
+    return getattr(variable, "_unique_id", None) is not None
+
+
+def _require_known(variables, optimizer):
+    known = getattr(optimizer, "_index_dict", None)  # a wrapper such as LossScaleOptimizer has none
+    for variable in variables:
+        if known is not None and optimizer._var_key(variable) not in known:
+            raise KeyError(
+                f"{optimizer.name} does not know the variable {variable.name}, because it was "
+                "built without it; call optimizer.build(model.trainable_variables) with all "
+                "variables before the first update, or compile the model with a new optimizer."
+            )
 
 
 def _require_shape(gradient, variable):

@@ -10,7 +10,7 @@ from larq.quantized_variable import QuantizedVariable
 
 from bopkit import rules
 from bopkit.models.initializers import RandomSign
-from bopkit.optimizers import Bop, Bop2ndOrder, flip
+from bopkit.optimizers import Bop, Bop2ndOrder, LeakingSGD, flip
 
 schedules = tf.keras.optimizers.schedules
 
@@ -442,6 +442,47 @@ def test_refuses_weights_that_are_not_binary(layer):
     model = compiled(network(**layer))
     with pytest.raises(ValueError, match=r"other than -1 and \+1; give .*RandomSign"):
         model.fit(*examples(), verbose=0)
+
+
+def test_a_model_of_converted_weights_is_saved_and_loaded(tmp_path):
+    """Keras builds the optimizer of a loaded model while its weights are those it begins with."""
+    model = compiled(network(kernel_initializer="glorot_uniform"))
+    for layer in (model.layers[0], model.layers[2]):
+        layer.set_weights([rules.sign(layer.get_weights()[0])])
+    images, labels = examples()
+    model.fit(images, labels, verbose=0)
+    model.save(tmp_path / "m.keras")
+    again = tf.keras.models.load_model(tmp_path / "m.keras")
+    for one, other in zip(model.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    again.fit(images, labels, verbose=0)
+    assert again.optimizer.total_flips() >= model.optimizer.total_flips() > 0
+
+
+@pytest.mark.parametrize("binary", [True, False])
+def test_refuses_a_variable_that_it_was_not_built_with_before_any_flips(binary):
+    """With the kind of error that Keras' Adam raises."""
+    known = binary_variable([1.0, -1.0])
+    unknown = binary_variable([1.0, 1.0]) if binary else tf.Variable([1.0, 1.0])
+    bop = Bop("adam", threshold=0.0, gamma=1.0)
+    bop.build([known, tf.Variable([0.0])])
+    both = [(tf.constant([1.0, -1.0]), variable) for variable in (known, unknown)]
+    with pytest.raises(KeyError, match=r"not know the variable .*call optimizer\.build\(model"):
+        bop.apply_gradients(both)
+    np.testing.assert_array_equal(known.numpy(), [1.0, -1.0])
+    adam = tf.keras.optimizers.Adam()
+    adam.build([known])
+    with pytest.raises(KeyError):
+        adam.apply_gradients(both)
+
+
+@pytest.mark.parametrize("make", [Bop, LeakingSGD, tf.keras.optimizers.Adam])
+def test_an_empty_list_of_gradients_changes_nothing(make):
+    variable = binary_variable([1.0, 1.0])
+    optimizer = make("adam") if make is not tf.keras.optimizers.Adam else make()
+    assert optimizer.apply_gradients([]) == 0
+    optimizer.apply_gradients([(tf.ones(2), variable)])
+    assert optimizer.iterations == 1 and (variable.numpy() != 1).all()
 
 
 @pytest.mark.parametrize("shape", [(1,), (), (4, 1), (2, 4)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
@@ -11,6 +12,7 @@ import bopkit
 from bopkit import data, experiments, models, records, rules
 from bopkit._tensorflow import tf
 from bopkit.book import figures
+from bopkit.training import sweep
 
 WEIGHTS = np.ones(3)
 
@@ -35,8 +37,17 @@ def model(quantizer_precision=1, **initializer):
 
 
 def fit(network):
-    # What `fit` does first; Keras puts its own lines above the sentence.
-    network.optimizer.build(network.trainable_variables)
+    # What `fit` does in a step; Keras puts its own lines above the sentence.
+    network.optimizer.apply_gradients([(tf.zeros(v.shape), v) for v in network.trainable_variables])
+
+
+def own(network):
+    return dataclasses.replace(experiments.get("birealnet/bop"), name="mine/bop", network=network)
+
+
+def run_sweep(**options):
+    runs = {"run": (experiments.get("binarynet/bop"), 0)}
+    return sweep.sweep(runs, output_dir="runs", **options)
 
 
 def digits(**options):
@@ -86,6 +97,15 @@ CASES = {
     "rule: threshold an array": (lambda: step(threshold=WEIGHTS), "threshold must be a finite"),
     "train: no such experiment": (lambda: train("binarynet/bopp"), "did you mean bop?"),
     "train: a number for an experiment": (lambda: train(5), "experiment must be a name"),
+    "train: no such network": (
+        # before the data is looked for, which is not there either
+        lambda: train(own("birealnets"), hparams={}, dataset="cifar10", data_dir="nowhere"),
+        "did you mean birealnet?",
+    ),
+    "model: no such network": (
+        lambda: models.check_input("resnet", (32, 32, 3), 10),
+        "unknown network 'resnet'",
+    ),
     "train: hparams as text": (lambda: train(hparams="epochs=3"), "hparams must be a dict"),
     "train: no such hparam": (lambda: train(hparams={"epoch": 3}), "did you mean epochs?"),
     "train: an hparam that is a list": (lambda: train(hparams={"gamma": [1]}), "gamma must be a"),
@@ -120,6 +140,9 @@ CASES = {
         lambda: models.xnornet((224, 224, 3), 10, method="bopp"),
         "there are: bop, latent",
     ),
+    "sweep: no runs": (lambda: sweep.sweep({}, output_dir="runs"), "runs holds no run"),
+    "sweep: no jobs": (lambda: run_sweep(jobs=0), "jobs must be at least 1; got 0"),
+    "sweep: fewer retries than none": (lambda: run_sweep(retries=-1), "retries must be at least 0"),
     "experiments: a set without a network": (lambda: experiments.get("bop"), "unknown network"),
     "records: a folder without a record": (lambda: records.read("."), "cannot read run.json"),
     "figures: nothing to draw": (lambda: figures.training_curves([]), "no run has finished"),
