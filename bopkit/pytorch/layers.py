@@ -80,19 +80,22 @@ def binarize_(
         >>> [name for name, _ in split_parameters(layer)[0]]
         ['weight']
     """
-    with torch.no_grad():
-        if isinstance(target, torch.Tensor):
+    if isinstance(target, torch.Tensor):
+        with torch.no_grad():
             return target.copy_(_signs(target))
+    names, own = tuple(names), dict(target.named_parameters(recurse=False))
+    for name in names:
+        if name not in own:
+            raise ConfigError(
+                f"{type(target).__name__} has no parameter {name!r} of its own; there are: "
+                f"{', '.join(own) or 'none'}."
+            )
+    with torch.no_grad():
         for name in names:
-            own = dict(target.named_parameters(recurse=False))
-            if name not in own:
-                raise ConfigError(
-                    f"{type(target).__name__} has no parameter {name!r} of its own; there are: "
-                    f"{', '.join(own) or 'none'}."
-                )
             own[name].copy_(_signs(own[name]))
     # On the layer: a copy of a parameter would lose what is written on the parameter.
-    target.binary_parameters = tuple(names)
+    marked = getattr(target, "binary_parameters", ())
+    target.binary_parameters = tuple(dict.fromkeys((*marked, *names)))
     return target
 
 
