@@ -197,7 +197,7 @@ class FlipOptimizer(torch.optim.Optimizer):
             for each, state in zip(tensors, states, strict=True):
                 parts = [each] if compiling else _blocks(each)
                 found = [count for part in parts for count in self._flip([part], group, [state])]
-                counts.append(torch.stack(found).sum() if len(found) > 1 else found[0])
+                counts.append(torch.stack(found).sum(dtype=torch.int64))
         # The counts stay on the device of the weights: to count does not wait for it, to read does.
         flipped = [state["flipped"] for state in states]
         torch._foreach_copy_(flipped, counts)
