@@ -104,6 +104,7 @@ class FlipOptimizer(Measures, GroupedOptimizer):
     """
 
     averages: tuple[str, ...] = ("m",)  # what the rule keeps of each weight, from zero
+    scalars: tuple[str, ...] = ()  # what it keeps once per variable, in float64, from zero
     signal_name = "|m|"  # the size of the signal, as messages write it
     threshold = Hyper(ranges.check_threshold)
 
@@ -111,14 +112,15 @@ class FlipOptimizer(Measures, GroupedOptimizer):
         """Compute the averages after one more gradient; a subclass defines this method.
 
         Args:
-            averages: by name, tensors of the gradient's shape.
+            averages: by name, tensors of the gradient's shape, and the rule's `scalars` if it has
+                any.
             gradient: of the loss with respect to the weights, of the averages' type: float32, or
                 float64 for weights of float64.
             now: the hyperparameters at this step by name, and `step`, the number of this update
                 from 1; all scalars of the same type.
 
         Returns:
-            The new averages by name.
+            The new averages, and the new scalars, by name.
 
         Example:
             >>> averages = {"m": tf.zeros(2)}
@@ -168,6 +170,13 @@ class FlipOptimizer(Measures, GroupedOptimizer):
             self.add_variable([], tf.int64, name=f"flips/{name.replace(':0', '')}")
             for name in self._binary_names
         ]
+        self._scalars = [
+            [
+                self.add_variable([], tf.float64, name=f"{key}/{name.replace(':0', '')}")
+                for key in self.scalars
+            ]
+            for name in self._binary_names
+        ]
         self._built = True
 
     def _add_average(self, variable, key):
@@ -194,11 +203,16 @@ class FlipOptimizer(Measures, GroupedOptimizer):
         The rule averages the gradient, and `flip` moves the weights by the signal of the averages.
         """
         index = self._index_dict[self._var_key(variable)]
-        averages = dict(zip(self.averages, self._averages[index], strict=True))
-        kind = averages[self.averages[0]].dtype
+        kept = self._kept(index)
+        kind = kept[self.averages[0]].dtype
         gradient, now = tf.cast(gradient, kind), self._now(self.iterations + 1, kind)
-        flips = self._programs.update(averages, gradient, unwrap(variable), now)
+        flips = self._programs.update(kept, gradient, unwrap(variable), now)
         self._flips[index].assign_add(flips)
+
+    def _kept(self, index):
+        """The variables that the rule keeps of one binary variable, by name."""
+        names = (*self.averages, *self.scalars)
+        return dict(zip(names, [*self._averages[index], *self._scalars[index]], strict=True))
 
     def _now(self, step, kind):
         now = {name: getattr(self, name) for name in self._hypers}

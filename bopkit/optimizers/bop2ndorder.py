@@ -30,9 +30,11 @@ class Bop2ndOrder(FlipOptimizer):
             `LearningRateSchedule` of the step.
         gamma: the adaptivity rate :math:`\gamma \in (0, 1]` of m; a float or a schedule.
         sigma: the rate :math:`\sigma \in (0, 1]` of v; a float or a schedule.
-        bias_correction: divide m and v by :math:`1 - (1 - \gamma)^t` and
-            :math:`1 - (1 - \sigma)^t` in the condition, with this step's rates. This removes the
-            bias that comes from starting the averages at zero.
+        bias_correction: divide m by c and v by d in the condition, where
+            :math:`c_t = (1 - \gamma)\, c_{t-1} + \gamma` and
+            :math:`d_t = (1 - \sigma)\, d_{t-1} + \sigma` start at zero. This removes the bias that
+            comes from starting the averages at zero, even if the rates follow schedules. For a
+            constant rate, :math:`c_t = 1 - (1 - \gamma)^t`.
         jit_compile: compile the update with XLA, or not; `None` compiles it on a GPU, and elsewhere
             for variables of at least 131,072 weights.
         name: the optimizer's name.
@@ -73,6 +75,16 @@ class Bop2ndOrder(FlipOptimizer):
         hypers = {"threshold": threshold, "gamma": gamma, "sigma": sigma}
         super().__init__(fp_optimizer, jit_compile=jit_compile, name=name, **hypers)
 
+    @property
+    def scalars(self):
+        """The names of c and d, which only the bias correction needs.
+
+        Example:
+            >>> Bop2ndOrder("adam", 0.1, 0.01, 0.01, bias_correction=True).scalars
+            ('c', 'd')
+        """
+        return ("c", "d") if self.bias_correction else ()
+
     def update_averages(self, averages, gradient, now):
         """Average the gradient and its square: m by the share γ, v by the share σ.
 
@@ -85,10 +97,15 @@ class Bop2ndOrder(FlipOptimizer):
         """
         m, v = averages["m"], averages["v"]
         # m_t = (1 - γ) m_{t-1} + γ g_t;  v_t = (1 - σ) v_{t-1} + σ g_t²
-        return {
+        new = {
             "m": m + now["gamma"] * (gradient - m),
             "v": v + now["sigma"] * (gradient * gradient - v),
         }
+        # c_t = (1 - γ) c_{t-1} + γ;  d_t = (1 - σ) d_{t-1} + σ
+        for name, rate in zip(self.scalars, ("gamma", "sigma"), strict=False):
+            share = averages[name]
+            new[name] = share + tf.cast(now[rate], share.dtype) * (1 - share)
+        return new
 
     def signal(self, averages, now):
         """Compute m / (√v + 1e-10); with bias correction, m and v are divided first.
@@ -102,10 +119,10 @@ class Bop2ndOrder(FlipOptimizer):
         """
         m, v = averages["m"], averages["v"]
         if self.bias_correction:
-            # 1 - (1 - γ)^t, by logarithms: in float32, 1 - 1e-7 is 20 % off and 1 - 1e-8 is 1
+            # A share is 0 only while every rate was 0: then its average is 0 too.
             m, v = (
-                average / -tf.math.expm1(now["step"] * tf.math.log1p(-now[rate]))
-                for average, rate in ((m, "gamma"), (v, "sigma"))
+                tf.math.divide_no_nan(average, tf.cast(averages[name], average.dtype))
+                for average, name in ((m, "c"), (v, "d"))
             )
         return m / (tf.sqrt(v) + EPSILON)
 

@@ -120,10 +120,11 @@ class Measures:
             0.2
         """
         largest = {}
-        for name, averages in self.read_averages().items():
-            kind = averages[self.averages[0]].dtype
-            signal = self.signal(averages, self._now(self.iterations, kind))
-            finite = [tf.math.is_finite(value) for value in (signal, *averages.values())]
+        for index, name in enumerate(getattr(self, "_binary_names", ())):
+            kept = {key: tf.convert_to_tensor(each) for key, each in self._kept(index).items()}
+            averages = [kept[key] for key in self.averages]
+            signal = self.signal(kept, self._now(self.iterations, averages[0].dtype))
+            finite = [tf.math.is_finite(value) for value in (signal, *averages)]
             size = tf.where(tf.reduce_all(finite, axis=0), tf.abs(signal), np.inf)
             largest[name] = float(tf.reduce_max(size))
         return largest

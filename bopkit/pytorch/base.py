@@ -231,16 +231,28 @@ class FlipOptimizer(torch.optim.Optimizer):
             >>> other.param_groups[0]["lr"]
             0.001
         """
-        super().load_state_dict(state_dict)
+        found = []
+        # After the user's hooks that change the dictionary, and before those that see the result.
+        hooks = [
+            self.register_load_state_dict_pre_hook(lambda _, given: found.append(given)),
+            self.register_load_state_dict_post_hook(
+                lambda _: self._load_as_saved(found[-1]), prepend=True
+            ),
+        ]
+        try:
+            super().load_state_dict(state_dict)
+        finally:
+            for hook in hooks:
+                hook.remove()
+
+    def _load_as_saved(self, state_dict):
         # PyTorch casts what it loads to the parameter's type: averages to half precision, counts to
         # float32. Loaded again, they keep their own.
         saved = [key for group in state_dict["param_groups"] for key in group["params"]]
         own = [parameter for group in self.param_groups for parameter in group["params"]]
         for key, parameter in zip(saved, own, strict=True):
             for name, value in state_dict["state"].get(key, {}).items():
-                if name != "step":
-                    device = parameter.device
-                    self.state[parameter][name] = value.detach().to(device, copy=True)
+                self.state[parameter][name] = value.detach().to(parameter.device, copy=True)
 
     def __setstate__(self, state):
         super().__setstate__(state)

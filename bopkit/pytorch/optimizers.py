@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 
 from bopkit.pytorch.base import FlipOptimizer
@@ -91,11 +89,14 @@ class Bop2ndOrder(FlipOptimizer):
         threshold: :math:`\tau \ge 0`, a share of the gradient's usual size.
         gamma: the adaptivity rate :math:`\gamma \in (0, 1]` of m.
         sigma: the rate :math:`\sigma \in (0, 1]` of v.
-        bias_correction: divide m and v by :math:`1 - (1 - \gamma)^t` and
-            :math:`1 - (1 - \sigma)^t` in the condition, with this step's rates.
+        bias_correction: divide m by c and v by d in the condition, where
+            :math:`c_t = (1 - \gamma)\, c_{t-1} + \gamma` and
+            :math:`d_t = (1 - \sigma)\, d_{t-1} + \sigma` start at zero. This removes the bias that
+            comes from starting the averages at zero, even if a scheduler moves γ. For a constant
+            rate, :math:`c_t = 1 - (1 - \gamma)^t`.
         foreach: as for `Bop`.
-        capturable: keep the count of steps on the parameter's device, so that a CUDA graph can
-            hold the update; only `bias_correction` needs it.
+        capturable: keep c and d on the parameter's device, so that a CUDA graph can hold the
+            update; only `bias_correction` needs it.
 
     Raises:
         ConfigError: a hyperparameter is out of range, or a parameter does not have a floating-point
@@ -138,11 +139,30 @@ class Bop2ndOrder(FlipOptimizer):
     def _begin(self, parameter):
         super()._begin(parameter)
         group = next(g for g in self.param_groups if any(p is parameter for p in g["params"]))
-        device = parameter.device if group["capturable"] else "cpu"
-        self.state[parameter]["step"] = torch.zeros((), device=device)
+        if group["bias_correction"]:
+            for name in ("c", "d"):
+                self.state[parameter][name] = _share(0.0, parameter, group)
+
+    def _load_as_saved(self, state_dict):
+        super()._load_as_saved(state_dict)
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                state = self.state.get(parameter, {})
+                step = state.pop("step", None)  # as dictionaries had it at first, without c and d
+                for name, rate in (("c", group["lr"]), ("d", group["sigma"])):
+                    if name in state:
+                        state[name] = _share(state[name], parameter, group)
+                    elif step is not None and group["bias_correction"]:
+                        share = 1 - (1 - float(rate)) ** float(step)
+                        state[name] = _share(share, parameter, group)
 
     def _update(self, group, parameters):
-        torch._foreach_add_([self.state[parameter]["step"] for parameter in parameters], 1)
+        if group["bias_correction"]:
+            # c_t = (1 - γ) c_{t-1} + γ;  d_t = (1 - σ) d_{t-1} + σ
+            for name, rate in (("c", group["lr"]), ("d", group["sigma"])):
+                shares = [self.state[parameter][name] for parameter in parameters]
+                rate = rate.to(shares[0].device) if isinstance(rate, torch.Tensor) else rate
+                _average_(shares, [torch.ones_like(share) for share in shares], rate)
         super()._update(group, parameters)
 
     def _signals(self, averages, gradients, group, states):
@@ -153,9 +173,9 @@ class Bop2ndOrder(FlipOptimizer):
         if group["bias_correction"]:
             m, v = (
                 torch._foreach_div(
-                    average, [_grown(rate, state["step"], group["capturable"]) for state in states]
+                    average, [_divisor(state[name], group["capturable"]) for state in states]
                 )
-                for average, rate in ((m, group["lr"]), (v, group["sigma"]))
+                for average, name in ((m, "c"), (v, "d"))
             )
         # m / (√v + 1e-10)
         size = [_sqrt(each) for each in v]
@@ -170,11 +190,15 @@ def _sqrt(values):
     return values.sqrt()
 
 
-def _grown(rate, step, capturable):
-    """The share of a constant that an average started at zero holds after `step` updates."""
-    # 1 - (1 - γ)^t, by logarithms: a small γ would vanish beside 1
+def _share(value, parameter, group):
+    device = parameter.device if group["capturable"] else torch.device("cpu")
+    # float64 where the device has it, because a small rate vanishes beside a share of nearly 1
+    kind = torch.float32 if device.type == "mps" else torch.float64
+    return torch.as_tensor(value, dtype=kind, device=device)
+
+
+def _divisor(share, capturable):
+    # A share is 0 only while every rate was 0: then its average is 0 too.
     if capturable:
-        rate = torch.as_tensor(rate, dtype=torch.float32, device=step.device)
-        return -torch.expm1(step * torch.log1p(-rate))
-    rate = float(rate)
-    return 1.0 if rate == 1 else -math.expm1(step.item() * math.log1p(-rate))
+        return torch.where(share > 0, share, torch.ones_like(share))
+    return share.item() or 1.0

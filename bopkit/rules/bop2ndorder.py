@@ -20,6 +20,7 @@ class Bop2ndOrderUpdate(NamedTuple):
         momentum: the new moving average of the gradient.
         square: the new moving average of the squared gradient.
         flips: true where a weight flipped.
+        shares: with bias correction, :math:`c` and :math:`d` after this update; else `None`.
 
     Example:
         >>> ones, zeros = np.ones(1), np.zeros(1)
@@ -34,6 +35,7 @@ class Bop2ndOrderUpdate(NamedTuple):
     momentum: np.ndarray
     square: np.ndarray
     flips: np.ndarray
+    shares: tuple[float, float] | None = None
 
 
 def bop2ndorder_step(
@@ -45,7 +47,7 @@ def bop2ndorder_step(
     threshold: float,
     gamma: float,
     sigma: float,
-    step: int | None = None,
+    shares: tuple[float, float] | None = None,
 ) -> Bop2ndOrderUpdate:
     r"""Update once by Bop2ndOrder: Bop, with the average divided by the gradient's usual size.
 
@@ -56,8 +58,16 @@ def bop2ndorder_step(
         w_t &= \begin{cases} -w_{t-1} & \text{if } w_{t-1}\, m_t / (\sqrt{v_t} + 10^{-10}) > \tau \\
                               \phantom{-}w_{t-1} & \text{otherwise} \end{cases}
 
-    With bias correction, :math:`m_t` and :math:`v_t` are divided by :math:`1 - (1 - \gamma)^t` and
-    :math:`1 - (1 - \sigma)^t` in the condition.
+    With bias correction, the condition divides :math:`m_t` by :math:`c_t` and :math:`v_t` by
+    :math:`d_t`, the shares of a constant that averages started at zero hold after these rates:
+
+    .. math::
+
+        c_t = (1 - \gamma)\, c_{t-1} + \gamma, \qquad
+        d_t = (1 - \sigma)\, d_{t-1} + \sigma
+
+    If the rates are constant, :math:`c_t = 1 - (1 - \gamma)^t` and
+    :math:`d_t = 1 - (1 - \sigma)^t`.
 
     Args:
         weights: binary weights, each -1 or +1; any shape.
@@ -67,15 +77,16 @@ def bop2ndorder_step(
         threshold: :math:`\tau \ge 0`, without unit: a share of the gradient's usual size.
         gamma: :math:`\gamma \in (0, 1]`, the adaptivity rate.
         sigma: :math:`\sigma \in (0, 1]`, the rate of the second moment.
-        step: :math:`t`, the number of this update from 1, to correct the bias of the start at
-            zero; `None` for no correction.
+        shares: :math:`(c, d)` before this update, to correct the bias of the start at zero;
+            (0.0, 0.0) at the start, and `None` for no correction.
 
     Returns:
-        `Bop2ndOrderUpdate(weights, momentum, square, flips)`, whose averages are not corrected.
+        `Bop2ndOrderUpdate(weights, momentum, square, flips, shares)`, whose averages are not
+        corrected.
 
     Raises:
         ValueError: a weight is not -1 or +1, the shapes differ, an array holds NaN or infinity, or
-            a hyperparameter is out of range.
+            a hyperparameter or a share is out of range.
 
     Source:
         Suarez-Ramirez et al. 2021, arXiv:2104.05124.
@@ -83,31 +94,31 @@ def bop2ndorder_step(
     Example:
         >>> zeros, gradient = np.zeros(2), np.array([1e-6, -3.0])
         >>> update = bop2ndorder_step(
-        ...     np.ones(2), zeros, zeros, gradient, threshold=0.5, gamma=0.1, sigma=0.1, step=1
+        ...     np.ones(2), zeros, zeros, gradient,
+        ...     threshold=0.5, gamma=0.1, sigma=0.1, shares=(0.0, 0.0),
         ... )
         >>> update.weights.tolist()  # the size of a gradient does not matter
         [-1.0, 1.0]
+        >>> update.shares
+        (0.1, 0.1)
     """
     check_gamma(gamma)
     check_sigma(sigma)
     check_threshold(threshold)
-    if step is not None and not (isinstance(step, int | np.integer) and step >= 1):
-        raise ValueError(f"step counts updates from 1; got {step!r}.")
+    if shares is not None and not (len(shares) == 2 and all(0 <= share <= 1 for share in shares)):
+        raise ValueError(f"shares must be two numbers in [0, 1], at first zeros; got {shares!r}.")
     weights, gradient, momentum, square = check_arrays(
         weights, gradient, momentum=momentum, square=square
     )
     # m_t = (1 - γ) m_{t-1} + γ g_t;  v_t = (1 - σ) v_{t-1} + σ g_t²
     momentum = momentum + gamma * (gradient - momentum)
     square = square + sigma * (gradient**2 - square)
-    # 1 - (1 - γ)^t, by logarithms: a small γ would vanish beside 1
-    grown = [1.0 if step is None else _grown(rate, step) for rate in (gamma, sigma)]
+    m, v = momentum, square
+    if shares is not None:
+        # c_t = (1 - γ) c_{t-1} + γ;  d_t = (1 - σ) d_{t-1} + σ
+        rates = float(gamma), float(sigma)
+        shares = tuple(c + rate * (1 - c) for c, rate in zip(shares, rates, strict=True))
+        m, v = momentum / shares[0], square / shares[1]
     # flip where w·m / (√v + 1e-10) > τ, strictly
-    signal = momentum / grown[0] / (np.sqrt(square / grown[1]) + EPSILON)
-    flips = weights * signal > threshold
-    return Bop2ndOrderUpdate(np.where(flips, -weights, weights), momentum, square, flips)
-
-
-def _grown(rate, step):
-    """The share of a constant that an average started at zero holds after `step` updates."""
-    with np.errstate(divide="ignore"):  # at a rate of 1 the share is 1 immediately
-        return -np.expm1(step * np.log1p(-rate))
+    flips = weights * (m / (np.sqrt(v) + EPSILON)) > threshold
+    return Bop2ndOrderUpdate(np.where(flips, -weights, weights), momentum, square, flips, shares)

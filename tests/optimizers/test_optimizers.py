@@ -116,7 +116,13 @@ def test_parity_over_random_sequences(seed, shape, threshold, gamma, scale, jit_
 
 @pytest.mark.parametrize("bias_correction", [False, True])
 @pytest.mark.parametrize(
-    ("threshold", "gamma", "sigma"), [(0.05, 1e-2, 1e-2), (1e-6, 1e-3, 1e-7), (0.3, 1.0, 1.0)]
+    ("threshold", "gamma", "sigma"),
+    [
+        (0.05, 1e-2, 1e-2),
+        (1e-6, 1e-3, 1e-7),
+        (0.3, 1.0, 1.0),
+        (0.05, schedules.PiecewiseConstantDecay([99], [1e-2, 1e-6]), 1e-2),
+    ],
 )
 @pytest.mark.slow
 def test_a_thousand_updates_of_the_second_order_rule(threshold, gamma, sigma, bias_correction):
@@ -128,21 +134,22 @@ def test_a_thousand_updates_of_the_second_order_rule(threshold, gamma, sigma, bi
     rule = {"bias_correction": bias_correction, "jit_compile": True}
     optimizer = Bop2ndOrder("sgd", threshold, gamma, sigma, **rule)
     clear = np.ones(400, bool)
-    rates = {"threshold": threshold, "gamma": gamma, "sigma": sigma}
-    for step in range(1, 1001):
+    rates = {"threshold": threshold, "sigma": sigma}
+    shares = (0.0, 0.0) if bias_correction else None
+    for step in range(1000):
         gradient = random.normal(size=400) * 1e-3
         before = weights
-        weights, momentum, square, flipped = rules.bop2ndorder_step(
+        weights, momentum, square, flipped, shares = rules.bop2ndorder_step(
             weights,
             momentum,
             square,
             gradient,
-            step=step if bias_correction else None,
+            gamma=gamma if isinstance(gamma, float) else float(gamma(step)),
+            shares=shares,
             **rates,
         )
         optimizer.apply_gradients([(tf.constant(gradient, tf.float32), variable)])
-        grown = [-np.expm1(step * np.log1p(-r)) if r < 1 else 1.0 for r in (gamma, sigma)]
-        m, v = (momentum / grown[0], square / grown[1]) if bias_correction else (momentum, square)
+        m, v = (momentum, square) if shares is None else (momentum / shares[0], square / shares[1])
         signal = before * m / (np.sqrt(v) + 1e-10)
         # What came within float32's rounding of the threshold may go either way.
         clear &= np.abs(signal - threshold) > 2e-4 * (np.abs(signal) + 1e-3 * threshold)
@@ -150,6 +157,17 @@ def test_a_thousand_updates_of_the_second_order_rule(threshold, gamma, sigma, bi
     assert clear.mean() > 0.5
     np.testing.assert_array_equal(variable.numpy()[clear], weights[clear])
     assert sum(optimizer.flip_counts().values()) == pytest.approx(flips, rel=1e-3) and flips > 0
+
+
+def test_the_bias_correction_follows_gamma_wherever_it_goes():
+    """Of a constant gradient the corrected signal is 1, after a drop of γ and at γ = 0 too."""
+    gamma = schedules.PiecewiseConstantDecay([2, 4], [0.1, 1e-6, 0.0])
+    variable = binary_variable([1.0, -1.0, -1.0])
+    bop = Bop2ndOrder("sgd", 1.001, gamma, 0.1, bias_correction=True)
+    for _ in range(7):
+        bop.apply_gradients([(tf.constant([2.0, 0.5, -1.0]), variable)])
+        assert bop.largest_signals() == pytest.approx({"kernel:0": 1.0}, rel=1e-5)
+    assert float(bop.gamma) == 0 and int(bop.total_flips()) == 0
 
 
 def test_the_flip_is_numpys():
@@ -322,7 +340,8 @@ def test_checkpoint_restores_m_the_step_and_the_inner_slots(tmp_path):
 @pytest.mark.parametrize("rule", [Bop, Bop2ndOrder])
 def test_replicas_equal_one_device(rule):
     """Gradients are summed over the replicas, and m and the flips are not counted twice."""
-    kwargs = {"threshold": 1e-3} if rule is Bop else {"threshold": 0.05, "sigma": 0.1}
+    kwargs = {"threshold": 0.05, "sigma": 0.1, "bias_correction": True}
+    kwargs = {"threshold": 1e-3} if rule is Bop else kwargs
     images, labels = examples(64)
     results = []
     for strategy in (

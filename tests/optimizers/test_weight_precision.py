@@ -25,12 +25,13 @@ def bop2ndorder(**options):
 def expected(name, weights, gradients):
     """The weights by the NumPy rule, in float64, and the average m."""
     m = v = np.zeros(weights.shape)
-    for step, g in enumerate(gradients, 1):
+    shares = (0.0, 0.0)
+    for g in gradients:
         if name == "bop":
             weights, m, _ = rules.bop_step(weights, m, g, **RATES)
         else:
-            weights, m, v, _ = rules.bop2ndorder_step(
-                weights, m, v, g, **RATES, sigma=1e-2, step=step
+            weights, m, v, _, shares = rules.bop2ndorder_step(
+                weights, m, v, g, **RATES, sigma=1e-2, shares=shares
             )
     return weights, m
 

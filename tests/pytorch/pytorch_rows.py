@@ -44,7 +44,7 @@ class Case:
         if self.name == "Bop":
             return Bop(params, **{"gamma": 0.1, "threshold": 1e-4} | options)
         if self.name == "Bop2ndOrder":
-            rates = {"gamma": 0.1, "threshold": 1e-2, "sigma": 0.1}
+            rates = {"gamma": 0.1, "threshold": 1e-2, "sigma": 0.1, "bias_correction": True}
             return Bop2ndOrder(params, **rates | options)
         return torch.optim.Adam(params, **{"lr": 0.01} | options)
 

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from bopkit import rules
 from bopkit.errors import ConfigError
-from bopkit.pytorch import Bop, Bop2ndOrder, base, binarize_
+from bopkit.pytorch import Bop, Bop2ndOrder, base, binarize_, sign_ste, split_parameters
 
 RATES = {"gamma": 0.1, "threshold": 0.02}
+DECAY = 0.97  # of γ per step, where a test decays it
 
 
 def parameter(shape, seed=0, dtype=torch.float32):
@@ -47,7 +48,8 @@ def run_in_keras(rule, rates, start, steps):
     )
     # Not compiled: XLA may round m + γ(g - m) once, and a weight at the threshold then differs.
     optimizer = getattr(bopkit, rule)("sgd", **rates, jit_compile=False)
-    for gradient in gradients(start.shape, steps):
+    for number, gradient in enumerate(gradients(start.shape, steps)):
+        optimizer.gamma = rates["gamma"] * DECAY**number
         optimizer.apply_gradients([(tf.constant(gradient.numpy()), variable)])
     return variable.numpy(), int(optimizer.total_flips())
 
@@ -88,22 +90,27 @@ def test_bop_flips_every_weight_that_numpy_flips(
 @given(
     sigma=st.one_of(st.just(1.0), st.floats(1e-6, 1.0)),
     bias_correction=st.booleans(),
+    decay=st.sampled_from([1.0, 0.9, 0.1]),
     **HYPERS,
 )
 def test_bop2ndorder_flips_every_weight_that_numpy_flips(
-    threshold, gamma, sigma, bias_correction, seed, shape, scale, foreach, block
+    threshold, gamma, sigma, bias_correction, decay, seed, shape, scale, foreach, block
 ):
     rates = {"threshold": threshold, "gamma": gamma, "sigma": sigma}
     weight = parameter(shape, seed)
     optimizer = Bop2ndOrder([weight], **rates, bias_correction=bias_correction, foreach=foreach)
+    scheduler = torch.optim.lr_scheduler.ExponentialLR(optimizer, decay)
     weights = weight.detach().numpy().copy()
     m = v = np.zeros(shape, np.float32)
-    for step, gradient in enumerate(gradients(shape, 10, seed, scale), 1):
+    shares = (0.0, 0.0) if bias_correction else None
+    for gradient in gradients(shape, 10, seed, scale):
         weight.grad = gradient
+        rates["gamma"] = scheduler.get_last_lr()[0]
         with mock.patch.object(base, "BLOCK", block):
             optimizer.step()
-        weights, m, v, _ = rules.bop2ndorder_step(
-            weights, m, v, gradient.numpy(), step=step if bias_correction else None, **rates
+        scheduler.step()
+        weights, m, v, _, shares = rules.bop2ndorder_step(
+            weights, m, v, gradient.numpy(), shares=shares, **rates
         )
         np.testing.assert_array_equal(weight.detach().numpy(), weights)
         np.testing.assert_array_equal(optimizer.state[weight]["v"].numpy(), v)
@@ -126,14 +133,37 @@ def test_a_signal_that_equals_the_threshold_is_rounded_as_in_numpy():
 
 @pytest.mark.parametrize("rule", ["Bop", "Bop2ndOrder"])
 def test_it_flips_what_keras_flips(rule):
-    rates = {"gamma": 0.1, "threshold": 0.1} | ({"sigma": 0.05} if rule == "Bop2ndOrder" else {})
+    """While γ decays; for the second order, with the bias correction."""
+    more = {"sigma": 0.05, "bias_correction": True}
+    rates = {"gamma": 0.1, "threshold": 0.1} | (more if rule == "Bop2ndOrder" else {})
     weight = parameter((300, 7))
     start = weight.detach().numpy().copy()
     optimizer = {"Bop": Bop, "Bop2ndOrder": Bop2ndOrder}[rule]([weight], **rates)
-    ours = run(optimizer, weight, 50)
+    scheduler = torch.optim.lr_scheduler.ExponentialLR(optimizer, DECAY)
+
+    def step():
+        optimizer.step()
+        scheduler.step()
+
+    ours = run(optimizer, weight, 50, step)
     theirs, flips = run_in_keras(rule, rates, start, 50)
     np.testing.assert_array_equal(ours, theirs)
     assert optimizer.total_flips() == flips > 0
+
+
+@pytest.mark.parametrize("capturable", [False, True])
+def test_the_bias_correction_follows_gamma_wherever_it_goes(capturable):
+    """Of a constant gradient the corrected signal is 1, after a drop of γ and at γ = 0 too."""
+    for threshold, flips in ((1.001, 0), (0.999, 1)):
+        weight = torch.nn.Parameter(torch.tensor([1.0, -1.0, -1.0]))
+        options = {"bias_correction": True, "capturable": capturable}
+        optimizer = Bop2ndOrder([weight], threshold, 0.1, 0.1, **options)
+        for gamma in (0.0, 0.1, 1e-6, 1e-6, 0.0):
+            optimizer.param_groups[0]["lr"] = gamma
+            weight.grad = torch.tensor([2.0, 0.5, -1.0])
+            optimizer.step()
+            # At γ = 0 before all others m is 0, and nothing flips.
+            assert optimizer.total_flips() == (2 * flips if optimizer.state[weight]["c"] else 0)
 
 
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
@@ -192,6 +222,82 @@ def test_the_counts_are_the_changes_made():
                 assert optimizer.flip_ratio()[name] == changed / weight.numel()
     assert optimizer.flip_counts() == made and optimizer.total_flips() == sum(made.values()) > 0
     assert optimizer.binary_weights == 129
+
+
+def test_the_count_of_blocks_is_exact_above_2_to_the_24(monkeypatch):
+    """Each block's count is a float32, which holds it; their sum is not."""
+    monkeypatch.setattr(base, "BLOCK", 1)
+    counts = iter([2.0**24, 1.0])
+    monkeypatch.setattr(base, "_count", lambda flips: torch.tensor(next(counts)))
+    weight = parameter((2 * torch.get_num_threads(),))
+    weight.grad = torch.ones_like(weight)
+    optimizer = Bop([weight])
+    optimizer.step()
+    assert optimizer.total_flips() == 2**24 + 1
+
+
+def corrected(weight):
+    return Bop2ndOrder([weight], **RATES, sigma=0.1, bias_correction=True)
+
+
+def test_optimizers_that_load_one_dictionary_share_nothing():
+    weight = parameter((9,))
+    optimizer = corrected(weight)
+    run(optimizer, weight)
+    stored = optimizer.state_dict()
+    before = {name: value.clone() for name, value in stored["state"][0].items()}
+    other = corrected(parameter((9,)))
+    other.load_state_dict(stored)
+    run(other, other.param_groups[0]["params"][0])
+    for name, value in stored["state"][0].items():
+        assert torch.equal(value, before[name]), name
+
+
+def test_hooks_around_load_state_dict_act_on_what_is_loaded():
+    weight = parameter((9,), dtype=torch.bfloat16)
+    optimizer, other, seen = Bop([weight], **RATES), Bop([weight], **RATES), []
+    run(optimizer, weight)
+
+    def double(_, given):
+        state = {key: each | {"m": 2 * each["m"]} for key, each in given["state"].items()}
+        return given | {"state": state}
+
+    other.register_load_state_dict_pre_hook(double)
+    other.register_load_state_dict_post_hook(lambda o: seen.append(o.state[weight]["m"].dtype))
+    other.load_state_dict(optimizer.state_dict())
+    assert torch.equal(other.state[weight]["m"], 2 * optimizer.state[weight]["m"])
+    assert seen == [torch.float32]
+
+
+def test_a_dictionary_with_a_count_of_steps_still_loads():
+    """As dictionaries had it before c and d."""
+    weight = parameter((9,))
+    optimizer, other = corrected(weight), corrected(weight)
+    run(optimizer, weight, 20)
+    stored = optimizer.state_dict()
+    stored["state"][0] = {k: v for k, v in stored["state"][0].items() if k not in ("c", "d")}
+    stored["state"][0]["step"] = torch.tensor(20.0)
+    other.load_state_dict(stored)
+    found, expected = other.state[weight], optimizer.state[weight]
+    assert found.keys() == expected.keys()
+    torch.testing.assert_close([found[k] for k in "cd"], [expected[k] for k in "cd"])
+
+
+def test_binarize_marks_what_it_binarizes():
+    layer = torch.nn.Linear(3, 2)
+    with pytest.raises(ConfigError, match="no parameter 'wieght' of its own"):
+        binarize_(layer, ["bias", "wieght"])
+    assert not hasattr(layer, "binary_parameters") and (layer.bias.abs() != 1).any()
+    binarize_(layer, (name for name in ["weight"]))
+    binarize_(layer, ["bias"])
+    assert [name for name, _ in split_parameters(layer)[0]] == ["weight", "bias"]
+    assert all((parameter.abs() == 1).all() for parameter in layer.parameters())
+
+
+def test_nan_becomes_minus_one():
+    x = torch.tensor([float("nan")], requires_grad=True)
+    sign_ste(x).backward()
+    assert sign_ste(x).item() == binarize_(x.detach().clone()).item() == -1 and x.grad.item() == 0
 
 
 @pytest.mark.parametrize("bias_correction", [False, True])

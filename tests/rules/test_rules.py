@@ -126,27 +126,45 @@ def test_bop2ndorder_by_hand():
     np.testing.assert_array_equal(lower.flips, [True, False, True, False])
     # Step 2, corrected: m / 0.19, v / 0.4375; √v is divided by 0.6614, so that w m / √v grows 3.48
     new = rules.bop2ndorder_step(
-        weights, momentum, square, gradient, threshold=1.7, step=2, **rates
+        weights, momentum, square, gradient, threshold=1.7, shares=(0.1, 0.25), **rates
     )
     np.testing.assert_array_equal(new.flips, [True, False, True, False])
     new = rules.bop2ndorder_step(
-        weights, momentum, square, gradient, threshold=1.75, step=2, **rates
+        weights, momentum, square, gradient, threshold=1.75, shares=(0.1, 0.25), **rates
     )
     np.testing.assert_array_equal(new.flips, [False, False, True, False])
     np.testing.assert_allclose(new.momentum, [0.3, 0.3, -0.4, 0.0], atol=1e-15)  # as without
+    np.testing.assert_allclose(new.shares, [0.19, 0.4375], atol=1e-15)
+    assert lower.shares is None
 
 
-@pytest.mark.parametrize("rate", [1.0, 0.5, 1e-3, 1e-8, 1e-12])
-def test_a_corrected_average_of_one_gradient_is_that_gradient(rate):
-    """However small the rate: at the first step every signal is a sign."""
+RATE = st.sampled_from([1.0, 0.5, 1e-3, 1e-8, 1e-12])
+
+
+@given(st.lists(st.tuples(RATE, RATE), min_size=1, max_size=9))
+def test_a_corrected_average_of_one_gradient_is_that_gradient(rates):
+    """However small the rates, and however they change: every signal is a sign."""
     gradient = np.array([1e-6, -3.0, 250.0])
     weights = np.sign(gradient)
-    zero = np.zeros(3)
-    for threshold, flips in ((0.99, True), (1.01, False)):
-        new = rules.bop2ndorder_step(
-            weights, zero, zero, gradient, threshold=threshold, gamma=rate, sigma=rate, step=1
+    m = v = np.zeros(3)
+    shares = (0.0, 0.0)
+    for gamma, sigma in rates:
+        for threshold, flips in ((0.99, True), (1.01, False)):
+            new = rules.bop2ndorder_step(
+                weights, m, v, gradient, threshold=threshold, gamma=gamma, sigma=sigma,
+                shares=shares,
+            )  # fmt: skip
+            assert np.all(new.flips == flips)
+        m, v, shares = new.momentum, new.square, new.shares
+
+
+def test_the_correction_for_constant_rates_is_the_papers():
+    shares = (0.0, 0.0)
+    for step in range(1, 50):
+        *_, shares = rules.bop2ndorder_step(
+            *np.ones((4, 1)), threshold=0.1, gamma=0.1, sigma=1e-7, shares=shares
         )
-        assert np.all(new.flips == flips)
+        np.testing.assert_allclose(shares, [1 - 0.9**step, -np.expm1(step * np.log1p(-1e-7))])
 
 
 @given(bop_inputs(), st.floats(1e-3, 1e3), st.sampled_from([1.0, 0.1, 1e-4]))
@@ -175,8 +193,8 @@ def test_the_second_moment_takes_the_unit_from_the_threshold(inputs, scale, sigm
     [
         ({"sigma": 0.0}, "sigma, the rate of the second moment, must be a number in"),
         ({"gamma": 2.0}, "gamma, the adaptivity rate, must be a number in"),
-        ({"step": 0}, "step counts updates from 1; got 0"),
-        ({"step": 1.5}, "step counts updates from 1"),
+        ({"shares": (0.0, 1.5)}, r"shares must be two numbers in \[0, 1\], .*; got \(0.0, 1.5\)"),
+        ({"shares": (0.5,)}, r"shares must be two numbers in \[0, 1\]"),
         ({"square": np.zeros(3)}, "weights, gradient, momentum, square must have one shape"),
         ({"square": np.array([np.inf, 0.0])}, "square holds NaN or infinity"),
     ],
