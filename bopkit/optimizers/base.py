@@ -61,7 +61,8 @@ class FlipOptimizer(Measures, GroupedOptimizer):
     for each binary variable :math:`w` with the gradient :math:`g`. The rule's `update_averages` is
     :math:`A`, its `signal` is :math:`s`, and its averages :math:`a` start at zero. `fp_optimizer`
     updates all other variables. Learning-rate callbacks act on `fp_optimizer` too, because its rate
-    is this optimizer's `learning_rate`.
+    is this optimizer's `learning_rate`. A binary variable's constraint is ignored, because its
+    weights stay -1 and +1.
 
     Where no trainable variable is binary, as when all binary layers are frozen, `fp_optimizer`
     trains the rest and a warning says so.

@@ -16,8 +16,9 @@ class LeakingSGD(GroupedOptimizer):
 
     for each latent weight; the forward pass sees :math:`\operatorname{sign}(\tilde w)`. All other
     variables are updated by `fp_optimizer`. This is Keras' `SGD` with learning rate :math:`\gamma`
-    and `weight_decay` 1. Started at zero, :math:`\tilde w` is the moving average :math:`m` of Bop
-    with its sign turned, so that its signs are Bop's weights at :math:`\tau = 0`.
+    and `weight_decay` 1, so it also applies a variable's constraint after the update. Started at
+    zero, :math:`\tilde w` is the moving average :math:`m` of Bop with its sign turned, so that its
+    signs are Bop's weights at :math:`\tau = 0`.
 
     Args:
         fp_optimizer: a `tf.keras.optimizers.Optimizer` for everything that is not a latent weight,
@@ -62,3 +63,5 @@ class LeakingSGD(GroupedOptimizer):
         gamma = tf.cast(self.gamma, variable.dtype)
         # w̃_t = (1 - γ) w̃_{t-1} - γ g_t, written with one product
         variable.assign_sub(gamma * (variable + tf.cast(gradient, variable.dtype)))
+        if variable.constraint is not None:  # such as larq's weight_clip
+            variable.assign(variable.constraint(variable))

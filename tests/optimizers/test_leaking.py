@@ -1,5 +1,6 @@
 """Leaking latent weights: Keras' SGD with weight decay, and Bop at τ = 0, flip for flip."""
 
+import larq as lq
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -51,6 +52,21 @@ def test_it_is_sgd_with_weight_decay_one(gamma):
         leaking.apply_gradients([(tf.constant(gradient), ours)])
         sgd.apply_gradients([(tf.constant(gradient, tf.float64), theirs)])
     np.testing.assert_allclose(ours.numpy(), theirs.numpy(), atol=1e-5)
+
+
+def test_it_applies_a_constraint_as_sgd_does():
+    clip = lq.constraints.WeightClip(0.5)
+    variables = [
+        tf.Variable(np.linspace(-1, 1, 30), dtype=tf.float32, constraint=clip) for _ in range(2)
+    ]
+    latent = QuantizedVariable.from_variable(variables[0], precision=1)
+    leaking = LeakingSGD("adam", gamma=0.1)
+    sgd = tf.keras.optimizers.SGD(0.1, weight_decay=1.0)
+    for gradient in gradients(0, steps=5):
+        leaking.apply_gradients([(tf.constant(gradient), latent)])
+        sgd.apply_gradients([(tf.constant(gradient), variables[1])])
+        np.testing.assert_allclose(latent.numpy(), variables[1].numpy(), atol=1e-6)
+    assert np.abs(latent.numpy()).max() == 0.5
 
 
 def test_the_network_starts_as_bops_does_and_has_no_window():
