@@ -1,7 +1,8 @@
 """Binarize activations as larq does, with the same numbers in fewer passes over memory.
 
 larq's `sign(sign(x) + 0.1)` and its gradient read and write all activations of a layer seven
-times. Here a sign is one comparison and one choice. In bfloat16 each direction is also compiled
+times. Here a sign is one comparison and one choice. The price is that NaN becomes -1, while larq
+passes NaN on; the gradients are larq's for NaN too. In bfloat16 each direction is also compiled
 into one pass, because that took 7 % off BinaryNet's step on a CPU with AVX512-BF16. In
 float32 nothing is compiled, because on a CPU with AVX2 the compiled pass made the step 5 to
 8 % longer.
@@ -33,7 +34,7 @@ def sign(x: tf.Tensor) -> tf.Tensor:
     """Binarize: +1 where x ≥ 0, else -1.
 
     Args:
-        x: real numbers; -0 counts as 0.
+        x: real numbers; -0 counts as 0, and NaN becomes -1.
 
     Returns:
         A tensor of x's shape and type.
@@ -73,7 +74,8 @@ class SteSign(lq.quantizers.SteSign):
 
     Args:
         clip_value: :math:`c`; `None` lets every gradient through.
-        **kwargs: as for larq's `SteSign`, which gives the same numbers.
+        **kwargs: as for larq's `SteSign`, which gives the same numbers, but NaN for NaN; here the
+            sign of NaN is -1.
 
     Source:
         Hubara et al. 2016, equation (4).
@@ -114,7 +116,8 @@ class ApproxSign(lq.quantizers.ApproxSign):
     `SteSign` uses.
 
     Args:
-        **kwargs: as for larq's `ApproxSign`, which gives the same numbers.
+        **kwargs: as for larq's `ApproxSign`, which gives the same numbers, but NaN for NaN; here
+            the sign of NaN is -1.
 
     Source:
         Liu et al. 2018, section 3.2.

@@ -41,7 +41,7 @@ def sign_ste(x: torch.Tensor, clip: float = 1.0) -> torch.Tensor:
         clip: :math:`c > 0`; the gradient passes unchanged where :math:`|x| \le c`.
 
     Returns:
-        -1 below zero, +1 at zero and above, of `x`'s shape and type.
+        -1 below zero and for NaN, +1 at zero and above, of `x`'s shape and type.
 
     Source:
         Bengio et al. 2013, arXiv:1308.3432; the clipped form of Hubara et al. 2016.
@@ -68,10 +68,10 @@ def binarize_(
         names: of the layer's parameters; a tensor has none.
 
     Returns:
-        `target`, with -1 below zero and +1 at zero and above.
+        `target`, with -1 below zero and for NaN, and +1 at zero and above.
 
     Raises:
-        ConfigError: the layer has no such parameter.
+        ConfigError: the layer has no such parameter; it stays as it was.
 
     Example:
         >>> binarize_(torch.tensor([-0.5, 0.0, 2.0])).tolist()

@@ -52,6 +52,20 @@ def test_forward_and_backward_are_larqs_bit_by_bit(name, dtype, compiled, more, 
 
 
 @pytest.mark.parametrize("name", SETTINGS)
+def test_nan_becomes_minus_one_where_larq_passes_it_on(name):
+    x = tf.constant([np.nan])
+    signs, gradients = [], []
+    for module in (quantizers, lq.quantizers):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = made(module, name)(x)
+        signs.append(y.numpy())
+        gradients.append(tape.gradient(y, x).numpy())
+    np.testing.assert_array_equal(signs, [[-1], [np.nan]])
+    np.testing.assert_array_equal(*gradients)
+
+
+@pytest.mark.parametrize("name", SETTINGS)
 def test_saved_and_loaded_they_are_the_same(name, tmp_path):
     """And larq's summary knows them for binary."""
     model = tf.keras.Sequential(
