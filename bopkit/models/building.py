@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bopkit._tensorflow import tf
+from bopkit.errors import ConfigError, unknown
 from bopkit.models.networks import NETWORKS
 
 
@@ -34,10 +35,9 @@ def build_network(
         A Keras model, not compiled.
 
     Raises:
-        ConfigError: the method is unknown, a number is out of range, or the images are too small
-            for the network.
-        KeyError: `NETWORKS` has no such network.
-        TypeError: `filters` or `dense_units` is given for a network other than binarynet.
+        ConfigError: the network or the method is unknown, a number is out of range, the images are
+            too small for the network, or a network other than binarynet is given `filters` or
+            `dense_units`.
         ValueError: Keras has no such policy.
 
     Example:
@@ -46,6 +46,10 @@ def build_network(
     """
     sizes = {"filters": filters, "dense_units": dense_units}
     sizes = {name: size for name, size in sizes.items() if size is not None}
+    if network not in NETWORKS:
+        raise ConfigError(unknown("network", network, NETWORKS))
+    if sizes and network != "binarynet":
+        raise ConfigError(f"{network} has one size; only binarynet takes {' and '.join(sizes)}.")
     policy = tf.keras.mixed_precision.global_policy()
     tf.keras.mixed_precision.set_global_policy(precision)
     try:

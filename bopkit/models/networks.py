@@ -243,8 +243,8 @@ def count_weights(model: tf.keras.Model) -> tuple[int, int]:
         model: a built Keras model.
 
     Returns:
-        (all parameters, binary weights). Batch normalization's running mean and variance
-        count as parameters, as in `model.count_params()`.
+        (all parameters, binary weights). Frozen layers count too, and batch normalization's
+        running mean and variance count as parameters, as in `model.count_params()`.
 
     Example:
         >>> network = bopkit.models.binarynet((16, 16, 1), 10, filters=8, dense_units=16)
@@ -253,9 +253,7 @@ def count_weights(model: tf.keras.Model) -> tuple[int, int]:
         '98% of the parameters are binary'
     """
     binary = sum(
-        v.shape.num_elements()
-        for v in model.trainable_variables
-        if getattr(v, "precision", None) == 1
+        v.shape.num_elements() for v in model.weights if getattr(v, "precision", None) == 1
     )
     return model.count_params(), binary
 

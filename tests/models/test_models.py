@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from bopkit import models
+from bopkit.errors import ConfigError
 
 # Parameters and binary parameters of the released code at the paper's sizes
 PAPER = {
@@ -58,6 +59,22 @@ def test_latent_kernels_are_clipped_and_used_by_their_sign():
 def test_unknown_method():
     with pytest.raises(ValueError, match="unknown method 'bob': did you mean bop"):
         models.binarynet((32, 32, 3), 10, method="bob")
+
+
+def test_build_network_refuses_in_one_line():
+    for network, sizes, message in (
+        ("binarnet", {}, "unknown network 'binarnet': did you mean binarynet"),
+        ("xnornet", {"filters": 8}, "xnornet has one size; only binarynet takes filters"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            models.build_network(network, (224, 224, 3), 10, **sizes)
+
+
+def test_frozen_weights_count():
+    model = models.binarynet((16, 16, 1), 10, filters=8, dense_units=16)
+    before = models.count_weights(model)
+    model.trainable = False
+    assert models.count_weights(model) == before and before[1] > 0
 
 
 def test_only_first_and_last_kernels_of_xnornet_are_regularized():
