@@ -86,7 +86,7 @@ __all__ = [
 def __getattr__(name):
     if name in _LAZY:
         return getattr(importlib.import_module(f"{__name__}.{_LAZY[name]}"), name)
-    if name in __all__:  # a package
+    if name in __all__ or name == "pytorch":  # a package; not in __all__, because torch is optional
         return importlib.import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import bopkit
 from bopkit.optimizers import Bop, Bop2ndOrder, checks
 from bopkit.optimizers.base import FlipOptimizer
 from bopkit.optimizers.hyper import Hyper
@@ -50,6 +51,11 @@ class Votes(FlipOptimizer):
 
     def signal(self, averages, now):
         return averages["m"]
+
+
+def test_the_contract_is_found_without_an_import_of_its_own(monkeypatch):
+    monkeypatch.delattr(bopkit.optimizers, "checks")
+    assert bopkit.optimizers.checks is checks
 
 
 def broken(**changes):

@@ -15,10 +15,10 @@ def test_bopkit_pytorch_does_not_import_tensorflow(run_python):
 import sys
 sys.modules["tensorflow"] = sys.modules["larq"] = sys.modules["tf_keras"] = None
 import torch
-from bopkit.pytorch import BinaryLinear, Bop, split_parameters
-layer = BinaryLinear(4, 2)
+import bopkit
+layer = bopkit.pytorch.BinaryLinear(4, 2)  # loaded when it is first used
 layer(torch.ones(3, 4)).sum().backward()
-Bop(split_parameters(layer)[0]).step()
+bopkit.pytorch.Bop(bopkit.pytorch.split_parameters(layer)[0]).step()
 """
     done = run_python(code)
     assert done.returncode == 0, done.stderr
