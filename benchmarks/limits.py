@@ -54,7 +54,7 @@ def run(smoke: bool) -> dict:
                 compare(
                     f"forward, {side}x{side} pixels, {depth} channels out, batch {batch}",
                     "speed of the forward pass in integers against oneDNN's in float32",
-                    _run(lambda x, k: integers.conv2d(x, k, AROUND, sure=True), x, kernel),
+                    _run(lambda x, k: integers.conv2d(x, k, AROUND, sure=False), x, kernel),
                     _run(lambda x, k: tf.nn.conv2d(x, k, 1, "SAME"), x, kernel),
                 )
     return {"times": times, "ratios": ratios}
