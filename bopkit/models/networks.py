@@ -11,7 +11,7 @@ from __future__ import annotations
 from bopkit._tensorflow import tf  # isort: skip  (before larq, which fails under Keras 3 at length)
 import larq as lq
 
-from bopkit.errors import ConfigError
+from bopkit.errors import ConfigError, unknown
 from bopkit.models.layers import QuantConv2D
 from bopkit.models.pieces import batch_norm, binary_kernel, softmax
 from bopkit.models.quantizers import ApproxSign, SteSign
@@ -273,8 +273,8 @@ def check_input(network, input_shape, num_classes):
         num_classes: the number of classes.
 
     Raises:
-        ConfigError: the images are too small or of another form, or there are too few classes.
-        KeyError: `NETWORKS` has no such network.
+        ConfigError: there is no such network, the images are too small or of another form, or
+            there are too few classes.
 
     Example:
         >>> bopkit.models.check_input("birealnet", (64, 64, 3), 10)
@@ -283,6 +283,8 @@ def check_input(network, input_shape, num_classes):
         bopkit.errors.ConfigError: birealnet needs images of (height, width, channels) with at
         least 32 by 32 pixels; got (28, 28, 1).
     """
+    if network not in MINIMUM_SIZE:
+        raise ConfigError(unknown("network", network, MINIMUM_SIZE))
     _require_sizes(num_classes=(num_classes, 2))
     size = MINIMUM_SIZE[network]
     shape = tuple(input_shape) if isinstance(input_shape, list | tuple) else ()

@@ -12,7 +12,7 @@ from bopkit import data as bopdata
 from bopkit import experiments, models, records
 from bopkit._files import output_folder
 from bopkit._tensorflow import list_devices, tf
-from bopkit.errors import ConfigError
+from bopkit.errors import ConfigError, unknown
 from bopkit.experiments import Experiment
 from bopkit.training import diagnosis, faults
 from bopkit.training.build import choose_precision, compiles
@@ -53,6 +53,10 @@ def train(
     If the experiment leaves its `precision` open, `train` computes in mixed_bfloat16 on a CPU where
     that is faster, and says so. Otherwise it computes in float32. A run that resumes on one machine
     keeps the precision in which it began. The record and its command contain the precision.
+
+    The record's command repeats the run if the experiment's name is in
+    `bopkit.experiments.EXPERIMENTS`. To repeat a run of your own `Experiment`, call `train` again,
+    because the command line does not know the name.
 
     Args:
         experiment: a name of `bopkit.experiments.EXPERIMENTS`, or an `Experiment`.
@@ -100,6 +104,8 @@ def train(
     """
     experiment = _resolve(experiment, dataset or "digits", preprocess, hparams or {})
     experiments.check_seed(seed)
+    if experiment.network not in models.NETWORKS:
+        raise ConfigError(unknown("network", experiment.network, models.NETWORKS))
     output_dir = output_folder(output_dir)
     _check_minutes(checkpoint_minutes)
     tf.get_logger().setLevel("ERROR")  # AutoGraph warns about larq's own code
@@ -156,7 +162,9 @@ def train(
                 folder.save_model(state.model)
             return folder.record
         record = folder.record
-        record["command"] = _command(experiment, config, train_examples, validation_examples)
+        record["command"] = _command(
+            experiment, config, train_examples, validation_examples, jit_compile
+        )
         # From the outside in: a signal must not cut short the writing of why the run stopped.
         with (
             faults.stoppable() as stop,
@@ -284,8 +292,8 @@ def _announcement(experiment, config, replicas) -> str:
     )
 
 
-def _command(experiment, config, train_examples, validation_examples) -> str:
-    """The command line that repeats this run, however it was started."""
+def _command(experiment, config, train_examples, validation_examples, jit_compile) -> str:
+    """The command line that repeats this run of a known experiment, however it was started."""
     network, _, hparams_set = experiment.name.partition("/")
     words = ["bopkit", "train", network, "--dataset", experiment.dataset]
     words += ["--preprocess-fn", experiment.preprocess, "--hparams-set", hparams_set]
@@ -293,7 +301,7 @@ def _command(experiment, config, train_examples, validation_examples) -> str:
     pairs = [
         f"{key}={'none' if value is None else value}"
         for key, value in changed.items()
-        if key not in ("dataset", "preprocess")
+        if key != "preprocess"
     ]
     words += ["--hparams", ",".join(pairs)] if pairs else []
     words += ["--seed", str(config["seed"])]
@@ -303,4 +311,6 @@ def _command(experiment, config, train_examples, validation_examples) -> str:
         ("--holdout", config["holdout"] or None),
     ):
         words += [flag, str(value)] if value is not None else []
+    if jit_compile is not None:
+        words.append("--jit-compile" if jit_compile else "--no-jit-compile")
     return shlex.join(words)

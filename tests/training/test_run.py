@@ -1,5 +1,8 @@
 """Whole runs on real images: what they leave, and what they refuse."""
 
+import dataclasses
+import shlex
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -50,6 +53,16 @@ def test_the_command_in_the_record_names_everything_that_was_changed(tmp_path):
         "--hparams epochs=1,batch_size=20,dense_units=64,precision=float32 --seed 3 "
         "--train-examples 200 --holdout 100"
     )
+
+
+def test_the_command_of_an_own_experiment_has_no_field_that_cannot_be_overridden(tmp_path):
+    own = dataclasses.replace(experiments.get("binarynet/bop"), name="mine/bop")
+    record = run(tmp_path, own, HPARAMS | {"epochs": 1}, train_examples=50, jit_compile=False)
+    assert record["command"].startswith("bopkit train mine --dataset digits ")
+    words = shlex.split(record["command"])
+    hparams = experiments.parse_hparams(words[words.index("--hparams") + 1])
+    assert experiments.override(own, hparams).epochs == 1
+    assert words[-1] == "--no-jit-compile"
 
 
 def test_the_model_left_behind_has_the_accuracy_of_the_record(finished):
