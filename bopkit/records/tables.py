@@ -216,7 +216,7 @@ def results_table(runs: Iterable[dict], paper: Mapping[str, Sequence[float]], da
     Args:
         runs: run records.
         paper: the paper's accuracy in percent, top-1 or top-1 and top-5, by method: "bop",
-            "bop2ndorder", "latent" or "leaking".
+            "bop2ndorder", "latent" or "leaking". The table leaves out runs of other methods.
         data: the name of the paper's data set, as the table shows it.
 
     Returns:
@@ -231,7 +231,8 @@ def results_table(runs: Iterable[dict], paper: Mapping[str, Sequence[float]], da
     """
     groups = {method: [] for method in paper}
     for group in records.group_by_seed(runs):
-        groups[group[0]["config"]["method"]].append(group)
+        if (method := group[0]["config"]["method"]) in groups:
+            groups[method].append(group)
     keys = ("val_accuracy", "val_top_5_accuracy")[: max(map(len, paper.values()))]
     top = "top-1 / top-5 %" if len(keys) == 2 else "top-1 %"
     header = ["method", f"paper, {data}: {top}", f"measured here: {top}", "n", "data", "epochs"]

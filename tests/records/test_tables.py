@@ -94,6 +94,8 @@ def test_results_table_keeps_the_paper_what_was_measured_and_what_was_not_run_ap
     ]
     whole = tables.results_table([paper_run()], paper, "ImageNet").splitlines()[2]
     assert whole.endswith("| imagenet2012, 1,281,167 images | 300 | – |")
+    without = tables.results_table([laptop], {"latent": (56.4, 79.5)}, "ImageNet")
+    assert without.splitlines()[2:] == lines[3:]  # the paper has nothing to say of Bop
     top_1 = tables.results_table([], {"bop": (91.3,)}, "CIFAR-10").splitlines()
     assert top_1[0].startswith("| method | paper, CIFAR-10: top-1 % | measured here: top-1 % |")
     assert top_1[2:] == ["| Bop | 91.3 | – | – | – | – | CIFAR-10, the paper's setting |"]
