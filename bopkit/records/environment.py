@@ -63,20 +63,25 @@ def git_commit() -> str | None:
 
     Returns:
         The commit's hash, with "-dirty" if a file was changed since; None if `bopkit` does not run
-        from a Git repository.
+        from its own Git repository. An environment inside another project is not its own.
 
     Example:
         >>> commit = bopkit.records.git_commit()
         >>> commit is None or len(commit.removesuffix("-dirty")) == 40
         True
     """
+    here = Path(__file__)
+    if _ask_git(here.parent, "ls-files", "--error-unmatch", here.name) is None:
+        return None
+    describe = ("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
+    return _ask_git(here.parent, *describe)
+
+
+def _ask_git(folder, *words):
+    """What Git says in a folder; None if it fails or says nothing."""
     try:
         done = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
-            cwd=Path(__file__).parent,
-            capture_output=True,
-            text=True,
-            timeout=20,
+            ["git", *words], cwd=folder, capture_output=True, text=True, timeout=20, check=True
         )
     except (OSError, subprocess.SubprocessError):
         return None

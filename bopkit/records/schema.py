@@ -17,17 +17,19 @@ from pydantic import ConfigDict, Field, JsonValue
 from bopkit._text import printable
 from bopkit.errors import RecordError
 from bopkit.experiments import methods
+from bopkit.rules import ranges
 
 # 500 epochs take 200 KB.
 LARGEST = 64 * 2**20
 # JavaScript's and many a JSON reader's largest whole number.
-_LARGEST_NUMBER = 2**53
-
+_LARGEST_COUNT = 2**53
 
 _Text = Annotated[str, Field(max_length=10_000)]
 _Line = Annotated[str, Field(max_length=1000, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
-_Number = Annotated[float, Field(ge=-_LARGEST_NUMBER, le=_LARGEST_NUMBER)]
-_Count = Annotated[int, Field(ge=0, le=_LARGEST_NUMBER)]
+# Training computes in float32, so that a rate or a loss may be as large as that holds.
+_Number = Annotated[float, Field(ge=-ranges.LARGEST, le=ranges.LARGEST)]
+_Measured = Annotated[float, Field(ge=0, le=_LARGEST_COUNT)]
+_Count = Annotated[int, Field(ge=0, le=_LARGEST_COUNT)]
 _Positive = Annotated[_Count, Field(ge=1)]
 _Share = Annotated[float, Field(ge=0, le=1)] | None
 _Kinds = {float: _Number, int: _Count, bool: bool}
@@ -70,8 +72,8 @@ class Row(_Open):
 
     __pydantic_extra__: dict[str, _Number | None]
     epoch: _Positive
-    seconds: Annotated[_Number, Field(ge=0)]
-    images_per_second: Annotated[_Number, Field(ge=0)] | None = None
+    seconds: _Measured
+    images_per_second: _Measured | None = None
     accuracy: _Share = None
     top_5_accuracy: _Share = None
     val_accuracy: _Share = None

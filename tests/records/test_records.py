@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from small_records import record
 from bopkit import experiments, records
 from bopkit.errors import RecordError
 from bopkit.experiments import methods
+from bopkit.records import environment
 
 
 def test_write_and_read(tmp_path):
@@ -198,6 +200,39 @@ def test_what_cannot_be_read_is_named_and_the_rest_is_read(tmp_path, monkeypatch
         assert any(f"{tmp_path / name}{reason}" in line for line in said), (name, said)
     with pytest.raises(RecordError, match=r"cannot read|is not a run record"):
         records.collect(tmp_path)  # a page shows all there is or nothing
+
+
+@pytest.mark.parametrize("value", [1e17, 3e38])
+def test_numbers_that_float32_holds_are_read_back_and_larger_ones_are_not(value, tmp_path):
+    bop = experiments.override(experiments.get("binarynet/bop"), {"threshold": value})
+    config = record()["config"] | {"threshold": bop.threshold, "learning_rate": value}
+    run = record(config=config)
+    run["epochs"][-1]["loss"] = run["final"]["loss"] = value
+    records.write(tmp_path, run)
+    assert records.read(tmp_path) == run
+    for key, wrong in (("loss", 1e39), ("seconds", 1e17)):
+        records.write(tmp_path, record(epochs=[run["epochs"][0] | {key: wrong}], status="failed"))
+        with pytest.raises(RecordError, match=f"{key}: Input should be less than or equal"):
+            records.read(tmp_path)
+
+
+def test_a_commit_is_that_of_bopkits_own_repository(tmp_path, monkeypatch):
+    """In an environment inside another project, the project's commit says nothing of bopkit."""
+
+    def git(*words):
+        command = ["git", "-c", "user.name=x", "-c", "user.email=x@y", *words]
+        subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+
+    installed = tmp_path / ".venv" / "environment.py"
+    installed.parent.mkdir()
+    installed.write_text("")
+    monkeypatch.setattr(environment, "__file__", str(installed))
+    git("init")
+    git("commit", "--allow-empty", "-m", "of the other project")
+    assert records.git_commit() is None
+    git("add", ".")
+    git("commit", "-m", "with the file")
+    assert len(records.git_commit()) == 40
 
 
 def test_what_a_run_stands_on():

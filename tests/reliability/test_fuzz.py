@@ -254,7 +254,7 @@ def test_bytes_are_not_a_record(content, folder):
 def test_what_is_written_is_read_back(row, folder):
     row = {"epoch": 1, "seconds": 0.0, **{f"x{key}": value for key, value in row.items()}}
     record = HONEST | {"epochs": [row], "status": "failed", "final": None}
-    small = all(abs(v) <= 2**53 for v in row.values() if math.isfinite(v))
+    small = all(abs(v) <= ranges.LARGEST for v in row.values() if math.isfinite(v))
     with contextlib.nullcontext() if encodable(row) and small else pytest.raises(RecordError):
         records.write(folder, record)
         finite = {k: v if math.isfinite(v) else None for k, v in row.items()}
