@@ -1,5 +1,6 @@
 """Photographs in folders: ImageNet as it lies on disks, and sets of one's own."""
 
+import json
 import os
 
 import numpy as np
@@ -177,6 +178,23 @@ def test_a_damaged_image_is_named(own, name):
         prepare.prepare("image_folder", data_dir=own)
 
 
+def test_names_that_are_not_utf8_are_read_and_recorded(own):
+    """As files from an old disk have, in Latin-1."""
+    name = os.fsdecode("été".encode("latin1"))
+    for half, number in (("train", 7), ("val", 2)):
+        for image in range(number):
+            paint(own / half / name / f"{name}{image}.png", COLOURS["red"])
+    assert prepare.prepare("image_folder", data_dir=own).examples == {"train": 28, "val": 8}
+    found = data.load("image_folder", data_dir=own, image_size=16)
+    labels = [y.numpy().argmax(1) for _, y in found.train_batches(7, seed=0, epochs=1)]
+    assert np.bincount(np.concatenate(labels)).tolist() == [7, 7, 7, 7]
+    # A record is text in UTF-8.
+    described = json.dumps(found.origin.describe(), ensure_ascii=False).encode()
+    assert json.loads(described)["classes"] == ["blue", "green", "red", r"\udce9t\udce9"]
+    (own / "train" / name / f"{name}0.png").write_bytes(b"")
+    assert f"{name}0.png is empty: get it again" in found.find_damaged(28, 0, 0, 0)
+
+
 def test_a_run_on_own_images_learns_them_and_names_the_classes(own, tmp_path_factory):
     hparams = {"epochs": 8, "batch_size": 7, "dense_units": 16}
     folder = tmp_path_factory.mktemp("run")
@@ -297,6 +315,38 @@ def test_folders_are_packed_as_archives_are(torchvision, kaggle, tmp_path_factor
         assert sorted(int(y.numpy().argmax()) for _, y in batches) == [0, 1, 999]
 
 
+@pytest.mark.parametrize("form", ["torchvision", "kaggle"])
+def test_prepare_describes_imagenet_in_place(request, form):
+    place = request.getfixturevalue(form)
+    before = sorted(place.rglob("*"))
+    summary = prepare.prepare("imagenet2012", data_dir=place)
+    assert summary.examples == {"train": 12, "validation": 3}
+    assert f"form: {form}'s folders".lower() in str(summary).lower()
+    assert "reads these files in place" in str(summary)
+    assert sorted(place.rglob("*")) == before
+
+
+def test_of_two_images_of_one_name_the_label_is_that_of_the_packed_one(
+    torchvision, tmp_path_factory
+):
+    """The second is left out, or the first if it is damaged."""
+    tensorflow_datasets = pytest.importorskip("tensorflow_datasets")
+    first, *_, last = SYNSETS
+    for synset in (first, last):
+        for name in ("twice.JPEG", "half.JPEG"):
+            paint(torchvision / "train" / synset / name, (9, 9, 9))
+    (torchvision / "train" / first / "half.JPEG").write_bytes(b"<html>")
+    where = {"manual_dir": torchvision, "data_dir": tmp_path_factory.mktemp("packed")}
+    summary = prepare.prepare("imagenet2012", progress=False, skip_damaged=True, **where)
+    builder = tensorflow_datasets.builder_from_directory(summary.folder)
+    labels = {
+        example["file_name"].decode(): example["label"]
+        for example in tensorflow_datasets.as_numpy(builder.as_dataset(split="train"))
+    }
+    assert len(labels) == 14
+    assert (labels["twice.JPEG"], labels["half.JPEG"]) == (SYNSETS[first], SYNSETS[last])
+
+
 def test_a_set_that_somebody_else_prepared_has_no_fingerprint(torchvision, tmp_path_factory):
     pytest.importorskip("tensorflow_datasets")
     target = tmp_path_factory.mktemp("packed")
@@ -315,9 +365,12 @@ def test_a_damaged_image_of_a_folder_is_left_out_if_asked(torchvision, tmp_path_
     where = {"manual_dir": torchvision, "data_dir": tmp_path_factory.mktemp("packed")}
     with pytest.raises(DataError, match=r"n01440764_0\.JPEG is no JPEG; .*--skip-damaged"):
         prepare.prepare("imagenet2012", progress=False, **where)
+    (torchvision / "train/n01440764/n01440764_9.JPEG").symlink_to("nowhere.JPEG")
     summary = prepare.prepare("imagenet2012", progress=False, skip_damaged=True, **where)
     assert summary.examples == {"train": 11, "validation": 3}
-    assert "n01440764_0.JPEG" in (summary.folder / "left_out.txt").read_text()
+    left_out = (summary.folder / "left_out.txt").read_text()
+    assert "n01440764_0.JPEG is no JPEG" in left_out
+    assert "n01440764_9.JPEG: is not a file" in left_out and left_out.count("\n") == 2
 
 
 # Imagenette.

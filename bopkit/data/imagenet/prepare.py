@@ -21,6 +21,7 @@ from bopkit import _text
 from bopkit._files import only_one
 from bopkit._tensorflow import load_tensorflow
 from bopkit.data import checks, tfds
+from bopkit.data.identity import Origin
 from bopkit.data.imagenet import archives
 from bopkit.data.imagenet.images import Images
 from bopkit.data.listings import Listing, find_imagenet
@@ -47,22 +48,34 @@ def prepare(
     prepared = tfds.find_prepared("imagenet2012", folders)
     if prepared is not None:
         return summarize(prepared)
-    listing = None if manual_dir is None else find_imagenet([checks.folder(manual_dir)])
+    listing = find_imagenet(folders if manual_dir is None else [checks.folder(manual_dir)])
+    if manual_dir is None and listing is not None:
+        return _in_place(listing)
     found = listing or archives.find(manual_dir)
     folder = folders[0]
-    for unfinished in (folder / "imagenet2012").glob("[0-9]*"):
-        raise DataError(
-            f"{unfinished} has no dataset_info.json, so it is not complete: remove it, and run the "
-            "same command again."
-        )
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(f"cannot write in {folder}: {error.strerror}.") from error
     busy = DataError(f"another process is preparing imagenet2012 in {folder}: wait for it.")
     with only_one(folder / ".imagenet2012.lock", busy):
-        prepared = _prepare(folder, found, skip_damaged, progress)
+        # Another process may have ended between the first look and the lock.
+        prepared = tfds.find_prepared("imagenet2012", [folder])
+        if prepared is None:
+            prepared = _prepare(folder, found, skip_damaged, progress)
     return summarize(prepared)
+
+
+def _in_place(listing):
+    """Count the images that training reads where they are; to decode each would take hours."""
+    return Summary(
+        "imagenet2012",
+        listing.root,
+        {"train": len(listing.train), "validation": len(listing.validation)},
+        origin=Origin(listing.form, listing.root),
+        note="bopkit reads these files in place and has not decoded them; "
+        "to check them all and pack them, name their folder with --manual-dir",
+    )
 
 
 def _prepare(folder, found, skip_damaged, progress):
@@ -70,6 +83,11 @@ def _prepare(folder, found, skip_damaged, progress):
         if progress:
             _text.note(text)
 
+    for unfinished in (folder / "imagenet2012").glob("[0-9]*"):
+        raise DataError(
+            f"{unfinished} has no dataset_info.json, so it is not complete: remove it, and run the "
+            "same command again."
+        )
     work = folder / "imagenet2012.incomplete"
     if work.exists():
         say(f"removing {work}, which an interrupted preparation left")
@@ -125,10 +143,17 @@ def _sizes(found) -> dict[str, int]:
     """Bytes of each split, in archives or in folders."""
     if isinstance(found, Listing):
         return {
-            split: sum((found.root / path).stat().st_size for path, _ in getattr(found, split))
+            split: sum(_size(found.root / path) for path, _ in getattr(found, split))
             for split in ("train", "validation")
         }
     return {archive.split: path.stat().st_size for archive, path in found.items()}
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:  # `Images` says what is wrong with the file, or leaves it out
+        return 0
 
 
 class _Lines:
