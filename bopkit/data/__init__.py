@@ -56,7 +56,7 @@ def load(
     - `fashion_mnist`: 28x28 grayscale, 60,000 / 10,000 (Xiao et al. 2017, arXiv:1708.07747), from
       its authors' four files, gzipped or not, in `data_dir` or where torchvision puts them below
       it. Without `data_dir`, `load` looks in `$BOPKIT_DATA_DIR`, in Debian's folder and in Keras'
-      cache, and then has Keras download the files.
+      cache. Keras downloads the files if they are nowhere.
     - `cifar10`: 32x32 RGB, 50,000 / 10,000 (Krizhevsky 2009), from Python's batches or the binary
       files, unpacked or in their archive, or as TFDS prepared it; in `data_dir`, or without one in
       `$BOPKIT_DATA_DIR`, TFDS's own folder or Keras' cache. TFDS downloads it if it is nowhere.
@@ -70,7 +70,8 @@ def load(
 
     Args:
         name: one of `DATASETS`.
-        data_dir: the only folder to read from (or, for `cifar10`, to download to).
+        data_dir: the only folder to read from. `cifar10`, `fashion_mnist` and `imagenette` are
+            downloaded to it if it does not hold them.
         image_size: side in pixels of the images that the network sees; None is the set's own side,
             or 224 for photographs. Images are resized after the augmentation, bilinearly, or
             bicubically if they are photographs.

@@ -11,7 +11,7 @@ from bopkit.data import cifar10_files, tfds
 from bopkit.data.checks import keras_cache
 from bopkit.data.cifar10_files import Source
 from bopkit.data.identity import Origin
-from bopkit.data.summary import Summary, check_space
+from bopkit.data.summary import check_space
 from bopkit.errors import DataError, as_our_error
 
 URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
@@ -25,13 +25,14 @@ def read(split: str, data_dir: str | os.PathLike | None = None) -> tuple[np.ndar
         uint8 images `(n, 32, 32, 3)` and int64 labels `(n,)`, in the order of the files.
 
     Raises:
-        DataError: if the files are damaged, or there are none and the download fails.
+        DataError: if the files are damaged, or there are none and the disk has no room for them or
+            the download fails.
     """
     places = _places(data_dir)
     found = _find(split, places)
     if isinstance(found, Source):
         return found.read(split)
-    prepared = found or tfds.download("cifar10", "CIFAR-10", URL, places)
+    prepared = found or _download(places)
     advice = "remove that folder and try again."
     with as_our_error(DataError, f"{prepared} cannot be read ({{}}): {advice}"):
         tfds.check_lengths(prepared)
@@ -64,29 +65,14 @@ def locate(data_dir: str | os.PathLike | None, splits: tuple[str, ...]) -> Origi
     return Origin("prepared by TFDS", found)
 
 
-def prepare(data_dir: str | os.PathLike | None) -> Summary | None:
-    """Download CIFAR-10 if it is nowhere, and count what TFDS prepared.
-
-    Returns:
-        What TFDS prepared; None for the authors' files.
-
-    Raises:
-        DataError: if the files are damaged, there is too little room, or the download fails.
-    """
-    places = _places(data_dir)
-    found = _find("train", places)
-    if isinstance(found, Source) and _find("test", places) is not None:
-        return None
-    prepared = tfds.find_prepared("cifar10", places)
-    if prepared is None:
-        check_space(places[0], SPACE, "cifar10")
-        prepared = tfds.download("cifar10", "CIFAR-10", URL, places)
-    return tfds.summarize(prepared)
-
-
 def _places(data_dir) -> list[Path]:
     places = tfds.folders(data_dir)
     return places if data_dir is not None else [*places, keras_cache()]
+
+
+def _download(places) -> Path:
+    check_space(places[0], SPACE, "cifar10")
+    return tfds.download("cifar10", "CIFAR-10", URL, places)
 
 
 def _find(split, places) -> Source | Path | None:

@@ -1,4 +1,4 @@
-"""Find and read Fashion-MNIST's four IDX files, gzipped or not; Keras downloads them."""
+"""Find and read Fashion-MNIST's four IDX files, gzipped or not, or have Keras download them."""
 
 from __future__ import annotations
 
@@ -6,16 +6,19 @@ import gzip
 import math
 import os
 import struct
+import tempfile
 import zlib
 from pathlib import Path
 
 import numpy as np
 
+from bopkit._files import whole_file
 from bopkit.data.checks import environment_folder, folder, keras_cache
 from bopkit.data.identity import Origin
 from bopkit.errors import DataError, as_our_error, one_line
 
 DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")
+URL = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/"
 _PREFIXES = {"train": "train", "test": "t10k"}
 MOST_BYTES = 2**30  # that a file may inflate to; the largest holds 47 million
 
@@ -26,32 +29,35 @@ def read(split: str, data_dir: str | os.PathLike | None = None) -> tuple[np.ndar
     Raises:
         DataError: if the files are damaged, or there are none and the download fails.
     """
-    place = find(split, data_dir)
-    if place is not None:
-        return _read_idx_pair(*_files(place, split))
+    place = find(split, data_dir) or _download(split, data_dir)
+    return _read_idx_pair(*_files(place, split))
 
-    places, prefix = _folders(data_dir), _PREFIXES[split]
-    missing = (
-        f"Fashion-MNIST is not there: looked for {prefix}-images-idx3-ubyte.gz and "
-        f"{prefix}-labels-idx1-ubyte.gz, or the same unzipped, in "
-        f"{', '.join(map(str, places))}"
-    )
-    advice = (
-        "put its four .gz files (github.com/zalandoresearch/fashion-mnist) into a folder named by "
-        "data_dir or BOPKIT_DATA_DIR, or install Debian's package dataset-fashion-mnist."
-    )
-    if data_dir is not None:
-        raise DataError(f"{missing}; {advice}")
+
+def _download(split, data_dir) -> Path:
+    """Have Keras download a split's files into `data_dir`, `$BOPKIT_DATA_DIR` or its own cache."""
     from bopkit._tensorflow import tf
 
+    images, labels = _names(split)
+    failed = (
+        f"Fashion-MNIST is not there: looked for {images}.gz and {labels}.gz, or the same "
+        f"unzipped, in {', '.join(map(str, _folders(data_dir)))}, and Keras could not download it "
+        "({}); put its four .gz files (github.com/zalandoresearch/fashion-mnist) into a folder "
+        "named by data_dir or BOPKIT_DATA_DIR, or install Debian's package dataset-fashion-mnist."
+    )
+    place = (_named(data_dir) or keras_cache()) / "fashion-mnist"
     # Keras raises a bare Exception when a download fails.
-    with as_our_error(DataError, f"{missing}, and Keras could not download it ({{}}); {advice}"):
-        images, labels = tf.keras.datasets.fashion_mnist.load_data()[split == "test"]
-    return images[..., None], labels.astype(np.int64)
+    with as_our_error(DataError, failed), tempfile.TemporaryDirectory() as elsewhere:
+        for name in (f"{images}.gz", f"{labels}.gz"):
+            file = tf.keras.utils.get_file(name, URL + name, cache_dir=elsewhere, cache_subdir="")
+            place.mkdir(parents=True, exist_ok=True)
+            # Nobody reads half a file: neither another process, nor one after an interruption.
+            with whole_file(place / name) as whole:
+                whole.write(Path(file).read_bytes())
+    return place
 
 
 def find(split: str, data_dir: str | os.PathLike | None = None) -> Path | None:
-    """Find the first folder with the authors' files of a split; None if Keras must get them."""
+    """Find the first folder with the authors' files of a split; None if there is none."""
     for place in _folders(data_dir):
         if _files(place, split):
             return place
@@ -60,13 +66,15 @@ def find(split: str, data_dir: str | os.PathLike | None = None) -> Path | None:
 
 def locate(data_dir: str | os.PathLike | None, splits: tuple[str, ...]) -> Origin:
     """Say where Fashion-MNIST is read from."""
-    place = find(splits[0], data_dir)
-    return Origin("IDX files", place or keras_cache() / "fashion-mnist")
+    return Origin("IDX files", find(splits[0], data_dir))
+
+
+def _named(data_dir):
+    return folder(data_dir) if data_dir is not None else environment_folder()
 
 
 def _folders(data_dir):
-    root = folder(data_dir) if data_dir is not None else environment_folder()
-    folders = []
+    root, folders = _named(data_dir), []
     if root:
         # torchvision's root holds the files in FashionMNIST/raw.
         names = ("fashion-mnist", "fashion_mnist", "FashionMNIST/raw", "raw")
@@ -78,13 +86,16 @@ def _folders(data_dir):
 
 def _files(place: Path, split: str) -> list[Path]:
     """The files of a split's images and labels, gzipped or not; none unless both are there."""
-    prefix = _PREFIXES[split]
-    names = f"{prefix}-images-idx3-ubyte", f"{prefix}-labels-idx1-ubyte"
     found = [
         next((p for p in (place / f"{name}.gz", place / name) if p.is_file()), None)
-        for name in names
+        for name in _names(split)
     ]
     return [] if None in found else found
+
+
+def _names(split):
+    prefix = _PREFIXES[split]
+    return f"{prefix}-images-idx3-ubyte", f"{prefix}-labels-idx1-ubyte"
 
 
 def _read_idx_pair(images_path: Path, labels_path: Path) -> tuple[np.ndarray, np.ndarray]:

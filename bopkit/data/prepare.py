@@ -29,9 +29,10 @@ def prepare(
         name: one of `bopkit.data.DATASETS`.
         manual_dir: for imagenet2012, the folder with `ILSVRC2012_img_train.tar` and
             `ILSVRC2012_img_val.tar`, or with smaller archives of the same form; or the folder
-            with `train/SYNSET/*.JPEG` and `val/`, in torchvision's layout or Kaggle's.
-        data_dir: the folder to prepare in; None is the first of the usual ones, which are
-            `$BOPKIT_DATA_DIR` and TFDS's own folder.
+            with `train/SYNSET/*.JPEG` and `val/`, in torchvision's layout or Kaggle's. If
+            `data_dir` holds such folders, None describes them as they are.
+        data_dir: the folder in which to find the set, or else to prepare it; None is the usual ones
+            of `bopkit.data.load`, and the first of them to prepare the set.
         skip_damaged: for imagenet2012, leave out images that cannot be decoded; they are counted,
             and named in the file `left_out.txt` beside the prepared files. Otherwise the first
             damaged image is an error.
@@ -60,7 +61,7 @@ def prepare(
     summary = row.prepare(data_dir) if row.prepare is not None else None
     if summary is not None:
         return summary
-    # Reading the files checks them, and has Keras download Fashion-MNIST if it is nowhere.
+    # Reading the files checks them, and downloads CIFAR-10 or Fashion-MNIST if it is nowhere.
     halves = {split: row.read(split, data_dir) for split in ("train", "test")}
     prints = {split: fingerprint(*half) for split, half in halves.items()}
     origin = row.originate(data_dir, prints)

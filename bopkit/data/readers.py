@@ -171,7 +171,6 @@ DATASETS = {
             10,
             read=cifar10.read,
             locate=cifar10.locate,
-            prepare=cifar10.prepare,
         ),
         DataSet(
             "imagenet2012",

@@ -1,9 +1,9 @@
 """Getting the datasets: what is checked first, what an interruption leaves, what is said."""
 
+import contextlib
 import gzip
 import io
 import itertools
-import json
 import os
 import shutil
 import signal
@@ -13,12 +13,10 @@ import tarfile
 import time
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 
 import bopkit  # noqa: F401  # sets TF_USE_LEGACY_KERAS before TensorFlow is imported
 from bopkit import cli, data
-from bopkit._tensorflow import tf
 from bopkit.data import cifar10, fashion_mnist, prepare, tfds
 from bopkit.data.imagenet import archives, drawn
 from bopkit.errors import BopkitError, ConfigError, DataError
@@ -171,6 +169,24 @@ def test_a_prepared_set_needs_no_archives_and_is_left_as_it_is(originals, capsys
         assert summary.examples == {"train": TRAIN, "validation": VALIDATION}
     assert {path: path.stat().st_mtime_ns for path in done.rglob("*")} == before
     assert capsys.readouterr().out == ""
+
+
+def test_a_set_that_another_process_has_just_prepared_is_not_prepared_again(
+    originals, tmp_path, monkeypatch, no_building
+):
+    done = tfds.find_prepared("imagenet2012", [originals.parent / "tfds"])
+
+    @contextlib.contextmanager
+    def late(path, busy):
+        shutil.copytree(done, path.parent / "imagenet2012" / done.name)
+        yield
+
+    monkeypatch.setattr("bopkit.data.imagenet.prepare.only_one", late)
+    summary = prepare.prepare(
+        "imagenet2012", manual_dir=originals, data_dir=tmp_path, progress=False
+    )
+    assert summary.folder == tmp_path / "imagenet2012" / done.name
+    assert summary.examples == {"train": TRAIN, "validation": VALIDATION}
 
 
 # Interrupted, in processes of their own.
@@ -414,45 +430,23 @@ def test_names_and_arguments_that_do_not_fit():
         prepare.prepare("digits", manual_dir=".")
 
 
-def test_fashion_mnist_is_where_it_was_found(tmp_path, require):
+def test_fashion_mnist_is_where_it_was_found(tmp_path, monkeypatch, require):
+    monkeypatch.setattr(fashion_mnist, "URL", "http://127.0.0.1:9/")
     folder = fashion_mnist.DEBIAN_FOLDER
     require(folder.is_dir(), "dataset-fashion-mnist is not installed")
     summary = prepare.prepare("fashion_mnist", data_dir=folder)
     assert summary.folder == folder
     assert summary.examples == {"train": 60_000, "test": 10_000}
     refused(
-        "Fashion-MNIST is not there: looked for .*; put its four",
+        "Fashion-MNIST is not there: looked for .* could not download .*; put its four",
         "fashion_mnist",
         data_dir=tmp_path,
     )
 
 
-def test_fashion_mnist_from_keras(tmp_path, monkeypatch):
-    monkeypatch.setattr(fashion_mnist, "DEBIAN_FOLDER", tmp_path)
-    monkeypatch.delenv("BOPKIT_DATA_DIR", raising=False)
-    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
-    halves = [(np.zeros((n, 28, 28), np.uint8), np.zeros(n, np.uint8)) for n in (5, 4)]
-    monkeypatch.setattr(tf.keras.datasets.fashion_mnist, "load_data", lambda: halves)
-    summary = prepare.prepare("fashion_mnist")
-    assert summary.examples == {"train": 5, "test": 4}
-    assert summary.folder == tmp_path / "keras" / "datasets" / "fashion-mnist"
-
-
 def test_cifar10_without_a_network(tmp_path, monkeypatch):
     monkeypatch.setattr(cifar10, "URL", "http://127.0.0.1:9/cifar-10-binary.tar.gz")
     refused("CIFAR-10 is not there: looked in .* could not download", "cifar10", data_dir=tmp_path)
-
-
-def test_cifar10_that_is_there(tmp_path):
-    folder = tmp_path / "cifar10" / "3.0.2"
-    folder.mkdir(parents=True)
-    splits = [
-        {"name": name, "shardLengths": [number]} for name, number in (("train", "5"), ("test", "2"))
-    ]
-    (folder / "dataset_info.json").write_text(json.dumps({"name": "cifar10", "splits": splits}))
-    for split in ("train", "test"):
-        (folder / f"cifar10-{split}.tfrecord-00000-of-00001").write_bytes(b"x")
-    assert prepare.prepare("cifar10", data_dir=tmp_path).examples == {"train": 5, "test": 2}
 
 
 @pytest.mark.parametrize("inside", ["", "cifar-10-batches-bin"])

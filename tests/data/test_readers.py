@@ -7,11 +7,8 @@ import numpy as np
 import pytest
 
 import bopkit  # noqa: F401  # sets TF_USE_LEGACY_KERAS before TensorFlow is imported
-
-import tensorflow as tf  # isort: skip
-
 from bopkit import data
-from bopkit.data import fashion_mnist, identity, tfds
+from bopkit.data import fashion_mnist, identity, prepare, tfds
 from bopkit.errors import DataError
 
 FASHION_FILES = (
@@ -98,7 +95,8 @@ def test_keras_cache_of_fashion_mnist_is_used(tmp_path, monkeypatch):
     assert (found.train_examples, found.origin.path) == (30, tmp_path / "datasets/fashion-mnist")
 
 
-def test_holdout_leaves_the_test_files_unread(tmp_path):
+def test_holdout_leaves_the_test_files_unread(tmp_path, monkeypatch):
+    monkeypatch.setattr(fashion_mnist, "URL", "http://127.0.0.1:9/")
     write_fashion_mnist(tmp_path)
     for file in FASHION_FILES[2:]:
         (tmp_path / file).unlink()
@@ -108,29 +106,39 @@ def test_holdout_leaves_the_test_files_unread(tmp_path):
         data.load("fashion_mnist", data_dir=tmp_path)
 
 
-def test_missing_fashion_mnist(tmp_path):
+def test_missing_fashion_mnist(tmp_path, monkeypatch):
+    monkeypatch.setattr(fashion_mnist, "URL", "http://127.0.0.1:9/")
     with pytest.raises(DataError, match=r"for train-images.*dataset-fashion") as caught:
         data.load("fashion_mnist", data_dir=tmp_path)
     assert str(tmp_path) in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
-def test_fashion_mnist_falls_back_to_keras(tmp_path, monkeypatch):
+@pytest.mark.parametrize("named", ["data_dir", "BOPKIT_DATA_DIR", "KERAS_HOME"])
+def test_fashion_mnist_is_downloaded_to_the_folder_that_is_read(tmp_path, monkeypatch, named):
+    write_fashion_mnist(tmp_path / "server")
+    monkeypatch.setattr(fashion_mnist, "URL", f"{(tmp_path / 'server').as_uri()}/")
+    monkeypatch.setattr(fashion_mnist, "DEBIAN_FOLDER", tmp_path / "not installed")
+    place = tmp_path / ("keras/datasets" if named == "KERAS_HOME" else "mine")
+    place.mkdir(parents=True)
     monkeypatch.delenv("BOPKIT_DATA_DIR", raising=False)
-    monkeypatch.setattr(fashion_mnist, "DEBIAN_FOLDER", tmp_path)
-    images, labels = np.zeros((5, 28, 28), np.uint8), np.arange(5, dtype=np.uint8)
-    monkeypatch.setattr(
-        tf.keras.datasets.fashion_mnist, "load_data", lambda: ((images, labels), (images, labels))
-    )
-    assert data.load("fashion_mnist").train_examples == 5
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    if named == "BOPKIT_DATA_DIR":
+        monkeypatch.setenv(named, str(place))
+    data_dir = place if named == "data_dir" else None
+    summary = prepare.prepare("fashion_mnist", data_dir=data_dir)
+    assert summary.examples == {"train": 30, "test": 12}
+    assert summary.folder == summary.origin.path == place / "fashion-mnist"
+    assert {path.name for path in summary.folder.iterdir()} == set(FASHION_FILES)
+    shutil.rmtree(tmp_path / "server")
+    assert data.load("fashion_mnist", data_dir=data_dir).fingerprint == summary.fingerprint
 
-    def fail():
-        raise Exception("URL fetch failure:\nno network")  # Keras raises no narrower one
 
-    monkeypatch.setattr(tf.keras.datasets.fashion_mnist, "load_data", fail)
-    with pytest.raises(DataError, match=r"could not download it \(URL fetch failure:\)") as caught:
-        data.load("fashion_mnist")
-    assert "\n" not in str(caught.value)
+def test_fashion_mnist_that_cannot_be_downloaded_leaves_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(fashion_mnist, "URL", "http://127.0.0.1:9/")
+    with pytest.raises(DataError, match=r"could not download it \(URL fetch failure") as caught:
+        data.load("fashion_mnist", data_dir=tmp_path / "mine")
+    assert "\n" not in str(caught.value) and not list(tmp_path.iterdir())
 
 
 def cut(content):
@@ -219,6 +227,14 @@ def test_cifar10(cifar10_folder, monkeypatch):
     assert next(iter(cifar10.train_batches(10, seed=0, epochs=1)))[0].shape == (10, 32, 32, 3)
     with pytest.raises(DataError, match="channels=1"):
         data.load("cifar10", channels=1)
+
+
+def test_prepare_fingerprints_what_tfds_prepared(cifar10_folder):
+    summary = prepare.prepare("cifar10", data_dir=cifar10_folder)
+    assert summary.examples == {"train": 100, "test": 20}
+    assert summary.fingerprint == data.load("cifar10", data_dir=cifar10_folder).fingerprint
+    assert f"fingerprint {summary.fingerprint['test']}" in str(summary)
+    assert "form: prepared by TFDS" in str(summary)
 
 
 def test_damaged_cifar10(cifar10_folder, tmp_path):

@@ -186,6 +186,7 @@ def test_one_line_exit_2_and_nothing_touched(
     before = fingerprint(tmp_path, *places.values())
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("BOPKIT_DATA_DIR", str(places["empty"]))
+    monkeypatch.setattr("bopkit.data.fashion_mnist.URL", "http://127.0.0.1:9/")
     monkeypatch.setattr(sys, "argv", ["bopkit", *(a.format(**places) for a in arguments)])
     with pytest.raises(SystemExit) as stopped:
         cli.main()
