@@ -18,8 +18,10 @@ class Data:
         train_examples: number of training images.
         validation_examples: number of validation images.
         preprocess: name of the preprocessing.
-        fingerprint: per split that was read, the SHA-256 of its images and labels in full; empty
-            for ImageNet.
+        fingerprint: per split, what identifies its images. For a set in memory that is the SHA-256
+            of the images and labels of each split that was read. For folders of photographs, and
+            for an ImageNet that bopkit prepared, it is the SHA-256 of all file names and labels.
+            Empty for photographs that others prepared.
         origin: where it was read from, in which form; None if nothing says so.
 
     Example:
