@@ -10,7 +10,9 @@ from IPython.display import Markdown
 
 from bopkit import records
 from bopkit._text import markdown, number
-from bopkit.book import RESULTS, contest, figures
+from bopkit.book import HOW_TO_GET, REPOSITORY, contest, figures
+
+RESULTS = REPOSITORY / "results"
 
 
 def collect(*parts: str) -> list[dict]:
@@ -172,4 +174,6 @@ def settled52():
 
 
 def _nothing():
+    if not RESULTS.is_dir():
+        return Markdown(f"The records are not beside the package bopkit; {HOW_TO_GET}")
     return Markdown("Too few runs of this section are complete to compare them.")

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
 
-# Found from this file, as the records are: a notebook may be run in any folder.
-FOLDER = Path(__file__).resolve().parents[2] / "book" / "_static" / "live"
+from bopkit import book
+
+FOLDER = "book/_static/live"
 
 _IMPORT = re.compile(r'^import \{[^}]*\} from "\./(\w+)\.js";\n', re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=const|function)", re.MULTILINE)
@@ -26,12 +26,15 @@ def source(name: str) -> str:
 
     Returns:
         JavaScript in which each name of the modules can be used.
+
+    Raises:
+        SetupError: bopkit was installed without the repository.
     """
     texts: dict[str, str] = {}
 
     def add(module):
         if module not in texts:
-            text = (FOLDER / f"{module}.js").read_text(encoding="utf8")
+            text = _read(f"{module}.js")
             for imported in _IMPORT.findall(text):
                 add(imported)
             texts[module] = _EXPORT.sub("", _IMPORT.sub("", text))
@@ -62,4 +65,8 @@ def widget_module(name: str, html: str) -> str:
 
 def styles() -> str:
     """Read the style sheet of the interactive pictures."""
-    return (FOLDER / "live.css").read_text(encoding="utf8")
+    return _read("live.css")
+
+
+def _read(name):
+    return (book.folder(FOLDER) / name).read_text(encoding="utf8")

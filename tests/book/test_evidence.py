@@ -36,6 +36,13 @@ def test_where_no_run_is_complete_a_sentence_says_so():
     }
 
 
+def test_without_the_repository_a_sentence_says_how_to_get_the_records(monkeypatch, tmp_path):
+    """And the notebook goes on to train."""
+    monkeypatch.setattr(evidence, "RESULTS", tmp_path / "nowhere")
+    for display in (evidence.section51("gamma", "threshold"), evidence.section52()):
+        assert display.data.endswith("pip install -e '.[book]'.")
+
+
 def test_complete_runs_are_drawn_once_two_rules_can_be_compared(results):
     results("cifar10", "section52", "a")
     results("cifar10", "section52", "b", status="running", final=None)

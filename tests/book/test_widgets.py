@@ -9,8 +9,10 @@ from html.parser import HTMLParser
 import matplotlib as mpl
 import pytest
 
+from bopkit import book
 from bopkit.book import pictures, style, widgets
 from bopkit.book.pictures.scene import Scene, Slider
+from bopkit.errors import SetupError
 
 
 def draw(gamma, how):
@@ -97,6 +99,17 @@ def test_explore_shows_what_the_place_needs(monkeypatch, page):
         monkeypatch.delenv("BOPKIT_PAGE", raising=False)
     shown = widgets.explore("small")
     assert isinstance(shown, widgets.Page if page else widgets.Live)
+
+
+def test_without_the_repository_explore_says_how_to_install_it(monkeypatch, tmp_path):
+    """An ordinary installation leaves the pages' JavaScript and the records behind."""
+    monkeypatch.delenv("BOPKIT_PAGE", raising=False)
+    monkeypatch.setattr(book, "REPOSITORY", tmp_path)
+    advice = r"is not beside the package bopkit; .* pip install -e '.\[book\]'\.$"
+    with pytest.raises(SetupError, match=f"book/_static/live {advice}"):
+        widgets.explore("two_rules")
+    with pytest.raises(SetupError, match=f"results {advice}"):
+        from bopkit.book import RESULTS  # noqa: F401
 
 
 def test_explore_refuses_an_unknown_name():
