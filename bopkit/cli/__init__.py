@@ -174,9 +174,7 @@ def train(
 
 @app.command(
     name="sweep",
-    epilog=_example(
-        "sweep --dataset cifar10 --holdout 5000 --vary gamma=1e-2,1e-3,1e-4 --seeds 3"
-    ),
+    epilog=_example("sweep --dataset cifar10 --holdout 5000 --vary gamma=1e-2,1e-3,1e-4 --seeds 3"),
 )
 def run_sweep(
     network: options.Network = "binarynet",
@@ -213,8 +211,8 @@ def run_sweep(
             gpus_per_run=gpus_per_run,
             scheduler=scheduler,
             retries=retries,
-            dataset=dataset,
             report=_text.note,
+            dataset=dataset,
             data_dir=data_dir,
             train_examples=train_examples,
             validation_examples=validation_examples,

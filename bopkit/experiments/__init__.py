@@ -16,6 +16,7 @@ from bopkit.experiments.experiment import (
     FIXED,
     Experiment,
     check_seed,
+    on_dataset,
     override,
     parse_hparams,
 )
@@ -28,7 +29,6 @@ from bopkit.experiments.paper import (
     changes,
     check_network,
     get,
-    on_dataset,
 )
 
 __all__ = [
@@ -44,7 +44,7 @@ __all__ = [
     "check_seed",
     "get",
     "hyperparameters",
+    "on_dataset",
     "override",
     "parse_hparams",
 ]
-    "on_dataset",

@@ -218,6 +218,32 @@ def override(experiment: Experiment, values: Mapping[str, object]) -> Experiment
     return dataclasses.replace(experiment, **values)
 
 
+def on_dataset(experiment: Experiment, dataset: str, values: Mapping[str, object]) -> Experiment:
+    """Take an experiment to a dataset, and change some of its fields.
+
+    The paper augments its own dataset. On another dataset the images are not augmented, unless
+    `values` say so.
+
+    Args:
+        experiment: the one to start from.
+        dataset: a name of `bopkit.data.DATASETS`.
+        values: new values by field, as `override` takes them.
+
+    Returns:
+        A new experiment.
+
+    Raises:
+        ConfigError: as `override`.
+
+    Example:
+        >>> base = bopkit.experiments.get("binarynet/bop")
+        >>> base.preprocess, bopkit.experiments.on_dataset(base, "digits", {}).preprocess
+        ('resize_and_flip', 'default')
+    """
+    usual = {} if dataset == experiment.dataset else {"preprocess": "default"}
+    return dataclasses.replace(override(experiment, usual | dict(values)), dataset=dataset)
+
+
 @functools.cache  # reading them takes longer than making an experiment
 def _hints(cls) -> dict[str, object]:
     return typing.get_type_hints(cls)
@@ -247,32 +273,6 @@ def check_seed(seed: object) -> int:
 
 def parse_hparams(text: str) -> dict[str, str]:
     """Read hyperparameters from text of the form ``k=v,k=v``, as the command line takes them.
-def on_dataset(experiment: Experiment, dataset: str, values: Mapping[str, object]) -> Experiment:
-    """Take an experiment to a dataset, and change some of its fields.
-
-    The paper augments its own dataset. On another dataset the images are not augmented, unless
-    `values` say so.
-
-    Args:
-        experiment: the one to start from.
-        dataset: a name of `bopkit.data.DATASETS`.
-        values: new values by field, as `override` takes them.
-
-    Returns:
-        A new experiment.
-
-    Raises:
-        ConfigError: as `override`.
-
-    Example:
-        >>> base = bopkit.experiments.get("binarynet/bop")
-        >>> base.preprocess, bopkit.experiments.on_dataset(base, "digits", {}).preprocess
-        ('resize_and_flip', 'default')
-    """
-    usual = {} if dataset == experiment.dataset else {"preprocess": "default"}
-    return dataclasses.replace(override(experiment, usual | dict(values)), dataset=dataset)
-
-
 
     Args:
         text: the pairs, with commas between them.
