@@ -1,6 +1,7 @@
 """The committed measurements, what the page says of them, and the stop-watch itself."""
 
 import json
+import math
 import re
 import subprocess
 import sys
@@ -65,12 +66,18 @@ def test_targets_are_said_in_one_of_two_ways(sections):
     assert {way for target in targets for way in target} == {"at_least", "at_most"}
 
 
-def test_the_page_on_clusters_says_how_many_pictures_a_core_decodes(sections):
+def test_two_pages_say_how_many_pictures_a_core_decodes(sections):
     text = (ROOT / "book" / "practice" / "cluster.md").read_text()
     said = re.search(r"about ([\d,]+) drawn pictures per second.*at most ([\d,]+)\.", text)
     by_one, by_eight = (int(number.replace(",", "")) for number in said.groups())
     measured = 1 / sections["input"]["times"]["JPEG, bopkit, 1 core, an image"]["median"]
     assert by_one == round(measured, -2) and by_eight == 8 * by_one
+    cells = json.loads((ROOT / "book" / "reproduction" / "imagenet.ipynb").read_text())["cells"]
+    text = " ".join("".join(cells[-1]["source"]).split())
+    speeds = re.search(r"process ([\d,]+) images per second .* and ([\d,]+) for", text).groups()
+    cores = [math.ceil(int(speed.replace(",", "")) / measured) for speed in speeds]
+    assert f"about {by_one:,} drawn pictures per second" in text
+    assert "at least {} to {} such cores".format(*cores) in text
 
 
 def test_what_the_page_says_in_words_holds(sections):
