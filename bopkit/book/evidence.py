@@ -126,8 +126,8 @@ def finding52():
         rules = [name for name in ("binarynet/bop_sec52", "binarynet/bop") if name in found]
         said = [contest.sentence(found, name, "binarynet/default") for name in rules]
         said.append(
-            "The paper reports 91.3 % for Bop by its schedule and 90.9 % for latent weights, at its "
-            "full width. We have not run that, so this neither confirms nor refutes the paper."
+            "The paper reports 91.3 % for Bop by its schedule and 90.9 % for latent weights, at "
+            "its full width. We have not run that, so we neither confirm nor refute the paper."
         )
         return Markdown(" ".join(said))
     best: dict[str, float] = {}

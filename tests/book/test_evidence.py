@@ -95,7 +95,7 @@ def test_the_finding_says_how_it_stands_to_the_papers(results, points):
     said = evidence.finding52().data
     assert ("**behind** latent weights" in said) == (points < 0)
     assert ("**ahead of** latent weights" in said) == (points > 0)
-    assert "91.3 % for Bop by its schedule" in said and "neither confirms nor refutes" in said
+    assert "91.3 % for Bop by its schedule" in said and "neither confirm nor refute" in said
 
 
 def put_precisions(results, differences):
