@@ -23,8 +23,8 @@ from bopkit.book import presets
 from bopkit.data import readers
 from bopkit.data.imagenet import drawn
 from bopkit.errors import ConfigError, unknown
-from bopkit.experiments.experiment import coerce
 from bopkit.experiments.methods import has, owners
+from bopkit.experiments.values import coerce
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,14 +12,7 @@ Attributes:
         "method" and "dataset".
 """
 
-from bopkit.experiments.experiment import (
-    FIXED,
-    Experiment,
-    check_seed,
-    on_dataset,
-    override,
-    parse_hparams,
-)
+from bopkit.experiments.experiment import FIXED, Experiment, on_dataset, override
 from bopkit.experiments.hyperparameters import Hyperparameter, hyperparameters
 from bopkit.experiments.methods import METHODS
 from bopkit.experiments.paper import (
@@ -30,6 +23,7 @@ from bopkit.experiments.paper import (
     check_network,
     get,
 )
+from bopkit.experiments.values import check_seed, parse_hparams
 
 __all__ = [
     "ALIASES",
