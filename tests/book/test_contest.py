@@ -5,7 +5,7 @@ import statistics
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -21,7 +21,6 @@ def by_seed(values):
     return dict(enumerate(values))
 
 
-@settings(deadline=None)  # the first call of SciPy's takes a while
 @given(SCORES)
 def test_the_interval_is_students_and_the_verdict_follows_from_it(pairs):
     first, second = map(by_seed, zip(*pairs, strict=True))
@@ -44,7 +43,6 @@ def test_the_interval_is_students_and_the_verdict_follows_from_it(pairs):
     assert result.verdict == expected
 
 
-@settings(deadline=None)
 @given(SCORES, st.floats(-50, 50))
 def test_what_a_seed_does_to_both_rules_does_not_count(pairs, shift):
     first, second = map(by_seed, zip(*pairs, strict=True))

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from small_records import record
 
@@ -37,7 +37,6 @@ def test_a_tilde_is_the_home_folder(tmp_path, monkeypatch):
             function("~nosuchuser/run")
 
 
-@settings(deadline=None)  # a disk has its moods
 @given(loss=st.floats(allow_nan=True, allow_infinity=True))
 def test_any_number_makes_valid_json(loss, tmp_path_factory):
     folder = tmp_path_factory.mktemp("r")
