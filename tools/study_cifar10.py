@@ -17,7 +17,7 @@ from bopkit.training import sweep
 
 EPOCHS, TRIAL_EPOCHS, HOLDOUT = 60, 5, 5000
 SEEDS, TRIAL_SEED = (0, 1, 2), 100
-PARTS = ("section52", "section51", "precision")
+PARTS = ("section52", "causes", "section51", "precision")
 RATES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
 
 
@@ -78,6 +78,18 @@ def experiment(contender, epochs, values, size):
     return experiments.override(experiments.get(name), settings | common | size)
 
 
+def causes(chosen, size):
+    """What Bop changes of itself to come nearer to latent weights, one thing at a time."""
+    rate, share = chosen["latent"]
+    like_latent = {"learning_rate": rate, "learning_rate_end": rate * share}
+    paper = experiment("paper", EPOCHS, chosen["paper"], size)
+    # From the recipe's γ, to the ten-thousandth to which the paper's schedule falls.
+    return {
+        "paper_adam": experiments.override(paper, like_latent),
+        "recipe_far": experiment("recipe", EPOCHS, (chosen["recipe"][0], 1e-4), size),
+    }
+
+
 def trials(contender, size, run):
     """Find a contender's numbers: six rates, then four second numbers at the best of them."""
     _, rates, start, others = CONTENDERS[contender]
@@ -132,6 +144,11 @@ def main():
         "section52": {
             f"{name}_seed{seed}": (experiment(name, EPOCHS, values, size), seed)
             for name, values in chosen.items()
+            for seed in SEEDS
+        },
+        "causes": {
+            f"{name}_seed{seed}": (one, seed)
+            for name, one in causes(chosen, size).items()
             for seed in SEEDS
         },
         "section51": sweep.vary(lines, sweep.SECTION_51, SEEDS),
