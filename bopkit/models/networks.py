@@ -273,8 +273,8 @@ def check_input(network, input_shape, num_classes):
         num_classes: the number of classes.
 
     Raises:
-        ConfigError: there is no such network, the images are too small or of another form, or
-            there are too few classes.
+        ConfigError: the network is unknown, the images are too small or of another form, or
+            the classes are too few.
 
     Example:
         >>> bopkit.models.check_input("birealnet", (64, 64, 3), 10)

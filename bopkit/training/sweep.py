@@ -119,8 +119,8 @@ def sweep(
     """Train several experiments in parallel, retry a run that fails, and keep the others.
 
     Each run has its own folder. To resume an interrupted sweep, call `sweep` again: it leaves
-    complete runs as they are, and resumes the others. For a complete run, its ``run.json`` is
-    enough: the model and the checkpoints may be missing.
+    complete runs as they are, and resumes the others. A complete run needs only its ``run.json``,
+    so its model and its checkpoints may be missing.
 
     Args:
         runs: what `vary` returned, or any names with an experiment and a seed.
@@ -246,7 +246,7 @@ def _until_they_stop(parallel, calls, report):
     """Yield what the runs return, and report a pool that stops.
 
     A worker that dies, for want of memory for one, takes the whole pool with it. At the next try
-    `train` returns at once for what was finished by then.
+    `train` returns immediately for what was finished by then.
     """
     try:
         yield from parallel(calls)
