@@ -107,8 +107,10 @@ def test_a_cluster_without_its_extra_says_so_in_one_line(run_python, tmp_path):
     code = """
 import sys
 sys.modules["dask.distributed"] = None
+from bopkit import experiments
 from bopkit.training.sweep import sweep
-sweep({}, output_dir=sys.argv[1], scheduler="tcp://127.0.0.1:1", jobs=1)
+runs = {"one": (experiments.get("binarynet/bop"), 0)}
+sweep(runs, output_dir=sys.argv[1], scheduler="tcp://127.0.0.1:1", jobs=1)
 """
     done = run_python(code, tmp_path)
     assert done.stderr.splitlines()[-1].startswith(

@@ -204,7 +204,8 @@ def test_a_tilde_is_the_home_folder(run, monkeypatch):
     assert report.path == run / "model.npz"
     network = bopkit.load_run(f"~/{run.name}")
     assert bopkit.load_packed(f"~/{run.name}/model.npz", into=network) is network
-    assert bopkit.save_packed(network, f"~/{run.name}/model.npz") == report.bytes
+    size = bopkit.save_packed(network, f"~/{run.name}/again.npz")
+    assert size == (run / "again.npz").stat().st_size
     report.path.unlink()
     for function in (exporting.export, bopkit.load_run):
         with pytest.raises(RecordError, match="no home folder is known for ~nosuchuser"):

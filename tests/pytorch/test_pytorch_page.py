@@ -36,10 +36,9 @@ def test_its_cells_run(capsys, monkeypatch):
     (block,) = (b for b in re.findall(r"```python\n(.*?)```", TEXT, re.S) if "torch.compile" in b)
     compile_ = functools.partial(torch.compile, backend="eager")
     monkeypatch.setattr(torch, "compile", compile_)
-    gamma, flips = names["bop"].param_groups[0]["lr"], int(names["bop"].total_flips())
-    exec(block, names)
-    assert names["bop"].param_groups[0]["lr"] == pytest.approx(0.7 * gamma)
-    assert int(names["bop"].total_flips()) > flips
+    exec(block, names)  # an optimizer of its own, whose γ falls once
+    assert float(names["bop"].param_groups[0]["lr"]) == pytest.approx(0.7 / 45)
+    assert int(names["bop"].total_flips()) > 0 and names["model"].training
     assert re.search(r"validation accuracy 9\d%", shown) and "0 differ" in shown
 
 
