@@ -68,7 +68,11 @@ def training_curves(
         right.set_ylabel("log(flipped / all + e⁻⁹)")
         for axis in (left, right):
             axis.xaxis.get_major_locator().set_params(integer=True)
-        left.legend()
+        # Below the panels, because there is no corner that several noisy curves leave free.
+        handles, labels = left.get_legend_handles_labels()
+        columns = min(3, len(labels))
+        figure.legend(handles, labels, loc="outside lower center", ncols=columns)
+        figure.set_figheight(3.2 + 0.25 * -(-len(labels) // columns))
     figure.description = "Validation accuracy and flip ratio by epoch. At the end: " + "; ".join(
         f"{name} {_at_the_end(group)}" for (name, _), group in groups.items()
     )

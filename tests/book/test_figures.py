@@ -12,7 +12,12 @@ def test_training_curves():
         for row in run["epochs"]:
             row["flip_ratio"] = 1e-3
             row["val_top_5_accuracy"] = 0.9
-    assert len(figures.training_curves(runs).axes) == 2
+    figure = figures.training_curves(runs)
+    assert len(figure.axes) == 2
+    figure.draw_without_rendering()
+    (legend,) = figure.legends  # outside the axes: no curve lies under it
+    inside = [axis.get_tightbbox() for axis in figure.axes]
+    assert not any(legend.get_window_extent().overlaps(box) for box in inside)
     drawn = figures.training_curves(runs, top_5=True)
     assert [line.get_label() for line in drawn.axes[0].lines] == ["Bop, top-1", "Bop, top-5"]
     assert "Bop 63.3 % top-1, πₜ -6.8" in drawn.description
