@@ -6,7 +6,7 @@ import larq as lq
 import numpy as np
 import pytest
 from graphs import operations
-from hypothesis import example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 import bopkit
@@ -55,6 +55,8 @@ def both_ways(convolve, x, kernel, back):
 def test_outputs_and_gradients_are_tensorflows(
     images, size, window, channels, padding, strides, seed
 ):
+    # There TensorFlow's own convolution returns memory that it never wrote.
+    assume(strides[0] == strides[1] or channels[0] > 1)
     if padding == "VALID":
         window = tuple(min(pair) for pair in zip(window, size, strict=True))
     random = np.random.default_rng(seed)
