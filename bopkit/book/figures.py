@@ -68,11 +68,15 @@ def training_curves(
         right.set_ylabel("log(flipped / all + e⁻⁹)")
         for axis in (left, right):
             axis.xaxis.get_major_locator().set_params(integer=True)
-        # Below the panels, because there is no corner that several noisy curves leave free.
-        handles, labels = left.get_legend_handles_labels()
-        columns = min(3, len(labels))
-        figure.legend(handles, labels, loc="outside lower center", ncols=columns)
-        figure.set_figheight(3.2 + 0.25 * -(-len(labels) // columns))
+        # Below its panel, because no corner is free of several noisy curves; on a phone the two
+        # panels stand one below the other, so that it must not reach into the other half.
+        labels = left.get_legend_handles_labels()[1]
+        columns = min(2, len(labels))
+        left.legend(
+            loc="upper left", bbox_to_anchor=(0, -0.18), ncols=columns, fontsize=8,
+            handlelength=1.2, columnspacing=1, borderpad=0,
+        )  # fmt: skip
+        figure.set_figheight(3.2 + 0.2 * -(-len(labels) // columns))
     figure.description = "Validation accuracy and flip ratio by epoch. At the end: " + "; ".join(
         f"{name} {_at_the_end(group)}" for (name, _), group in groups.items()
     )
