@@ -37,7 +37,7 @@ def test_where_no_run_is_complete_a_sentence_says_so():
 
 
 def test_without_the_repository_a_sentence_says_how_to_get_the_records(monkeypatch, tmp_path):
-    """And the notebook goes on to train."""
+    """The notebook then continues, and trains."""
     monkeypatch.setattr(evidence, "RESULTS", tmp_path / "nowhere")
     for display in (evidence.section51("gamma", "threshold"), evidence.section52()):
         assert display.data.endswith("pip install -e '.[book]'.")
