@@ -11,10 +11,8 @@ from collections.abc import Callable, Iterator
 import torch
 
 from bopkit.errors import ConfigError
+from bopkit.pytorch.flipping import flip, in_passes
 from bopkit.rules import ranges
-
-# Weights per thread and block: what an update writes and reads again then stays in a core's cache.
-BLOCK = 2**16
 
 
 class FlipOptimizer(torch.optim.Optimizer):
@@ -186,36 +184,18 @@ class FlipOptimizer(torch.optim.Optimizer):
             [p.detach(), p.grad, *(state[name] for name in self.averages)]
             for p, state in zip(parameters, states, strict=True)
         ]
-        compiling = torch.compiler.is_compiling()  # a compiler makes one pass of it by itself
-        together = group["foreach"]
-        if together is None:
-            together = compiling or all(p.device.type != "cpu" for p in parameters)
-        if together:
-            counts = self._flip(tensors, group, states)
-        else:
-            counts = []
-            for each, state in zip(tensors, states, strict=True):
-                parts = [each] if compiling else _blocks(each)
-                found = [count for part in parts for count in self._flip([part], group, [state])]
-                counts.append(torch.stack(found).sum(dtype=torch.int64))
+
+        def update(tensors, states):  # of some parameters, or of one block of a parameter
+            weights, gradients, *averages = (list(each) for each in zip(*tensors, strict=True))
+            gradients = [g.to(m.dtype) for g, m in zip(gradients, averages[0], strict=True)]
+            signals = self._signals(averages, gradients, group, states)
+            return flip(weights, signals, group["threshold"])
+
+        counts = in_passes(update, tensors, states, group["foreach"])
         # The counts stay on the device of the weights: to count does not wait for it, to read does.
         flipped = [state["flipped"] for state in states]
         torch._foreach_copy_(flipped, counts)
         torch._foreach_add_([state["flips"] for state in states], flipped)
-
-    def _flip(self, tensors, group, states):
-        """Update some parameters, or a block of one; return how many weights of each flipped."""
-        weights, gradients, *averages = (list(each) for each in zip(*tensors, strict=True))
-        gradients = [g.to(m.dtype) for g, m in zip(gradients, averages[0], strict=True)]
-        evidence = torch._foreach_mul(weights, self._signals(averages, gradients, group, states))
-        # flip where w·s > τ, strictly: 1 there, and 0 elsewhere
-        for each in evidence:
-            each.gt_(group["threshold"])
-        counts = [_count(each) for each in evidence]
-        flips = [each.to(w.dtype) for each, w in zip(evidence, weights, strict=True)]
-        # w - 2 w = -w where a weight flips, which is exact
-        torch._foreach_addcmul_(weights, weights, flips, -2.0)
-        return counts
 
     def load_state_dict(self, state_dict: dict) -> None:
         """Continue from what `state_dict` returned, bit for bit.
@@ -331,20 +311,3 @@ class FlipOptimizer(torch.optim.Optimizer):
     def _kept(self, what):
         for name, parameter in self._named():
             yield name, self.state.get(parameter, {}).get(what, 0)
-
-
-def _count(flips: torch.Tensor) -> torch.Tensor:
-    # A sum is the faster way to count, and float32 holds every whole number up to 2^24.
-    return flips.sum() if flips.numel() <= 2**24 else torch.count_nonzero(flips)
-
-
-def _blocks(tensors: list[torch.Tensor]) -> Iterator[tuple[torch.Tensor, ...]]:
-    """Cut the weights of a large parameter, and all that is kept of them, into blocks."""
-    first = tensors[0]
-    # In the order of memory, which `channels_last` changes.
-    order = sorted(range(first.dim()), key=first.stride, reverse=True)
-    ordered = [tensor.permute(order) for tensor in tensors]
-    size = BLOCK * torch.get_num_threads()
-    if first.numel() <= size or not all(tensor.is_contiguous() for tensor in ordered):
-        return iter([tensors])
-    return zip(*(tensor.view(-1).split(size) for tensor in ordered), strict=True)

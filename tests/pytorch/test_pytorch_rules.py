@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bopkit import rules
 from bopkit.errors import ConfigError
-from bopkit.pytorch import Bop, Bop2ndOrder, base, binarize_, sign_ste, split_parameters
+from bopkit.pytorch import Bop, Bop2ndOrder, binarize_, flipping, sign_ste, split_parameters
 
 RATES = {"gamma": 0.1, "threshold": 0.02}
 DECAY = 0.97  # of γ per step, where a test decays it
@@ -75,7 +75,7 @@ def test_bop_flips_every_weight_that_numpy_flips(
     weights, m, count = weight.detach().numpy().copy(), np.zeros(shape, np.float32), 0
     for gradient in gradients(shape, 10, seed, scale):
         weight.grad = gradient
-        with mock.patch.object(base, "BLOCK", block):
+        with mock.patch.object(flipping, "BLOCK", block):
             optimizer.step()
         weights, m, flips = rules.bop_step(
             weights, m, gradient.numpy(), threshold=np.float32(threshold), gamma=np.float32(gamma)
@@ -106,7 +106,7 @@ def test_bop2ndorder_flips_every_weight_that_numpy_flips(
     for gradient in gradients(shape, 10, seed, scale):
         weight.grad = gradient
         rates["gamma"] = scheduler.get_last_lr()[0]
-        with mock.patch.object(base, "BLOCK", block):
+        with mock.patch.object(flipping, "BLOCK", block):
             optimizer.step()
         scheduler.step()
         weights, m, v, _, shares = rules.bop2ndorder_step(
@@ -170,7 +170,7 @@ def test_the_bias_correction_follows_gamma_wherever_it_goes(capturable):
 def test_blocks_in_the_order_of_memory_flip_the_same(memory_format, monkeypatch):
     results = []
     for block in (50, 2**16):
-        monkeypatch.setattr(base, "BLOCK", block)
+        monkeypatch.setattr(flipping, "BLOCK", block)
         weight = parameter((8, 6, 3, 3))
         weight.data = weight.data.contiguous(memory_format=memory_format)
         optimizer = Bop([weight], **RATES)
@@ -183,7 +183,7 @@ def test_blocks_in_the_order_of_memory_flip_the_same(memory_format, monkeypatch)
 
 
 def test_a_gradient_in_another_order_of_memory_flips_the_same(monkeypatch):
-    monkeypatch.setattr(base, "BLOCK", 50)
+    monkeypatch.setattr(flipping, "BLOCK", 50)
     results = []
     for memory_format in (torch.contiguous_format, torch.channels_last):
         weight = parameter((8, 6, 3, 3))
@@ -226,9 +226,9 @@ def test_the_counts_are_the_changes_made():
 
 def test_the_count_of_blocks_is_exact_above_2_to_the_24(monkeypatch):
     """Each block's count is a float32, which holds it; their sum is not."""
-    monkeypatch.setattr(base, "BLOCK", 1)
+    monkeypatch.setattr(flipping, "BLOCK", 1)
     counts = iter([2.0**24, 1.0])
-    monkeypatch.setattr(base, "_count", lambda flips: torch.tensor(next(counts)))
+    monkeypatch.setattr(flipping, "_count", lambda flips: torch.tensor(next(counts)))
     weight = parameter((2 * torch.get_num_threads(),))
     weight.grad = torch.ones_like(weight)
     optimizer = Bop([weight])
