@@ -13,7 +13,7 @@ import argparse
 from pathlib import Path
 
 from bopkit import experiments, records
-from bopkit.training import sweep
+from bopkit.training import sweep, variations
 
 EPOCHS, TRIAL_EPOCHS, HOLDOUT = 60, 5, 5000
 SEEDS, TRIAL_SEED = (0, 1, 2), 100
@@ -151,7 +151,7 @@ def main():
             for name, one in causes(chosen, size).items()
             for seed in SEEDS
         },
-        "section51": sweep.vary(lines, sweep.SECTION_51, SEEDS),
+        "section51": variations.vary(lines, variations.SECTION_51, SEEDS),
         "precision": {f"recipe_float32_seed{seed}": (in_float32, seed) for seed in SEEDS},
     }
     for part in [arguments.only] if arguments.only else PARTS:

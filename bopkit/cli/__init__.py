@@ -24,7 +24,7 @@ from bopkit.data import checks, readers
 from bopkit.data import prepare as preparing
 from bopkit.errors import BopkitError
 from bopkit.records import tables
-from bopkit.training import sweep
+from bopkit.training import sweep, variations
 
 app = typer.Typer(
     help="Train binarized neural networks with Bop, without latent weights.",
@@ -202,7 +202,9 @@ def run_sweep(
         _experiment(network, hparams_set), dataset, experiments.parse_hparams(hparams)
     )
     readers.check_name(dataset)
-    runs = sweep.vary(base, sweep.parse_lines(vary) or sweep.SECTION_51, range(seeds))
+    runs = variations.vary(
+        base, variations.parse_lines(vary) or variations.SECTION_51, range(seeds)
+    )
     with _stoppable("resume"):
         sweep.sweep(
             runs,

@@ -1,10 +1,4 @@
-"""Run independent experiments in parallel, on this machine or on Dask: section 5.1's sweeps.
-
-Attributes:
-    SECTION_51: the values of section 5.1's two sweeps, which `vary` takes: "gamma" is 1e-2, 1e-3
-        and 1e-4, and "threshold" is 0, 1e-6 and 1e-5. Start from "binarynet/bop", so that the other
-        rate keeps the paper's value.
-"""
+"""Run independent experiments in parallel, on this machine or on Dask."""
 
 from __future__ import annotations
 
@@ -15,7 +9,7 @@ import signal
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import joblib
@@ -27,82 +21,6 @@ from bopkit.errors import BopkitError, ConfigError, SetupError, TrainingError, a
 from bopkit.experiments import Experiment
 from bopkit.training import sharing
 from bopkit.training.precision import begun_in
-
-# Section 5.1: γ at τ = 1e-6, and τ at γ = 1e-3, which are the settings of binarynet/bop.
-SECTION_51 = {"gamma": (1e-2, 1e-3, 1e-4), "threshold": (0.0, 1e-6, 1e-5)}
-
-
-def vary(
-    experiment: Experiment, lines: Mapping[str, Iterable[object]], seeds: Iterable[int] = (0,)
-) -> dict[str, tuple[Experiment, int]]:
-    """List the runs of a sweep that changes one hyperparameter at a time.
-
-    Args:
-        experiment: the settings to start from.
-        lines: for each hyperparameter, the values that it takes while the others keep theirs.
-        seeds: the seeds; `sweep` trains every setting once with each.
-
-    Returns:
-        An experiment and its seed, by a name that says what was varied. A setting that occurs for
-        several hyperparameters is listed once.
-
-    Raises:
-        ConfigError: as `bopkit.experiments.override`.
-
-    Example:
-        >>> base = bopkit.experiments.get("binarynet/bop")
-        >>> runs = vary(base, {"gamma": [1e-2, 1e-3]}, seeds=range(2))
-        >>> list(runs)
-        ['gamma-0.01_seed0', 'gamma-0.01_seed1', 'gamma-0.001_seed0', 'gamma-0.001_seed1']
-    """
-    settings, seeds = {}, list(seeds)
-    for field, values in lines.items():
-        if isinstance(values, str):  # papermill's -p hands a list over as it was typed
-            values = _split(values)
-        if not isinstance(values, list | tuple | set | range) or not values:
-            raise ConfigError(
-                f"the values of {field} must be a list, such as [0.01, 0.001]; got "
-                f"{lines[field]!r}."
-            )
-        for value in values:
-            changed = experiments.override(experiment, {field: value})
-            settings["_".join(f"{key}-{_text(getattr(changed, key))}" for key in lines)] = changed
-    return {f"{name}_seed{s}": (e, s) for name, e in settings.items() for s in seeds}
-
-
-def _text(value):
-    """A value as a part of a folder's name: short, and different for different values."""
-    if not isinstance(value, int | float):
-        return str(value).lower()
-    if value == 0:
-        return "0"  # -0.0 too
-    short = f"{value:g}"
-    return short if float(short) == value else repr(value)
-
-
-def _split(text: str) -> list[str]:
-    """A list that was typed, with brackets or without, as its parts."""
-    return [part.strip() for part in text.strip("[]() ").split(",") if part.strip()]
-
-
-def parse_lines(texts: Iterable[str] | None) -> dict[str, list[str]]:
-    """Read texts of the form ``K=V,V,V``, one per ``--vary`` on the command line.
-
-    Raises:
-        ConfigError: a text has no ``=`` or no value, or a key comes twice.
-    """
-    lines = {}
-    for text in texts or ():
-        key, _, values = text.partition("=")
-        key = key.strip()
-        if key in lines:
-            raise ConfigError(
-                f"--vary names {key} twice; name it once, with all its values, as K=V,V,V."
-            )
-        lines[key] = _split(values)
-        if not (key and lines[key]):
-            raise ConfigError(f"--vary takes K=V,V,V, such as gamma=1e-2,1e-3; got {text!r}.")
-    return lines
 
 
 def sweep(
@@ -123,7 +41,7 @@ def sweep(
     so its model and its checkpoints may be missing.
 
     Args:
-        runs: what `vary` returned, or any names with an experiment and a seed.
+        runs: what `variations.vary` returned, or any names with an experiment and a seed.
         output_dir: the folder below which each run gets a folder of its own name.
         jobs: the number of parallel runs, which share the cores; `None` is one per core, or as many
             as there are GPUs for. With a scheduler, its workers decide.
@@ -152,7 +70,7 @@ def sweep(
         ...     bopkit.experiments.get("binarynet/bop"),
         ...     {"epochs": 2, "filters": 8, "dense_units": 16, "batch_size": 50},
         ... )
-        >>> runs = {"digits": (base, 0)}  # or what `vary` returns
+        >>> runs = {"digits": (base, 0)}  # or what `variations.vary` returns
         >>> records = sweep(runs, output_dir="runs", jobs=1, report=lambda line: None)
         >>> records[0]["status"]
         'completed'

@@ -9,7 +9,7 @@ import pytest
 
 from bopkit import experiments, records
 from bopkit.book import evidence
-from bopkit.training import sweep
+from bopkit.training import variations
 
 RESULTS = Path(__file__).resolve().parents[2] / "results" / "fashion_mnist"
 
@@ -61,7 +61,7 @@ def test_all_methods_were_tuned_alike_and_the_best_was_taken(runs):
 
 def test_the_sweep_is_section_51s(runs):
     settings = {(r["config"]["gamma"], r["config"]["threshold"]) for r in runs["sweep"]}
-    wanted = sweep.vary(experiments.get("binarynet/bop"), sweep.SECTION_51)
+    wanted = variations.vary(experiments.get("binarynet/bop"), variations.SECTION_51)
     assert settings == {(e.gamma, e.threshold) for e, _ in wanted.values()}
 
 

@@ -23,7 +23,7 @@ from bopkit.book import figures, parameters, presets
 from bopkit.errors import BopkitError, ConfigError, RecordError
 from bopkit.records import tables
 from bopkit.rules import ranges
-from bopkit.training import sweep
+from bopkit.training import variations
 
 LONG = os.environ.get("HYPOTHESIS_PROFILE") == "long"
 
@@ -293,7 +293,7 @@ def test_hyperparameters_are_used_or_refused(values, base):
     assert json.loads(json.dumps(vars(changed), allow_nan=False)) == vars(changed)
     for rate in ("gamma", "threshold", "learning_rate"):
         assert tables.schedule(vars(changed), rate)
-    sweep.vary(changed, {"epochs": [1]})
+    variations.vary(changed, {"epochs": [1]})
 
 
 @fuzz
@@ -307,7 +307,7 @@ def test_hparams_text_is_parsed_or_refused(text):
         base = experiments.get("binarynet/bop")
         attempt(lambda: experiments.override(base, parsed), ConfigError)
     with contextlib.suppress(ConfigError):
-        sweep.parse_lines([text])
+        variations.parse_lines([text])
 
 
 PARAMETERS = st.sampled_from([*parameters.DEFAULTS, "gamma", "epochs"]) | FIELDS

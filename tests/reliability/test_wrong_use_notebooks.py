@@ -8,7 +8,7 @@ import test_wrong_use_cli
 
 from bopkit.book import parameters
 from bopkit.errors import BopkitError
-from bopkit.training import sweep
+from bopkit.training import variations
 
 DEFAULTS = {"preset": "smoke", "dataset": None, "data_dir": None, "output_dir": None, "seed": 0}
 EXPERIMENT = "binarynet/bop_sec52"
@@ -62,7 +62,7 @@ def test_refused_in_one_sentence(given, message, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-# What the notebook of section 5.1 adds; it hands them to `sweep.vary`.
+# What the notebook of section 5.1 adds; it hands them to `variations.vary`.
 LINES = [
     ({"gamma": [1e-2, 2.0]}, "must be a number in (0, 1]"),
     ({"threshold": ["tiny"]}, "threshold must be a number; got 'tiny'"),
@@ -76,7 +76,7 @@ LINES = [
 def test_a_sweep_refused_in_one_sentence(lines, message):
     base = parameters.settings(DEFAULTS, "hyperparameters").experiment("binarynet/bop")
     with pytest.raises(BopkitError) as caught:
-        sweep.vary(base, lines)
+        variations.vary(base, lines)
     assert message in str(caught.value) and "\n" not in str(caught.value)
 
 

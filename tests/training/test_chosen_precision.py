@@ -10,7 +10,7 @@ import tensorflow as tf
 import bopkit
 from bopkit import experiments, records
 from bopkit.errors import ConfigError, TrainingError
-from bopkit.training import build, sweep
+from bopkit.training import build, sweep, variations
 
 ROOT = Path(__file__).resolve().parents[2]
 BOP = experiments.get("binarynet/bop")
@@ -82,7 +82,7 @@ def test_the_runs_of_a_sweep_compute_alike(monkeypatch, tmp_path):
             patch.setattr(sweep, "_backend", nobody)
             with pytest.raises(TrainingError):  # nobody trained them
                 sweep.sweep(
-                    sweep.vary(small, {"filters": widths}),
+                    variations.vary(small, {"filters": widths}),
                     output_dir=folder,
                     scheduler=scheduler,
                     retries=0,

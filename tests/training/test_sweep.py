@@ -20,55 +20,11 @@ from bopkit import experiments, models, records
 from bopkit._files import only_one
 from bopkit._tensorflow import tf
 from bopkit.errors import ConfigError, TrainingError
-from bopkit.training import sweep
+from bopkit.training import sweep, variations
 
 SMALL = {"epochs": 1, "filters": 8, "dense_units": 32, "batch_size": 100}
 BASE = experiments.override(experiments.get("binarynet/bop"), SMALL)
 DATA = {"dataset": "digits", "train_examples": 200, "validation_examples": 50}
-
-
-def test_section_51_is_five_settings():
-    runs = sweep.vary(experiments.get("binarynet/bop"), sweep.SECTION_51, range(2))
-    settings = {(e.gamma, e.threshold) for e, _ in runs.values()}
-    assert settings == {(1e-2, 1e-6), (1e-3, 1e-6), (1e-4, 1e-6), (1e-3, 0.0), (1e-3, 1e-5)}
-    assert len(runs) == 10 and "gamma-0.01_threshold-1e-06_seed1" in runs
-    assert {e.epochs for e, _ in runs.values()} == {100}
-
-
-def test_a_list_that_papermill_hands_over_as_text_is_a_list():
-    base = experiments.get("binarynet/bop")
-    as_text = sweep.vary(base, {"gamma": "[0.01, 1e-3]", "threshold": "0"})
-    assert as_text == sweep.vary(base, {"gamma": [0.01, 1e-3], "threshold": [0.0]})
-
-
-def test_runs_have_one_name_where_their_settings_are_one_and_two_where_they_are_two():
-    runs = sweep.vary(BASE, {"gamma": [1e-3, 0.0012345678, 0.0012345679], "threshold": [0.0, -0.0]})
-    assert list(runs) == [
-        "gamma-0.001_threshold-1e-06_seed0",
-        "gamma-0.0012345678_threshold-1e-06_seed0",
-        "gamma-0.0012345679_threshold-1e-06_seed0",
-        "gamma-0.001_threshold-0_seed0",
-    ]
-    assert list(sweep.vary(BASE, {"epochs": [100, 1234567]})) == [
-        "epochs-100_seed0",
-        "epochs-1234567_seed0",
-    ]
-
-
-def test_seeds_may_be_given_one_after_the_other():
-    lines = {"gamma": [1e-2, 1e-3]}
-    assert sweep.vary(BASE, lines, iter((3, 4))) == sweep.vary(BASE, lines, [3, 4])
-
-
-def test_lines_of_the_command_line():
-    lines = sweep.parse_lines(["gamma=1e-2, 1e-3", "threshold=0"])
-    assert lines == {"gamma": ["1e-2", "1e-3"], "threshold": ["0"]}
-    assert sweep.parse_lines(None) == {}
-    for wrong in ("gamma", "gamma=", "=3,"):
-        with pytest.raises(ConfigError):
-            sweep.vary(BASE, sweep.parse_lines([wrong]))
-    with pytest.raises(ConfigError, match="did you mean gamma"):
-        sweep.vary(BASE, {"gama": [1]})
 
 
 def test_a_sweep_starts_no_more_runs_than_it_may_use_cores(monkeypatch, tmp_path):
@@ -80,7 +36,7 @@ def test_a_sweep_starts_no_more_runs_than_it_may_use_cores(monkeypatch, tmp_path
 
     monkeypatch.setattr(joblib, "Parallel", nothing_runs)
     monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind=None: [])
-    runs = sweep.vary(BASE, {"gamma": (1e-2, 1e-3)})
+    runs = variations.vary(BASE, {"gamma": (1e-2, 1e-3)})
     monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "1")  # what binder/start sets
     with pytest.raises(TrainingError):
         sweep.sweep(runs, output_dir=tmp_path)
@@ -170,7 +126,7 @@ def test_each_run_of_a_node_gets_a_gpu_of_its_own(monkeypatch, tmp_path):
     """Its workers train on the processor here, and their records say what they were given."""
     have_gpus(monkeypatch, 3)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,7")  # what a scheduler leaves to this job
-    runs = sweep.vary(BASE, {"gamma": (1e-2, 1e-3)})
+    runs = variations.vary(BASE, {"gamma": (1e-2, 1e-3)})
     for wanted, given in ((1, {"4", "5"}), (2, {"4,5"})):
         folder = tmp_path / str(wanted)
         options = {"jobs": 2, "gpus_per_run": wanted, "retries": 0}
@@ -214,7 +170,7 @@ sys.stdin.read() if len(sys.argv) > 2 else os.abort()
 @pytest.mark.slow
 def test_failures_are_tried_again_and_reported_the_others_kept(tmp_path):
     """One run cannot be: its folder is a file. The other ends, and is not run a second time."""
-    runs = sweep.vary(BASE, {"gamma": (1e-2, 1e-3)})
+    runs = variations.vary(BASE, {"gamma": (1e-2, 1e-3)})
     bad, good = runs
     (tmp_path / bad).write_text("")
     lines = []
@@ -249,7 +205,7 @@ class Deadly(Mapping):
 
 @pytest.mark.slow
 def test_a_worker_that_dies_costs_its_run_one_try(tmp_path):
-    runs, lines = sweep.vary(BASE, {"gamma": (1e-2, 1e-3)}), []
+    runs, lines = variations.vary(BASE, {"gamma": (1e-2, 1e-3)}), []
     found = sweep.sweep(
         runs,
         output_dir=tmp_path,
@@ -265,11 +221,11 @@ def test_a_worker_that_dies_costs_its_run_one_try(tmp_path):
 ENDLESS = """
 import sys
 from bopkit import experiments
-from bopkit.training import sweep
+from bopkit.training import sweep, variations
 
 small = {"epochs": 10**6, "filters": 8, "dense_units": 8, "batch_size": 100}
 base = experiments.override(experiments.get("binarynet/bop"), small)
-sweep.sweep(sweep.vary(base, {"gamma": (1e-2, 1e-3)}), output_dir=sys.argv[1], jobs=2,
+sweep.sweep(variations.vary(base, {"gamma": (1e-2, 1e-3)}), output_dir=sys.argv[1], jobs=2,
             train_examples=100, validation_examples=10)
 """
 
@@ -278,7 +234,7 @@ sweep.sweep(sweep.vary(base, {"gamma": (1e-2, 1e-3)}), output_dir=sys.argv[1], j
 def test_the_workers_of_a_sweep_that_is_killed_save_and_end(tmp_path):
     """No worker is left that holds its folder's lock."""
     process = subprocess.Popen([sys.executable, "-c", ENDLESS, tmp_path], start_new_session=True)
-    folders = [tmp_path / name for name in sweep.vary(BASE, {"gamma": (1e-2, 1e-3)})]
+    folders = [tmp_path / name for name in variations.vary(BASE, {"gamma": (1e-2, 1e-3)})]
     try:
         wait_until(lambda: all(started(folder) for folder in folders), 60)
         process.kill()
@@ -339,7 +295,7 @@ def test_a_cluster_is_not_told_how_many_cores_this_machine_has(monkeypatch, tmp_
 
 def test_an_output_folder_that_is_an_address_is_refused():
     with pytest.raises(ConfigError, match="got the address s3://b/runs"):
-        sweep.sweep(sweep.vary(BASE, {"gamma": [1]}), output_dir="s3://b/runs")
+        sweep.sweep(variations.vary(BASE, {"gamma": [1]}), output_dir="s3://b/runs")
 
 
 @pytest.mark.slow
@@ -365,4 +321,6 @@ def test_the_command_line_on_a_dask_cluster(tmp_path):
 
 def test_no_scheduler_there_is_one_line():
     with pytest.raises(ConfigError, match="no Dask scheduler answers at"):
-        sweep.sweep(sweep.vary(BASE, {"gamma": [1]}), output_dir=".", scheduler="127.0.0.1:port")
+        sweep.sweep(
+            variations.vary(BASE, {"gamma": [1]}), output_dir=".", scheduler="127.0.0.1:port"
+        )
