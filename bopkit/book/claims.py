@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 
 from bopkit._text import markdown, number
-from bopkit.book.contest import mean_interval
+from bopkit.book.comparison import mean_interval
 from bopkit.experiments.methods import RATES
 
 # With fewer seeds or fewer epochs every claim is not decided.

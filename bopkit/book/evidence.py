@@ -10,7 +10,7 @@ from IPython.display import Markdown
 
 from bopkit import records
 from bopkit._text import markdown, number
-from bopkit.book import HOW_TO_GET, REPOSITORY, contest, figures
+from bopkit.book import HOW_TO_GET, REPOSITORY, comparison, contest, figures
 
 RESULTS = REPOSITORY / "results"
 
@@ -56,7 +56,7 @@ def precision_table():
         scores = _by_precision(epochs)
         if not all(scores):
             return _nothing()
-        result = contest.compare(*scores)
+        result = comparison.compare(*scores)
         cells = [
             f"{sum(by_seed.values()) / len(by_seed):.2f} "
             f"({', '.join(f'{by_seed[seed]:.2f}' for seed in sorted(by_seed))})"
@@ -70,8 +70,8 @@ def precision_table():
 def precision_finding():
     """Say in a sentence or two what bfloat16 costs in accuracy on CIFAR-10."""
     scores = _by_precision(10)  # the protocol's statistic
-    result = contest.compare(*scores)
-    if result.seeds < contest.SEEDS or math.isinf(result.half):
+    result = comparison.compare(*scores)
+    if result.seeds < comparison.SEEDS or math.isinf(result.half):
         return Markdown("What bfloat16 costs in accuracy is **not yet known**: runs are missing.")
     low, high = result.mean - result.half, result.mean + result.half
     difference = f"{result.mean:+.2f} ± {result.half:.2f} points over {result.seeds} seeds"
