@@ -83,6 +83,50 @@ def training_curves(
     return figure
 
 
+def network_curves(panels: Mapping[str, Iterable[dict]]) -> Figure:
+    """Draw top-1 and top-5 accuracy over the epochs, one panel per network.
+
+    Args:
+        panels: by title, the run records of one network.
+
+    Returns:
+        A figure with a line per method for top-1, and a dashed one for top-5. A thick line is the
+        mean over the seeds, the band their range.
+
+    Raises:
+        ValueError: there is no epoch to draw, or an epoch lacks what is drawn.
+
+    Example:
+        >>> runs = bopkit.records.collect("runs/digits")
+        >>> figure = network_curves({"BinaryNet": runs})
+        >>> figure.axes[0].get_title(loc="left")
+        'BinaryNet'
+    """
+    groups = {title: defaultdict(list) for title in panels}
+    for title, runs in panels.items():
+        for run in runs:
+            if run["epochs"]:
+                groups[title][_method(run)].append(run)
+    groups = {title: group for title, group in groups.items() if group}
+    if not groups:
+        raise ValueError("no run has finished an epoch: train one before you draw it.")
+    ends = []
+    with mpl.rc_context(STYLE):
+        figure, axes = new_figure(9, 3.6, 1, len(groups), squeeze=False)
+        for axis, (title, methods) in zip(axes[0], groups.items(), strict=True):
+            for (name, colour), runs in sorted(methods.items()):
+                for key, said, style in (("", "top-1", "-"), ("top_5_", "top-5", "--")):
+                    curves = [_percent(_column(run, f"val_{key}accuracy")) for run in runs]
+                    _band(axis, curves, colour, f"{name}, {said}", linestyle=style)
+                ends.append(f"{title}, {name} {_at_the_end(runs)}")
+            axis.set(title=title, xlabel="epoch", ylim=(0, 100))
+            axis.xaxis.get_major_locator().set_params(integer=True)
+        axes[0, 0].set_ylabel("validation accuracy (%)")
+        axes[0, 0].legend(loc="upper left", bbox_to_anchor=(0, -0.16), fontsize=8, borderpad=0)
+    figure.description = f"Validation accuracy by epoch. At the end: {'; '.join(ends)}"
+    return figure
+
+
 def _at_the_end(runs) -> str:
     """Mean top-1 and π_t of the last epoch, in words."""
     accuracy = statistics.fmean(run["epochs"][-1]["val_accuracy"] for run in runs)

@@ -29,6 +29,22 @@ def test_training_curves():
         figures.training_curves([record(0, ())])
 
 
+def test_network_curves_have_a_panel_per_network_and_two_lines_per_method():
+    runs = [record(0, (0.5, 0.7)), record(1, (0.6, 0.8))]
+    for run in runs:
+        for row in run["epochs"]:
+            row |= {"flip_ratio": 1e-3, "val_top_5_accuracy": 0.9}
+    figure = figures.network_curves({"One": runs, "None": [], "Other": runs[:1]})
+    assert [axis.get_title(loc="left") for axis in figure.axes] == ["One", "Other"]
+    top_1, top_5 = figure.axes[0].lines
+    assert list(top_1.get_ydata()) == pytest.approx([55, 75])
+    assert list(top_5.get_ydata()) == pytest.approx([90, 90])
+    assert [line.get_label() for line in (top_1, top_5)] == ["Bop, top-1", "Bop, top-5"]
+    assert "One, Bop 75.0 % top-1" in figure.description
+    with pytest.raises(ValueError, match="no run has finished an epoch"):
+        figures.network_curves({"One": []})
+
+
 def test_nothing_here_loads_tensorflow(run_python):
     code = "import sys, bopkit, bopkit.rules, bopkit.book.figures, bopkit.records, bopkit.cli\n"
     code += "sys.exit('tensorflow' in sys.modules)"
