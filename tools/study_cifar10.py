@@ -10,9 +10,11 @@ interrupted study, repeat the command: completed runs are kept, and the others c
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 from bopkit import experiments, records
+from bopkit.errors import BopkitError
 from bopkit.training import sweep, variations
 
 EPOCHS, TRIAL_EPOCHS, HOLDOUT = 60, 5, 5000
@@ -159,4 +161,7 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except BopkitError as error:
+        sys.exit(f"error: {error}")

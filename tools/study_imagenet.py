@@ -12,9 +12,11 @@ study, repeat the command.
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 from bopkit import experiments
+from bopkit.errors import BopkitError
 from bopkit.training import sweep
 
 # XNOR-Net's sixth layer needs a map of 6x6, which images below 217 pixels do not leave.
@@ -55,4 +57,7 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except BopkitError as error:
+        sys.exit(f"error: {error}")
