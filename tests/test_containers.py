@@ -4,11 +4,16 @@
 """
 
 import re
+import shutil
 import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 import declared
 import pytest
+
+from tools import try_container
 
 ROOT = Path(__file__).resolve().parents[1]
 CONTAINERS = ROOT / "containers"
@@ -50,3 +55,45 @@ def test_a_run_may_write_to_the_folder_that_its_command_mounts(name):
     folder = re.search(r'-v "\$PWD/(\w+):', run)[1]
     assert '--user "$(id -u):$(id -g)"' in run
     assert commands.index(f"mkdir -p {folder}") < commands.index(run)
+
+
+@pytest.fixture
+def commands(monkeypatch, tmp_path):
+    """What the tool would run, of which nothing is run; /dev cannot be mounted."""
+    found = []
+
+    def run(command, check, **options):
+        found.append(command)
+        if command[:3] == ["mount", "--bind", "/dev"]:
+            raise subprocess.CalledProcessError(32, command)
+
+    monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setattr(shutil, "copy", lambda source, target: None)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(sys, "argv", ["try_container.py", str(CONTAINERS / "Dockerfile")])
+    return found
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the tool is for Linux")
+def test_what_the_tool_mounted_is_unmounted_when_a_mount_fails(commands, tmp_path):
+    with pytest.raises(subprocess.CalledProcessError, match="/dev"):
+        try_container.main()
+    _, proc, dev, *last = commands
+    assert [proc[2], dev[2]] == ["/proc", "/dev"] and last == [["umount", proc[3]]]
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_tool_mounts_nothing_if_a_folder_to_mount_is_missing(commands, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", [*sys.argv, "--mount", "no/such"])
+    with pytest.raises(SystemExit):
+        try_container.main()
+    assert "no/such is not a folder: name one that exists." in capsys.readouterr().err
+    assert commands == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the tool is for Linux")
+def test_the_tool_deletes_no_folder_that_still_shows_another(tmp_path):
+    (tmp_path / "proc").mkdir()  # /proc is in the table of mounts, which the tool reads
+    with pytest.raises(RuntimeError, match="still shows folders of this machine"):
+        try_container.remove(tmp_path / "proc")
+    assert (tmp_path / "proc").is_dir()

@@ -1,6 +1,6 @@
 """Run the steps of a Dockerfile or of an Apptainer definition in a fresh Debian, without a daemon.
 
-    sudo python3 tools/try_container.py containers/Dockerfile [--mount DIR] [--keep FOLDER]
+    sudo python3 tools/try_container.py containers/Dockerfile [--mount DIR]
 
 A Debian made by debootstrap stands in for the image that the file begins with. Each step is run
 there as the file says; then bopkit trains a small network into a folder that is mounted there, as
@@ -53,10 +53,10 @@ def read(path: Path) -> list[tuple[str, str]]:
 
 
 class Debian:
-    """Keep a Debian in a folder, and run commands in it."""
+    """Make a Debian in a folder, run commands in it, and unmount at the end what it shows."""
 
-    def __init__(self, folder: Path, mounts: list[Path]):
-        self.folder, self.mounts, self.mounted = folder, mounts, []
+    def __init__(self, folder: Path):
+        self.folder, self.mounted = folder, []
         self.env = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
         # How this machine reaches packages.
         self.env |= {k: v for k, v in os.environ.items() if k.startswith("PIP_")}
@@ -64,17 +64,19 @@ class Debian:
         self.place, self.user = "/", "root"
 
     def __enter__(self):
-        if not (self.folder / "etc").exists():
-            mirror = os.environ.get("DEBIAN_MIRROR", "http://deb.debian.org/debian")
-            command = ["debootstrap", "--variant=minbase", "bookworm", str(self.folder), mirror]
-            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        return self
+
+    def begin(self, mounts: list[Path]) -> None:
+        """Install the Debian, and show folders of this machine in it, each in its own place."""
+        mirror = os.environ.get("DEBIAN_MIRROR", "http://deb.debian.org/debian")
+        command = ["debootstrap", "--variant=minbase", "bookworm", str(self.folder), mirror]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         for name in CONFIGURATION:
             if Path("/", name).exists():
                 (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(Path("/", name), self.folder / name)
-        for source in [Path("/proc"), Path("/dev"), *self.mounts]:
+        for source in [Path("/proc"), Path("/dev"), *mounts]:
             self.mount(source, source)
-        return self
 
     def mount(self, source: Path, target: Path) -> None:
         """Show a folder of this machine in a place of the Debian."""
@@ -84,8 +86,8 @@ class Debian:
         self.mounted.append(place)
 
     def __exit__(self, *error):
-        for target in reversed(self.mounted):
-            subprocess.run(["umount", str(target)], check=True)
+        for place in reversed(self.mounted):
+            subprocess.run(["umount", str(place)], check=False)  # `remove` finds what is left
 
     def run(self, command: list[str]) -> None:
         """Run a command as the present user in the present folder."""
@@ -119,20 +121,33 @@ class Debian:
             sys.exit(f"{instruction} is no step that this tool knows.")
 
 
+def remove(folder: Path) -> None:
+    """Delete a temporary folder, unless a mount is left in it: what it shows would be deleted."""
+    # `os.path.ismount` misses a folder of the same file system. Only the random name is looked for,
+    # because the table writes the path to it in another way if that holds a space or a link.
+    if folder.name in Path("/proc/self/mounts").read_text(encoding="utf8"):
+        raise RuntimeError(f"{folder} still shows folders of this machine: unmount them first.")
+    shutil.rmtree(folder)
+
+
 def main():
     """Run all steps, then bopkit."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("file", type=Path)
     parser.add_argument("--mount", type=Path, action="append", default=[])
-    parser.add_argument("--keep", type=Path, help="the Debian's folder, kept for the next time")
     arguments = parser.parse_args()
-    folder, mounted = arguments.keep or Path(tempfile.mkdtemp()), tempfile.mkdtemp()
+    mounts = [path.resolve() for path in arguments.mount]
+    for path in mounts:
+        if not path.is_dir():
+            parser.error(f"--mount {path} is not a folder: name one that exists.")
+    folder, mounted = Path(tempfile.mkdtemp()), Path(tempfile.mkdtemp())
     try:
-        with Debian(folder, arguments.mount) as debian:
+        with Debian(folder) as debian:
+            debian.begin(mounts)
             for instruction, text in read(arguments.file):
                 print(f"{instruction} {' '.join(text.split())[:100]}", flush=True)
                 debian.step(instruction, text)
-            runs = Path(mounted, "runs")
+            runs = mounted / "runs"
             runs.mkdir()
             os.chown(runs, OWNER, OWNER)
             place = Path(debian.place, "runs")
@@ -141,9 +156,8 @@ def main():
             debian.run(["bopkit", *shlex.split(PROOF), "--output-dir", f"{place}/digits"])
             print(sorted(path.name for path in Path(runs, "digits").iterdir()))
     finally:
-        shutil.rmtree(mounted)
-        if not arguments.keep:
-            shutil.rmtree(folder)
+        remove(folder)
+        remove(mounted)
 
 
 if __name__ == "__main__":
