@@ -21,7 +21,8 @@ def write(folder: str | os.PathLike, record: dict) -> Path:
 
     Args:
         folder: the run's folder; it must exist.
-        record: the record; numbers that are not finite become null.
+        record: the record; numbers that are not finite become null, and characters that UTF-8
+            cannot write become escapes.
 
     Returns:
         The path of ``run.json``.
@@ -36,7 +37,7 @@ def write(folder: str | os.PathLike, record: dict) -> Path:
         'run.json'
     """
     path = with_home(folder, RecordError) / FILE_NAME
-    text = json.dumps(_finite(record), indent=1, allow_nan=False) + "\n"
+    text = json.dumps(_readable(record), indent=1, allow_nan=False) + "\n"
     try:
         with whole_file(path) as file:
             file.write(text.encode())
@@ -194,12 +195,14 @@ def group_by_seed(records: Iterable[dict]) -> list[list[dict]]:
     return list(groups.values())
 
 
-def _finite(value):
-    """The same structure with null for NaN and infinity, which JSON cannot hold."""
+def _readable(value):
+    """The same structure as `read` takes it: without NaN, infinity and incomplete characters."""
     if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
+        return {_readable(key): _readable(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
+        return [_readable(item) for item in value]
+    if isinstance(value, str):  # an error may quote a file's name that is not UTF-8
+        return value.encode("utf8", "backslashreplace").decode()
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

@@ -48,6 +48,14 @@ def test_any_number_makes_valid_json(loss, tmp_path_factory):
     assert json.loads(text)["epochs"][0]["loss"] in (loss, None)
 
 
+def test_any_text_is_written_so_that_it_can_be_read(tmp_path):
+    name = "caf\udce9.jpg"  # as Python names a file of Latin-1
+    records.write(tmp_path, record(error=f"{name} is damaged", hardware={name: "γ"}))
+    found = records.read(tmp_path)
+    assert found["error"] == r"caf\udce9.jpg is damaged"
+    assert found["hardware"] == {r"caf\udce9.jpg": "γ"}
+
+
 def test_a_failed_write_leaves_the_old_record_and_nothing_else(tmp_path, monkeypatch):
     records.write(tmp_path, record())
 
