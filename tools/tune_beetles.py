@@ -49,17 +49,11 @@ def main():
     data = bopkit.data.load("image_folder", data_dir=folder, image_size=32)
     steps = data.steps_per_epoch(BATCH)
     names = page(data, steps)
-    found = RESULTS / "own_images" / "beetles.json"
-    trials = json.loads(found.read_text())["trials"] if found.exists() else []
-    known = {(t["method"], t["gamma"], t["learning_rate"], t["seed"]): t for t in trials}
     trials = []
     for seed in SEEDS:
         batches = data.train_batches(BATCH, seed=seed, epochs=names["epochs"]).cache()
         for method, grid in GRID.items():
             for gamma, rate in grid:
-                if (method, gamma, rate, seed) in known:  # from an earlier start
-                    trials.append(known[method, gamma, rate, seed])
-                    continue
                 names |= {"learning_rates": {method: rate}, "first_gamma": gamma and gamma / steps}
                 tf.keras.backend.clear_session()
                 tf.keras.utils.set_random_seed(seed)
@@ -77,7 +71,7 @@ def main():
         best = max(mine, key=lambda setting: np.mean(mine[setting]))
         print(method, best, mine[best])
     text = json.dumps({"epochs": names["epochs"], "trials": trials}, indent=1)
-    found.write_text(text + "\n", encoding="utf8")
+    (RESULTS / "own_images" / "beetles.json").write_text(text + "\n", encoding="utf8")
 
 
 if __name__ == "__main__":
