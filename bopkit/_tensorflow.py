@@ -77,7 +77,7 @@ def load_tensorflow() -> None:
     Raises:
         SetupError: TensorFlow is missing, or Keras 3 was loaded before bopkit.
     """
-    # Later messages: only warnings and errors.
+    # Later messages: only errors.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     sys.stderr.flush()
     stderr = os.dup(2)

@@ -3,8 +3,9 @@
     python tools/study_cifar10.py DATA_DIR OUTPUT_DIR [--filters 32] [--precision mixed_bfloat16]
 
 `results/cifar10/PROTOCOL.md` says what is compared and how each claim is decided. To resume an
-interrupted study, repeat the command: completed runs are kept, and the others continue. With
-`--only precision`, the recipe trains in float32 too, which shows what bfloat16 does to accuracy.
+interrupted study, repeat the command: completed runs are kept, and the others continue. The last
+part, which `--only precision` runs alone, trains the recipe in float32, which shows what bfloat16
+does to accuracy.
 """
 
 from __future__ import annotations
