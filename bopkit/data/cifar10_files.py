@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bopkit.data.identity import ARCHIVE
 from bopkit.errors import DataError, one_line
 
 _PIXELS, _MOST_ROWS = 3 * 32 * 32, 10_000
@@ -62,7 +63,7 @@ class Source:
     @property
     def name(self) -> str:
         """What to call it."""
-        return f"{self.form.name}, archive" if self.packed else self.form.name
+        return self.form.name + ARCHIVE if self.packed else self.form.name
 
     def read(self, split: str) -> tuple[np.ndarray, np.ndarray]:
         """Read a split.

@@ -12,10 +12,12 @@ from pathlib import Path
 import numpy as np
 
 from bopkit._files import open_ordinary, whole_file
-from bopkit.errors import DataError
+from bopkit._text import printable
+from bopkit.errors import ConfigError, DataError
 
 # Beside files that bopkit prepared: the fingerprint of what they were made from.
 FILE = "fingerprint.json"
+ARCHIVE = ", archive"  # ends the name of a form whose files are still packed
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,35 @@ class Origin:
         path = None if self.path is None else _text(str(self.path.absolute()))
         described = {"form": self.form, "path": path, "official": self.official}
         return described | ({"classes": [_text(c) for c in self.classes]} if self.classes else {})
+
+
+def require_same_form(folder: Path, began: object, found: object) -> None:
+    """Refuse to resume a run on a copy of its data that has another form.
+
+    A fingerprint is the same for every form. But the order of the images depends on the form, and
+    with it the order of training and the choice of the held-out images.
+
+    Args:
+        folder: the run's folder.
+        began: what `Origin.describe` made when the run began; anything else is not compared.
+        found: the same for the data found now.
+
+    Raises:
+        ConfigError: the forms differ. An archive and what it unpacks to count as one form.
+    """
+    if not (isinstance(began, dict) and isinstance(found, dict)):
+        return
+    one, other = (str(data.get("form")).removesuffix(ARCHIVE) for data in (began, found))
+    if one != other:
+        first, second = (
+            printable(f"{data.get('path')} ({data.get('form')})") for data in (began, found)
+        )
+        raise ConfigError(
+            f"the run in {folder} began with the data in {first}, but the data found now is in "
+            f"{second}, where the images may have another order or size; to resume, name a folder "
+            "that holds only the first copy (data_dir, or --data-dir), or choose another output "
+            "folder."
+        )
 
 
 def _text(name: str) -> str:

@@ -9,8 +9,9 @@ import os
 from pathlib import Path
 
 from bopkit.data import folders, tfds
+from bopkit.data.identity import Origin
 from bopkit.data.imagenet import pipeline
-from bopkit.data.listings import find_classes
+from bopkit.data.listings import Listing, find_classes
 from bopkit.data.photographs import check_arguments
 from bopkit.data.summary import Summary, check_space
 
@@ -39,13 +40,12 @@ def load(num_classes: int, data_dir: str | os.PathLike | None = None, **argument
     """
     check_arguments("imagenette", arguments.pop("channels"), arguments.pop("preprocess"))
     places = tfds.folders(data_dir)
-    for place in places:
-        for name in UNPACKED:
-            listing = find_classes("its authors' folders", place / name, CLASSES)
-            if listing:
-                return folders.load("imagenette", listing, **arguments)
+    if listing := _find_unpacked(places):
+        return folders.load("imagenette", listing, **arguments)
     prepared = _find(places) or _download(places)
-    return pipeline.open_prepared("imagenette", prepared, num_classes, **arguments)
+    loaded = pipeline.open_prepared("imagenette", prepared, num_classes, **arguments)
+    loaded.origin = Origin(f"{loaded.origin.form}, {prepared.parent.name}", prepared)
+    return loaded
 
 
 def prepare(data_dir: str | os.PathLike | None) -> Summary:
@@ -55,11 +55,20 @@ def prepare(data_dir: str | os.PathLike | None) -> Summary:
         DataError: if files are damaged, there is too little room, or the download fails.
     """
     places = tfds.folders(data_dir)
+    if listing := _find_unpacked(places):
+        return folders.summarize("imagenette", listing)
+    return tfds.summarize(_find(places) or _download(places))
+
+
+def _find_unpacked(places) -> Listing | None:
     for place in places:
         for name in UNPACKED:
-            if listing := find_classes("its authors' folders", place / name, CLASSES):
-                return folders.summarize("imagenette", listing)
-    return tfds.summarize(_find(places) or _download(places))
+            root = (place / name).absolute()
+            # The three sizes have the same names and labels: only the folder tells them apart.
+            size = f", {root.name}" if root.name in UNPACKED[1:] else ""
+            if listing := find_classes(f"its authors' folders{size}", root, CLASSES):
+                return listing
+    return None
 
 
 def _find(places) -> Path | None:

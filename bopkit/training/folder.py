@@ -14,6 +14,7 @@ import numpy as np
 from bopkit import records, rules
 from bopkit._files import only_one, whole_file
 from bopkit._tensorflow import tf
+from bopkit.data.identity import require_same_form
 from bopkit.errors import ConfigError, RecordError
 from bopkit.training.checkpoints import Checkpoints, ends_with_run
 from bopkit.training.faults import REMOVED
@@ -88,8 +89,9 @@ class RunFolder:
                 and the one entry of its `starts` is this start.
 
         Raises:
-            ConfigError: the folder holds a run with another configuration, or checkpoints without
-                their record.
+            ConfigError: the folder holds a run with another configuration, a run that is not
+                complete and began with another copy of the data, or checkpoints without their
+                record.
             RecordError: the record cannot be read.
         """
         self._new, writes = new, self._held is not None
@@ -124,6 +126,8 @@ class RunFolder:
                 f"{self.path} holds a run with another configuration ({what}); choose another "
                 f"output folder, or remove this one.{longer}"
             )
+        if self.record["status"] != "completed":
+            require_same_form(self.path, self.record.get("data"), new.get("data"))
 
     def write(self) -> None:
         """Write the record as it is now, whole or not at all; keep an earlier, longer one beside.

@@ -8,10 +8,11 @@ import tarfile
 
 import numpy as np
 import pytest
+from small_runs import run, stopped_at_row
 
 from bopkit import data
 from bopkit.data import cifar10, cifar10_files, prepare
-from bopkit.errors import DataError
+from bopkit.errors import ConfigError, DataError
 
 NAMES = [*(f"data_batch_{n}" for n in range(1, 6)), "test_batch"]
 
@@ -123,6 +124,35 @@ def test_files_with_the_published_checksums_are_the_authors_own(tmp_path, monkey
     changed = [f if f is not kind else _with_sums(f, sums) for f in cifar10_files.FORMS]
     monkeypatch.setattr(cifar10_files, "FORMS", changed)
     assert data.load("cifar10", data_dir=tmp_path).origin.official is True
+
+
+def test_a_run_resumes_on_a_moved_copy_and_not_on_one_in_another_order(tmp_path, monkeypatch):
+    """TFDS shuffles what it prepares: other images would be held out, after training on them."""
+    tensorflow_datasets = pytest.importorskip("tensorflow_datasets")
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    first = tmp_path / "keras" / "datasets"
+    write(first, "python packed")
+    hparams = {"epochs": 2, "batch_size": 5, "dense_units": 8}
+    settings = {"dataset": "cifar10", "holdout": 10, "hparams": hparams}
+    with stopped_at_row(2):
+        run(tmp_path / "run", **settings)
+
+    write_binary(tmp_path / "cifar-10-batches-bin")
+    (tmp_path / "cifar-10-batches-bin" / "batches.meta.txt").write_text("\n".join("abcdefghij"))
+    monkeypatch.setattr(
+        tensorflow_datasets.download.DownloadManager,
+        "download_and_extract",
+        lambda self, url: tmp_path,
+    )
+    tensorflow_datasets.builder("cifar10", data_dir=tmp_path / "no tfds").download_and_prepare()
+    begun = r"began with the data in .*/cifar-10-python\.tar\.gz \(Python's batches, archive\)"
+    with pytest.raises(ConfigError, match=rf"{begun}.* /.*/cifar10/3\.\d\.\d \(prepared by TFDS\)"):
+        run(tmp_path / "run", **settings)
+
+    (first / "unpacked").rename(tmp_path / "moved")  # what was in the archive
+    record = run(tmp_path / "run", data_dir=tmp_path / "moved", **settings)
+    assert record["status"] == "completed" and record["starts"][-1]["from_epoch"] == 1
+    assert run(tmp_path / "run", **settings) == record  # nothing is left to resume
 
 
 def _with_sums(form, sums):
