@@ -32,7 +32,7 @@ _Measured = Annotated[float, Field(ge=0, le=_LARGEST_COUNT)]
 _Count = Annotated[int, Field(ge=0, le=_LARGEST_COUNT)]
 _Positive = Annotated[_Count, Field(ge=1)]
 _Share = Annotated[float, Field(ge=0, le=1)] | None
-_Kinds = {float: _Number, int: _Count, bool: bool}
+_Kinds = {float: _Number, int: _Count, bool: bool, str: _Line}
 
 
 class _Open(pydantic.BaseModel):

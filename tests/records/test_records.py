@@ -141,6 +141,22 @@ def test_a_record_says_what_each_rate_of_its_method_is(method, tmp_path):
             records.read(tmp_path)
 
 
+def test_a_record_holds_an_option_that_is_text(run_python, tmp_path):
+    """As a rule of one's own may have."""
+    path = records.write(tmp_path, record(config=record()["config"] | {"shape": "tanh"}))
+    code = """
+import sys
+from bopkit.experiments import methods
+methods.FIELDS["shape"] = str
+from bopkit import records
+print(records.read(sys.argv[1])["config"]["shape"])
+"""
+    done = run_python(code, path)
+    assert done.stdout == "tanh\n", done.stderr
+    records.write(tmp_path, record(config=record()["config"] | {"shape": 3}))
+    assert "config.shape: Input should be a valid string" in run_python(code, path).stderr
+
+
 def test_missing_records(tmp_path):
     with pytest.raises(RecordError, match="cannot read"):
         records.read(tmp_path)
