@@ -112,7 +112,7 @@ def training_flops(experiment: str | Experiment) -> float:
         Operations (FLOP, not FLOP per second).
 
     Raises:
-        ConfigError: there is no such experiment, or its data is not the paper's.
+        ConfigError: there is no such experiment or network, or its data is not the paper's.
 
     Example:
         >>> bopkit.experiments.cost.training_flops("binarynet/bop") / 1e15  # PFLOP
@@ -234,7 +234,7 @@ def _hours(hours, steps):
 
 
 def _round(value):
-    return f"{value:.2g}" if value < 100 else f"{value:,.0f}"
+    return f"{value:.2g}" if value < 99.5 else f"{value:,.0f}"  # 99.5 becomes 100, not 1e+02
 
 
 def _resolve(experiment):
@@ -253,6 +253,8 @@ def _forward_macs(network, image_shape, num_classes, sizes):
     from bopkit import models
     from bopkit._tensorflow import tf
 
+    if network not in models.NETWORKS:
+        raise ConfigError(unknown("network", network, models.NETWORKS))
     # In a graph of its own a network has only shapes. With their weights the two AlexNets would
     # take 750 MB, which TensorFlow does not give back. Keras calls something deprecated on the way.
     logger = tf.get_logger()

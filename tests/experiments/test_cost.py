@@ -91,6 +91,12 @@ def test_other_data_has_no_cost():
         cost.training_flops(digits)
 
 
+def test_a_misspelt_network_is_refused():
+    misspelt = dataclasses.replace(experiments.get("birealnet/bop"), network="birealnt")
+    with pytest.raises(ConfigError, match="unknown network 'birealnt': did you mean birealnet"):
+        cost.forward_macs(misspelt)
+
+
 def test_table():
     lines = cost.cost_table(["birealnet/bop"], "A100", [0.3]).splitlines()
     assert lines[0] == (
@@ -105,6 +111,14 @@ def test_a_measured_step_gives_hours_of_its_own():
     assert table[0].endswith("| hours at the measured ms per step, my CPU |")
     assert table[2].endswith("| 69 (500) |") and table[3].endswith("| – |")
     assert cost.training_steps(names[0]) * 0.5 / 3600 == pytest.approx(69.4, abs=0.1)
+
+
+@pytest.mark.parametrize(("seconds", "shown"), [(0.0994, "99"), (0.0996, "100"), (1.2344, "1,234")])
+def test_milliseconds_have_no_exponent(seconds, shown):
+    (row,) = cost.cost_table(["binarynet/bop"], measured={"binarynet/bop": seconds}).splitlines()[
+        2:
+    ]
+    assert row.endswith(f" ({shown}) |")
 
 
 def test_counting_makes_no_weights_and_no_noise(run_python):
