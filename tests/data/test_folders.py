@@ -1,7 +1,9 @@
 """Photographs in folders: ImageNet as it lies on disks, and sets of one's own."""
 
+import io
 import json
 import os
+import re
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from small_runs import run
 from bopkit import data
 from bopkit.data import imagenette as imagenette_set
 from bopkit.data import prepare, tfds
+from bopkit.data.imagenet import crops
 from bopkit.data.imagenette import CLASSES
 from bopkit.errors import ConfigError, DataError
 
@@ -155,12 +158,21 @@ def _png():
     return tf.io.encode_png(np.zeros((4, 4, 3), np.uint8)).numpy()
 
 
+def _bmp(mode):
+    file = io.BytesIO()
+    Image.new("RGB", (40, 36), (200, 30, 60)).convert(mode).save(file, "BMP")
+    return file.getvalue()
+
+
 DAMAGED = {
     "cut.jpg": (lambda: tf.io.encode_jpeg(np.zeros((64, 64, 3), np.uint8)).numpy()[:300], "is cut"),
     "cut.png": (lambda: _png()[:50], "is cut short or damaged"),
     "huge.png": (lambda: png_that_claims(60_000), "claims 60,000 x 60,000 pixels"),
     "empty.jpg": (lambda: b"", "is empty"),
     "page.jpg": (lambda: b"<html>not found</html>", "is no JPEG"),
+    "cut.bmp": (lambda: _bmp("RGB")[:20], "is cut short or damaged"),
+    "colours.bmp": (lambda: _bmp("P"), r"is a BMP file with a palette of colours"),
+    "bits.bmp": (lambda: _bmp("1"), r"is a BMP file with .*fewer than 24 bits per pixel"),
     "web.jpg": (lambda: b"RIFF\0\0\0\0WEBPVP8 ", "is a WebP file"),
 }
 
@@ -172,10 +184,23 @@ def test_a_damaged_image_is_named(own, name):
     found = data.load("image_folder", data_dir=own, image_size=16)
     with pytest.raises(tf.errors.OpError):
         list(found.train_batches(22, seed=0, epochs=1))
-    assert f"train/red/{name} {what}" in found.find_damaged(22, 0, 0, 0)
+    assert re.search(f"train/red/{name} {what}", found.find_damaged(22, 0, 0, 0))
     assert found.find_damaged() is None
     with pytest.raises(DataError, match=rf"train/red/{name} .*: get it again, or remove it"):
         prepare.prepare("image_folder", data_dir=own)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
+def test_bmp_files_of_grey_and_of_true_colour(own, mode):
+    """A palette of all shades of grey does no harm."""
+    (own / "val" / "red" / "0.png").unlink()
+    (own / "val" / "red" / "0.bmp").write_bytes(_bmp(mode))
+    assert prepare.prepare("image_folder", data_dir=own).examples["val"] == 6
+    found = data.load("image_folder", data_dir=own, image_size=16)
+    pixel = np.asarray(Image.open(own / "val" / "red" / "0.bmp").convert("RGB"))[0, 0]
+    expected = (pixel - crops.MEAN) / crops.STANDARD_DEVIATION
+    seen = [x.numpy()[0, 0, 0] for x, y in found.validation_batches(1) if y[0, 2]]
+    assert any(np.allclose(colour, expected, atol=1e-4) for colour in seen)
 
 
 def test_names_that_are_not_utf8_are_read_and_recorded(own):

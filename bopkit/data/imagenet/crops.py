@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from bopkit._tensorflow import tf
-from bopkit.data.imagenet.jpegs import MOST_PIXELS
+from bopkit.data.imagenet.jpegs import MOST_PIXELS, has_palette
 
 CENTRE_FRACTION = 224 / 256
 MEAN = 255 * np.array([0.485, 0.456, 0.406], np.float32)
@@ -91,8 +91,13 @@ def view(
         sides = tf.io.decode_raw(sides, tf.int32, little_endian=False)
         pixels = tf.reduce_prod(tf.cast(sides, tf.int64))
         small = (pixels >= 0) & (pixels <= MOST_PIXELS)
-        checked = tf.debugging.Assert(small, ["the image claims", pixels, "pixels"])
-        with tf.control_dependencies([checked] if checked is not None else []):  # None in eager
+        checked = [
+            tf.debugging.Assert(small, ["the image claims", pixels, "pixels"]),
+            tf.debugging.Assert(
+                tf.logical_not(has_palette(content)), ["the image is a BMP with a palette"]
+            ),
+        ]
+        with tf.control_dependencies([op for op in checked if op is not None]):  # None in eager
             image = tf.io.decode_image(content, channels=3, expand_animations=False)
         top, left, height, width = tf.unstack(choose(tf.shape(image)[:2]))
         return _resize(image[top : top + height, left : left + width], image_size)
