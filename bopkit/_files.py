@@ -135,12 +135,13 @@ def objects(value: object) -> Iterator[dict]:
 
 
 @contextlib.contextmanager
-def only_one(path: Path, busy: BopkitError) -> Iterator[None]:
+def only_one(path: Path, busy: BopkitError, *, wait: bool = False) -> Iterator[None]:
     """Hold a lock for as long as the block runs.
 
     Args:
         path: the file that stands for the lock; its folder must exist.
         busy: what to raise when another process holds it.
+        wait: wait until the other process releases it instead.
 
     Raises:
         BopkitError: `busy`; or one of its kind, if the file cannot be opened or is no file.
@@ -154,7 +155,7 @@ def only_one(path: Path, busy: BopkitError) -> Iterator[None]:
             import fcntl
 
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
             except (BlockingIOError, PermissionError):
                 raise busy from None
             except OSError as error:

@@ -16,7 +16,7 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
-from bopkit._files import objects
+from bopkit._files import objects, only_one
 from bopkit.data.checks import environment_folder, folder
 from bopkit.data.summary import Summary
 from bopkit.errors import DataError, as_our_error
@@ -252,8 +252,12 @@ def download(builder: str, title: str, url: str, places: list[Path]) -> Path:
         # Without internet TFDS would try again for minutes.
         with contextlib.suppress(urllib.error.HTTPError):
             urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=20)
-        import tensorflow_datasets
+        places[0].mkdir(parents=True, exist_ok=True)
+        # Of several processes, such as the runs of a sweep, one downloads the set. TFDS fails if
+        # another process has put the set in place, and does nothing if the set is there at first.
+        with only_one(places[0] / ".download.lock", DataError("busy"), wait=True):
+            import tensorflow_datasets
 
-        made = tensorflow_datasets.builder(builder, data_dir=places[0])
-        made.download_and_prepare()
+            made = tensorflow_datasets.builder(builder, data_dir=places[0])
+            made.download_and_prepare()
     return Path(made.data_dir)

@@ -1,17 +1,20 @@
 """CIFAR-10 in every form in which people have it: the same images, and nothing of a pickle runs."""
 
+import contextlib
 import hashlib
 import io
 import os
 import pickle
 import tarfile
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from small_runs import run, stopped_at_row
 
 from bopkit import data
-from bopkit.data import cifar10, cifar10_files, prepare
+from bopkit.data import cifar10, cifar10_files, prepare, tfds
 from bopkit.errors import ConfigError, DataError
 
 NAMES = [*(f"data_batch_{n}" for n in range(1, 6)), "test_batch"]
@@ -126,6 +129,33 @@ def test_files_with_the_published_checksums_are_the_authors_own(tmp_path, monkey
     assert data.load("cifar10", data_dir=tmp_path).origin.official is True
 
 
+def serve(place, tensorflow_datasets, monkeypatch, wait=lambda: None):
+    """Have TFDS find what it would download in a place, after a wait."""
+    write_binary(place / "cifar-10-batches-bin")
+    (place / "cifar-10-batches-bin" / "batches.meta.txt").write_text("\n".join("abcdefghij"))
+    manager = tensorflow_datasets.download.DownloadManager
+    monkeypatch.setattr(manager, "download_and_extract", lambda self, url: wait() or place)
+    monkeypatch.setattr(tfds.urllib.request, "urlopen", lambda request, timeout: None)
+
+
+def test_of_two_that_lack_the_set_one_downloads_it(tmp_path, monkeypatch):
+    """As the runs of a sweep do, which begin together."""
+    tensorflow_datasets = pytest.importorskip("tensorflow_datasets")
+    both = threading.Barrier(2)
+    downloads = []
+
+    def wait():
+        downloads.append(1)
+        with contextlib.suppress(threading.BrokenBarrierError):
+            both.wait(timeout=3)  # for another that downloads at the same time
+
+    serve(tmp_path / "server", tensorflow_datasets, monkeypatch, wait)
+    with ThreadPoolExecutor() as pool:
+        calls = [pool.submit(data.load, "cifar10", data_dir=tmp_path / "mine") for _ in range(2)]
+    assert [call.result().train_examples for call in calls] == [35, 35]
+    assert len(downloads) == 1
+
+
 def test_a_run_resumes_on_a_moved_copy_and_not_on_one_in_another_order(tmp_path, monkeypatch):
     """TFDS shuffles what it prepares: other images would be held out, after training on them."""
     tensorflow_datasets = pytest.importorskip("tensorflow_datasets")
@@ -137,13 +167,7 @@ def test_a_run_resumes_on_a_moved_copy_and_not_on_one_in_another_order(tmp_path,
     with stopped_at_row(2):
         run(tmp_path / "run", **settings)
 
-    write_binary(tmp_path / "cifar-10-batches-bin")
-    (tmp_path / "cifar-10-batches-bin" / "batches.meta.txt").write_text("\n".join("abcdefghij"))
-    monkeypatch.setattr(
-        tensorflow_datasets.download.DownloadManager,
-        "download_and_extract",
-        lambda self, url: tmp_path,
-    )
+    serve(tmp_path / "server", tensorflow_datasets, monkeypatch)
     tensorflow_datasets.builder("cifar10", data_dir=tmp_path / "no tfds").download_and_prepare()
     begun = r"began with the data in .*/cifar-10-python\.tar\.gz \(Python's batches, archive\)"
     with pytest.raises(ConfigError, match=rf"{begun}.* /.*/cifar10/3\.\d\.\d \(prepared by TFDS\)"):
