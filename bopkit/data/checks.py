@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +62,35 @@ def folder(path: str | os.PathLike) -> Path:
         DataError: if the home folder is not known.
     """
     return with_home(path, DataError)
+
+
+def data_folder(data_dir: str | os.PathLike) -> Path:
+    """Name the folder of `data_dir`, which need not exist.
+
+    Raises:
+        DataError: if it is a file, or its home folder is not known.
+    """
+    only = folder(data_dir)
+    if only.exists() and not only.is_dir():
+        raise DataError(f"{only} is a file; data_dir must name a folder.")
+    return only
+
+
+def require_writable(place: Path) -> None:
+    """Check that a data set can be downloaded to a folder, which need not exist yet.
+
+    Raises:
+        DataError: if the folder cannot be made or written.
+    """
+    try:
+        there = next(path for path in (place, *place.absolute().parents) if path.exists())
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        raise DataError(
+            f"the data is not there, and {place}, to which it would be downloaded, cannot be "
+            f"written ({error.strerror}): name another folder with data_dir or BOPKIT_DATA_DIR."
+        ) from error
 
 
 def environment_folder() -> Path | None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from bopkit._files import whole_file
-from bopkit.data.checks import environment_folder, folder, keras_cache
+from bopkit.data.checks import data_folder, environment_folder, keras_cache, require_writable
 from bopkit.data.identity import Origin
 from bopkit.errors import DataError, as_our_error, one_line
 
@@ -27,7 +27,8 @@ def read(split: str, data_dir: str | os.PathLike | None = None) -> tuple[np.ndar
     """Read Fashion-MNIST from the four files of its authors; have Keras download them if need be.
 
     Raises:
-        DataError: if the files are damaged, or there are none and the download fails.
+        DataError: if the files are damaged, or there are none and the folder for them cannot be
+            written or the download fails.
     """
     place = find(split, data_dir) or _download(split, data_dir)
     return _read_idx_pair(*_files(place, split))
@@ -45,6 +46,7 @@ def _download(split, data_dir) -> Path:
         "named by data_dir or BOPKIT_DATA_DIR, or install Debian's package dataset-fashion-mnist."
     )
     place = (_named(data_dir) or keras_cache()) / "fashion-mnist"
+    require_writable(place)
     # Keras raises a bare Exception when a download fails.
     with as_our_error(DataError, failed), tempfile.TemporaryDirectory() as elsewhere:
         for name in (f"{images}.gz", f"{labels}.gz"):
@@ -70,7 +72,7 @@ def locate(data_dir: str | os.PathLike | None, splits: tuple[str, ...]) -> Origi
 
 
 def _named(data_dir):
-    return folder(data_dir) if data_dir is not None else environment_folder()
+    return data_folder(data_dir) if data_dir is not None else environment_folder()
 
 
 def _folders(data_dir):

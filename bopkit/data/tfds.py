@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bopkit._files import objects, only_one
-from bopkit.data.checks import environment_folder, folder
+from bopkit.data.checks import data_folder, environment_folder, folder, require_writable
 from bopkit.data.summary import Summary
 from bopkit.errors import DataError, as_our_error
 
@@ -37,10 +37,7 @@ def folders(data_dir: str | os.PathLike | None) -> list[Path]:
         DataError: if `data_dir` is a file, or `$BOPKIT_DATA_DIR` is set and no folder.
     """
     if data_dir is not None:
-        only = folder(data_dir)
-        if only.exists() and not only.is_dir():
-            raise DataError(f"{only} is a file; data_dir must name a folder.")
-        return [only]
+        return [data_folder(data_dir)]
     usual = folder(os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets")
     first = environment_folder()
     return [first, usual] if first else [usual]
@@ -241,13 +238,14 @@ def download(builder: str, title: str, url: str, places: list[Path]) -> Path:
         The prepared folder.
 
     Raises:
-        DataError: if the download or the preparation fails.
+        DataError: if the folder cannot be written, or the download or the preparation fails.
     """
     failed = (
         f"{title} is not there: looked in {', '.join(map(str, places))}, and could not download "
         f"{url} ({{}}); run once with internet, or name the folder that holds it with data_dir or "
         "BOPKIT_DATA_DIR."
     )
+    require_writable(places[0])
     with as_our_error(DataError, failed):
         # Without internet TFDS would try again for minutes.
         with contextlib.suppress(urllib.error.HTTPError):

@@ -1,3 +1,4 @@
+import errno
 import gzip
 import shutil
 import struct
@@ -8,7 +9,7 @@ import pytest
 
 import bopkit  # noqa: F401  # sets TF_USE_LEGACY_KERAS before TensorFlow is imported
 from bopkit import data
-from bopkit.data import fashion_mnist, identity, prepare, tfds
+from bopkit.data import checks, fashion_mnist, identity, prepare, tfds
 from bopkit.errors import DataError
 
 FASHION_FILES = (
@@ -139,6 +140,21 @@ def test_fashion_mnist_that_cannot_be_downloaded_leaves_nothing(tmp_path, monkey
     with pytest.raises(DataError, match=r"could not download it \(URL fetch failure") as caught:
         data.load("fashion_mnist", data_dir=tmp_path / "mine")
     assert "\n" not in str(caught.value) and not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["fashion_mnist", "cifar10", "imagenette"])
+def test_a_folder_that_cannot_be_written_is_named_before_a_download(tmp_path, monkeypatch, name):
+    def no_room(dir):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(checks.tempfile, "TemporaryFile", no_room)
+    monkeypatch.setattr(fashion_mnist, "URL", (tmp_path / "server").as_uri())  # nothing is asked
+    monkeypatch.setattr(tfds.urllib.request, "urlopen", None)
+    with pytest.raises(DataError, match=r"mine.* cannot be written \(Read-only.*: name another"):
+        data.load(name, data_dir=tmp_path / "mine")
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match=r"/file is a file; data_dir must name a folder\.$"):
+        data.load(name, data_dir=tmp_path / "file")
 
 
 def cut(content):
