@@ -44,6 +44,8 @@ class Report:
         different: which images got different classes, as places in the validation set.
         accuracy: top-1 accuracy of the file on the images, in [0, 1].
         keras_accuracy: top-1 accuracy of the network on the images, in [0, 1].
+        in_float32: whether the network, which computes in bfloat16, was compared in float32, as the
+            file computes.
         largest_difference: the largest difference between two probabilities.
         margins: for each image of `different`, by how much Keras' probabilities of the two classes
             differ.
@@ -65,6 +67,7 @@ class Report:
     largest_difference: float
     margins: tuple[float, ...]
     not_binary: tuple[str, ...] = ()
+    in_float32: bool = False
 
     @property
     def agreement(self) -> float:
@@ -76,12 +79,16 @@ class Report:
         """
         return 1 - len(self.different) / self.images
 
+    @property
+    def _keras(self):
+        return "Keras in float32" if self.in_float32 else "Keras"
+
     def __str__(self):
         times = self.binary_float_bytes / self.bytes
         lines = [
             f"{self.path}: {self.bytes:,} bytes, 1/{times:.1f} of its binary weights in float32.",
             f"{self.agreement:.2%} of {self.images:,} validation images get the same class as from "
-            f"Keras; top-1 {self.accuracy:.2%}, Keras {self.keras_accuracy:.2%}.",
+            f"{self._keras}; top-1 {self.accuracy:.2%}, {self._keras} {self.keras_accuracy:.2%}.",
         ]
         for number, margin in list(zip(self.different, self.margins, strict=True))[:10]:
             lines.append(f"image {number} differs; Keras had its two classes {margin:.1e} apart.")
@@ -175,15 +182,15 @@ def write(
     """
     packed.require_signs(model)
     unfinished = output.with_name(f".{secrets.token_hex(4)}{output.name}")
+    # A file for TensorFlow Lite computes in float32, so a network of 16 bits is compared in it too.
+    network = in_float32(model) if format == "tflite" else model
     try:
         if format == "packed":
             packed.save_packed(model, unfinished)
             twin = packed.load_packed(unfinished, into=tf.keras.models.clone_model(model))
             predict, not_binary, least = predictor(twin), (), 1.0
         else:
-            # The file computes in float32, so a network of 16 bits is compared in float32 too.
-            model = in_float32(model)
-            rewritten, not_binary = as_convolutions(model)
+            rewritten, not_binary = as_convolutions(network)
             content = _engine().convert_keras_model(rewritten)
             with whole_file(unfinished) as file:
                 file.write(content)
@@ -193,13 +200,14 @@ def write(
             bytes=unfinished.stat().st_size,
             binary_float_bytes=4 * models.count_weights(model)[1],
             not_binary=not_binary,
-            **_compare(predictor(model), predict, data.validation_batches(BATCH)),
+            in_float32=network is not model,
+            **_compare(predictor(network), predict, data.validation_batches(BATCH)),
         )
         if report.agreement < least:
             raise DataError(
                 f"the file would put {len(report.different)} of {report.images} images into "
-                f"another class than Keras ({report.agreement:.2%} agree, {least:.2%} asked): not "
-                "written."
+                f"another class than {report._keras} ({report.agreement:.2%} agree, {least:.2%} "
+                "asked): not written."
             )
         os.replace(unfinished, output)
     finally:

@@ -254,7 +254,7 @@ def test_shortcuts_stay():
     assert wide == ()
 
 
-def test_mixed_precision_is_exported_in_float32():
+def test_mixed_precision_is_exported_in_float32(converter, tmp_path):
     tf.keras.mixed_precision.set_global_policy("mixed_bfloat16")
     try:
         model = models.binarynet((12, 12, 1), 10, filters=8, dense_units=16)
@@ -264,3 +264,12 @@ def test_mixed_precision_is_exported_in_float32():
     assert {layer.compute_dtype for layer in twin.layers} == {"float32"}
     for one, other in zip(model.get_weights(), twin.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
+
+    data = bopkit.data.load("digits", image_size=12, validation_examples=20)
+    lite = exporting.write(model, data, "tflite", tmp_path / "model.tflite", min_agreement=0)
+    assert "get the same class as from Keras in float32; top-1" in str(lite)
+    one_bit = exporting.write(model, data, "packed", tmp_path / "model.npz")
+    assert "get the same class as from Keras; top-1" in str(one_bit)
+    full = exporting.write(twin, data, "tflite", tmp_path / "model.tflite", min_agreement=0)
+    assert "get the same class as from Keras; top-1" in str(full)
+    assert full.keras_accuracy == lite.keras_accuracy
