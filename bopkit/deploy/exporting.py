@@ -236,11 +236,11 @@ def _data(run, config, data_dir, validation_examples):
                 f"the record in {run} does not say config.{field}, which names the images to "
                 f"compare predictions on: put it into {records.FILE_NAME}, or train the run again."
             )
-    height, _, channels = config["image_shape"]
+    height, width, channels = config["image_shape"]
     data = bopdata.load(
         config["dataset"],
         data_dir=data_dir,
-        image_size=height,
+        image_size=height if height == width else None,  # no size makes images that are not square
         channels=channels,
         preprocess=config["preprocess"],
         validation_examples=validation_examples or config["validation_examples"],

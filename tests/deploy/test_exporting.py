@@ -11,7 +11,7 @@ import tensorflow as tf
 
 import bopkit
 from bopkit import cli, models
-from bopkit.data import DATASETS
+from bopkit.data import DATASETS, DataSet
 from bopkit.deploy import exporting, tflite
 from bopkit.errors import ConfigError, DataError, RecordError, SetupError
 
@@ -194,6 +194,23 @@ def test_images_that_are_not_the_runs_are_refused(run, monkeypatch, split):
     with pytest.raises(DataError, match=rf"the {split} images of digits .*--data-dir\.$") as error:
         exporting.export(run)
     assert "\n" not in str(error.value) and sorted(run.iterdir()) == before
+
+
+def test_a_network_on_images_that_are_not_square(monkeypatch, tmp_path):
+    """As a row of one's own may have."""
+
+    def read(split, data_dir):
+        labels = np.arange(40) % 2
+        return np.repeat(255 * labels.astype(np.uint8), 16 * 24).reshape(-1, 16, 24, 1), labels
+
+    monkeypatch.setitem(DATASETS, "wide", DataSet("wide", num_classes=2, read=read))
+    small = HPARAMS | {"epochs": 1, "filters": 4, "dense_units": 8, "batch_size": 20}
+    bopkit.train(
+        "binarynet/bop", output_dir=tmp_path, dataset="wide", hparams=small,
+        tensorboard=False, progress=False,
+    )  # fmt: skip
+    report = exporting.export(tmp_path)
+    assert (report.images, report.different) == (40, ())
 
 
 def test_a_tilde_is_the_home_folder(run, monkeypatch):
