@@ -7,6 +7,7 @@ no binary dense layer, so `bopkit.deploy.tflite` first turns dense layers into c
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import re
@@ -128,10 +129,11 @@ def export(
         A `Report`.
 
     Raises:
-        ConfigError: the format is unknown, a number is out of range, or `output` is part of a run
-            or is no ordinary file.
+        ConfigError: the format is unknown, `min_agreement` is out of range, `run` is a file, or
+            `output` is part of a run or is no ordinary file.
         DataError: the run is not complete, its weights or data cannot be read, the data is not the
-            run's, or the file would predict something else; then nothing is written.
+            run's, `validation_examples` is out of range, the file cannot be written, or it would
+            predict something else; then nothing is written.
         RecordError: the record cannot be read.
         SetupError: the format is "tflite" and larq-compute-engine is missing.
 
@@ -145,6 +147,8 @@ def export(
     if not isinstance(min_agreement, int | float) or not 0 <= min_agreement <= 1:
         raise ConfigError(f"min_agreement must be a number from 0 to 1; got {min_agreement!r}.")
     run = with_home(run, RecordError)
+    if run.is_file():
+        raise ConfigError(f"{run} is not a folder: name the folder that holds the run.")
     record = records.read(run)
     output = with_home(output or run / f"model.{FORMATS[format]}", ConfigError)
     _check_output(output)
@@ -176,8 +180,8 @@ def write(
         A `Report`.
 
     Raises:
-        DataError: a binary weight is not ±1, or the file would predict something else; then nothing
-            is written.
+        DataError: a binary weight is not ±1, the file cannot be written, or it would predict
+            something else; then nothing is written.
         SetupError: the format is "tflite" and larq-compute-engine is missing.
     """
     packed.require_signs(model)
@@ -210,8 +214,11 @@ def write(
                 "asked): not written."
             )
         os.replace(unfinished, output)
+    except OSError as error:
+        raise DataError(f"cannot write {output}: {error.strerror or error}.") from error
     finally:
-        unfinished.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            unfinished.unlink()
     return report
 
 
@@ -236,6 +243,8 @@ def _data(run, config, data_dir, validation_examples):
                 f"the record in {run} does not say config.{field}, which names the images to "
                 f"compare predictions on: put it into {records.FILE_NAME}, or train the run again."
             )
+    if validation_examples is None:
+        validation_examples = config["validation_examples"]
     height, width, channels = config["image_shape"]
     data = bopdata.load(
         config["dataset"],
@@ -243,7 +252,7 @@ def _data(run, config, data_dir, validation_examples):
         image_size=height if height == width else None,  # no size makes images that are not square
         channels=channels,
         preprocess=config["preprocess"],
-        validation_examples=validation_examples or config["validation_examples"],
+        validation_examples=validation_examples,
         holdout=config["holdout"],
     )
     _require_same_images(run, config.get("data_fingerprint"), data)

@@ -213,6 +213,28 @@ def test_a_network_on_images_that_are_not_square(monkeypatch, tmp_path):
     assert (report.images, report.different) == (40, ())
 
 
+def test_no_images_to_compare_on_are_refused(run, tmp_path):
+    with pytest.raises(DataError, match=r"validation_examples must be between 1 and .*, not 0"):
+        exporting.export(run, output=tmp_path / "model.npz", validation_examples=0)
+
+
+@pytest.mark.parametrize("format", exporting.FORMATS)
+def test_a_file_that_cannot_be_written_is_one_line(run, converter, monkeypatch, tmp_path, format):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(DataError) as error:
+        exporting.export(run, format=format, output=tmp_path / "model")
+    assert str(error.value) == f"cannot write {tmp_path / 'model'}: No space left on device."
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_of_a_run_is_not_the_run(run):
+    with pytest.raises(ConfigError, match=r"run\.json is not a folder: name the folder that holds"):
+        exporting.export(run / "run.json")
+
+
 def test_a_tilde_is_the_home_folder(run, monkeypatch):
     """In Python too, where no shell replaces it."""
     monkeypatch.setenv("HOME", str(run.parent))
