@@ -80,7 +80,7 @@ def diagnose(
         train_accuracy: top-1 on the training batches of each epoch, in [0, 1]; (epochs,).
         accuracy: top-1 on held-out images after each epoch, in [0, 1]; (epochs,).
         flip_ratio: mean share of binary weights that flipped in a step of each epoch; (epochs,).
-        gamma: γ of each epoch; (epochs,).
+        gamma: γ at the start of each epoch; (epochs,).
         threshold: the last epoch's τ. Pass it if you know it, because at τ = 0 the change must not
             be a lower τ.
 
@@ -120,10 +120,13 @@ def diagnose_record(record: Mapping[str, object]) -> Diagnosis:
         'noise floor'
     """
     rows = record["epochs"]
-    return diagnose(*([row[key] for row in rows] for key in _CURVES), rows[-1].get("threshold"))
+    # A row holds γ after the epoch's last step, which is the γ of the next epoch.
+    gamma = [record["config"].get("gamma"), *(row["gamma"] for row in rows[:-1])]
+    curves = ([row[key] for row in rows] for key in _CURVES)
+    return diagnose(*curves, gamma, rows[-1].get("threshold"))
 
 
-_CURVES = ("accuracy", "val_accuracy", "flip_ratio", "gamma")
+_CURVES = ("accuracy", "val_accuracy", "flip_ratio")
 
 
 def _first_symptom(fit, accuracy, flips, gamma, most=0.0, threshold=None) -> Diagnosis:
@@ -145,7 +148,7 @@ def _first_symptom(fit, accuracy, flips, gamma, most=0.0, threshold=None) -> Dia
     if late >= NOISY:
         return Diagnosis("noise floor", share, "let γ fall over the run, or raise τ")
     before, after = flips[:-1], flips[1:]
-    sudden = gamma[:-1] >= SUDDEN * gamma[1:]
+    sudden = gamma[:-1] * (1 + 1e-6) >= SUDDEN * gamma[1:]  # a record's γ is rounded to float32
     cut = np.flatnonzero(sudden & (before >= NOISY) & (before >= SUDDEN * after))
     if len(cut):
         epoch = int(cut[0])
@@ -183,7 +186,7 @@ def percent(share: float) -> str:
     return f"{100 * share:.2g} %".replace("1e+02", "100") if share >= 1e-6 else "0 %"
 
 
-def warn(rows: Sequence[Mapping[str, float]], optimizer) -> str | None:
+def warn(rows: Sequence[Mapping[str, float]], optimizer, gamma: float | None = None) -> str | None:
     """Say what is wrong with the last epoch when that begins, and not again in every epoch.
 
     `warn` diagnoses the epoch as if the run had no other, and reports only what one epoch can show.
@@ -194,6 +197,7 @@ def warn(rows: Sequence[Mapping[str, float]], optimizer) -> str | None:
         rows: the epochs' rows in the record so far, at least one.
         optimizer: the run's. A `bopkit.FlipOptimizer` says how large its signal is; the method is
             called only if there is something to say, and never for latent weights.
+        gamma: γ of the run's first step; None if the method has none.
 
     Returns:
         One line with the numbers and the likely cause, or None.
@@ -201,47 +205,52 @@ def warn(rows: Sequence[Mapping[str, float]], optimizer) -> str | None:
     row, found = rows[-1], _of_epoch(rows[-1])
     if not found.alarm or (len(rows) > 1 and _is_same(found, _of_epoch(rows[-2]))):
         return None
+    # A row holds γ after the epoch's last step, which is the γ of the next epoch.
+    gamma = rows[-2]["gamma"] if len(rows) > 1 else gamma
     if row["threshold"] is None:  # latent weights, which may leak
-        return _warn_of_latent_weights(row, found.name)
-    epoch, gamma, threshold = row["epoch"], f"{row['gamma']:.2g}", f"{row['threshold']:.2g}"
+        return _warn_of_latent_weights(row, found.name, gamma)
+    epoch, threshold = row["epoch"], f"the threshold {row['threshold']:.2g}"
     signal = optimizer.signal_name
     if found.name == "one step turned most weights":
-        return _turned(row, f"a gamma below {gamma} or a threshold above {threshold}")
+        lower = "" if gamma is None else f"a gamma below {gamma:.2g} or "
+        return _turned(row, f"{lower}a threshold above {row['threshold']:.2g}")
     largest = max(optimizer.largest_signals().values())
     if found.name == "everything flips":
-        return _many(
-            row,
-            f"gamma {gamma} is too high, or the threshold {threshold} too low for {signal} up to "
-            f"{largest:.1e}",
-        )
+        low = f"too low for {signal} up to {largest:.1e}"
+        if gamma is None:
+            return _many(row, f"{threshold} is {low}")
+        return _many(row, f"gamma {gamma:.2g} is too high, or {threshold} {low}")
     nothing = f"no binary weight flipped in epoch {epoch}"
     if largest == 0:
         return f"{nothing}: all their gradients are zero, so nothing of the loss reaches them."
     if largest <= row["threshold"]:
         return (
-            f"{nothing}: the threshold {threshold} is above the largest {signal} "
+            f"{nothing}: {threshold} is above the largest {signal} "
             f"({largest:.1e}); try one well below that, such as {largest / 10:.0e}."
         )
+    higher = ""
+    if gamma is not None:
+        higher = f"; if that is too early, keep gamma, now {gamma:.2g}, higher for longer"
     return (
-        f"{nothing}, though the largest {signal} ({largest:.1e}) is above the threshold "
-        f"{threshold}: one very large gradient dominates the averages, or the weights have "
-        f"settled; if that is too early, keep gamma, now {gamma}, higher for longer."
+        f"{nothing}, though the largest {signal} ({largest:.1e}) is above {threshold}: one very "
+        f"large gradient dominates the averages, or the weights have settled{higher}."
     )
 
 
 def _of_epoch(row) -> Diagnosis:
-    return _first_symptom(*([row[key]] for key in _CURVES), most=row["max_flip_ratio"])
+    # A drop of γ takes two epochs to show.
+    return _first_symptom(*([row[key]] for key in _CURVES), [1.0], most=row["max_flip_ratio"])
 
 
 def _is_same(one, other):
     return (one.name, one.alarm) == (other.name, other.alarm)
 
 
-def _warn_of_latent_weights(row, symptom):
+def _warn_of_latent_weights(row, symptom, gamma):
     # γ moves latent weights that leak; the learning rate is that of the other weights.
     name, value = "learning rate", row["learning_rate"]
-    if row["gamma"] is not None:
-        name, value = "gamma", row["gamma"]
+    if gamma is not None:
+        name, value = "gamma", gamma
     rate = f"the {name} {value:.2g}"
     if symptom == "everything flips":
         return _many(row, f"{rate} is too high")

@@ -190,7 +190,8 @@ def train(
                 jit_compile=jit_compile,
             )
             for row in rows:
-                warning = diagnosis.warn([*record["epochs"], row], state.optimizer)
+                epochs = [*record["epochs"], row]
+                warning = diagnosis.warn(epochs, state.optimizer, config.get("gamma"))
                 folder.add(row, warning)  # before the checkpoint, so that no epoch is left out
                 folder.save()
                 if tensorboard:

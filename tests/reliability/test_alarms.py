@@ -32,12 +32,11 @@ def row(epoch=1, flip_ratio=0.0, most=0.0, accuracy=0.95, gamma=1e-3):
     return {"epoch": epoch, "accuracy": accuracy, "val_accuracy": accuracy, **flips, **rates}
 
 
-def say(*found, threshold=0.1, largest=2e-4):
+def say(*found, threshold=0.1, largest=2e-4, gamma=...):
     found = [row | {"threshold": threshold} for row in found]
     signals = {"first": largest / 2, "second": largest}
-    return diagnosis.warn(
-        found, SimpleNamespace(signal_name="|m|", largest_signals=lambda: signals)
-    )
+    optimizer = SimpleNamespace(signal_name="|m|", largest_signals=lambda: signals)
+    return diagnosis.warn(found, optimizer, found[0]["gamma"] if gamma is ... else gamma)
 
 
 @pytest.mark.parametrize(
@@ -61,6 +60,28 @@ def say(*found, threshold=0.1, largest=2e-4):
 def test_what_is_wrong_is_one_line_with_numbers(found, settings, line):
     text = say(found, **settings)
     assert line in text and "\n" not in text and "epoch 3" in text
+
+
+def test_a_warning_names_the_gamma_of_its_epoch():
+    """A row holds the next epoch's, which a drop after the last step has lowered."""
+    dropped = row(1, 0.5, gamma=1e-3)
+    assert "gamma 1 is too high" in say(dropped, threshold=0.0, gamma=1.0)
+    later = [row(1, 1e-3, gamma=0.5), row(2, 0.5, gamma=1e-3)]
+    assert "gamma 0.5 is too high" in say(*later, gamma=1.0)
+    assert "the gamma 0.5 is too high" in say(*later, threshold=None, gamma=1.0)
+
+
+@pytest.mark.parametrize(
+    ("found", "line"),
+    [
+        (row(1, 0.5, gamma=None), "learning; the threshold 1e-06 is too low for |m| up to 2.0e-04"),
+        (row(1, 1 / 71, 1.0, gamma=None), "then try a threshold above 1e-06."),
+        (row(1, gamma=None), "or the weights have settled."),
+    ],
+)
+def test_a_rule_without_gamma_is_not_told_of_one(found, line):
+    said = say(found, threshold=1e-6)
+    assert line in said and "gamma" not in said
 
 
 def test_what_the_books_own_runs_show_is_no_alarm():

@@ -130,6 +130,36 @@ def test_the_best_trials_on_fashion_mnist_are_the_ones_called_healthy():
     assert names[:3] == ["healthy"] * 3 and "healthy" not in names[3:]
 
 
+def record_of(flips, gamma):
+    """A run whose γ has these values at the start of each epoch, in float32 as in a record."""
+    after = np.append(gamma[1:], gamma[-1]).astype(np.float32).astype(float)
+    rows = [
+        {"accuracy": 0.6, "val_accuracy": 0.6, "flip_ratio": f, "gamma": g, "threshold": 0.0}
+        for f, g in zip(flips, after, strict=True)
+    ]
+    return {"config": {"gamma": gamma[0]}, "epochs": rows}
+
+
+def test_a_record_shows_the_epoch_after_which_gamma_dropped():
+    """Its rows hold γ after the last step of their epoch, when it has dropped already."""
+    gamma = [0.03, 0.03, 0.03, *[0.003] * 5]
+    found = diagnose_record(record_of([0.2] * 3 + [1e-3] * 5, gamma))
+    assert found.name == "γ dropped too early" and found.evidence.endswith("after epoch 3")
+
+
+def test_the_committed_run_whose_gamma_falls_tenfold_in_each_epoch():
+    trials = records.collect("results/cifar10/tuning")
+    (run,) = (
+        run
+        for run in trials
+        if run["config"].get("gamma_decay_rate") == 0.1 and run["config"]["gamma"] == 0.03
+    )
+    found = diagnose_record(run)
+    assert found.name == "γ dropped too early"
+    assert found.evidence.startswith("flips went from 1.2 % to 0.084 %")
+    assert found.evidence.endswith("γ dropped after epoch 2")
+
+
 def test_the_pulls_of_a_run_end_at_the_threshold():
     """Whatever asks for a flip beyond τ has just had it."""
     result = trained(0.1, 1e-3, STAYS)
