@@ -104,6 +104,7 @@ def train(
     """
     experiment = _resolve(experiment, dataset or "digits", preprocess, hparams or {})
     experiments.check_seed(seed)
+    bopdata.readers.check_name(experiment.dataset)
     if experiment.network not in models.NETWORKS:
         raise ConfigError(unknown("network", experiment.network, models.NETWORKS))
     output_dir = output_folder(output_dir)
@@ -214,6 +215,11 @@ def _resolve(experiment, dataset, preprocess, hparams) -> Experiment:
     if not isinstance(hparams, Mapping):
         raise ConfigError(f"hparams must be a dict, such as {{'epochs': 3}}; got {hparams!r}.")
     given = {} if preprocess is None else {"preprocess": preprocess}
+    if preprocess is not None and hparams.get("preprocess", preprocess) != preprocess:
+        raise ConfigError(
+            f"preprocess is given twice, as {preprocess!r} and in hparams as "
+            f"{hparams['preprocess']!r}: leave one out."
+        )
     return experiments.on_dataset(experiment, dataset, given | dict(hparams))
 
 
@@ -248,8 +254,8 @@ def _image_format(experiment):
     size = experiment.image_size
     if size is None and experiment.dataset == "digits":
         size = 16  # 8x8 is too small for three pools
-    if size is None and experiment.dataset == "image_folder":
-        size = 32
+    if size is None and bopdata.DATASETS[experiment.dataset].stream is not None:
+        size = 32  # CIFAR-10's; at 224, which photographs have, it would have 390 million weights
     return size, None
 
 

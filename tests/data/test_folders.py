@@ -437,6 +437,14 @@ def test_imagenette_as_it_unpacks_and_as_tfds_prepares_it(
     assert prepare.prepare("imagenette", data_dir=imagenette).examples == {"train": 30, "val": 10}
 
 
+def test_binarynet_takes_imagenette_at_its_own_size(imagenette, tmp_path_factory):
+    """At 224 pixels it would have 390 million weights."""
+    hparams = {"epochs": 1, "batch_size": 10, "dense_units": 8}
+    settings = {"dataset": "imagenette", "data_dir": imagenette, "validation_examples": 2}
+    record = run(tmp_path_factory.mktemp("run"), hparams=hparams, **settings)
+    assert record["config"]["image_shape"] == [32, 32, 3]
+
+
 def test_imagenette_without_internet_is_one_line(tmp_path, monkeypatch):
     monkeypatch.setattr(imagenette_set, "URL", "http://127.0.0.1:9/imagenette2-160.tgz")
     with pytest.raises(DataError, match=r"Imagenette is not there: .*could not download") as caught:
