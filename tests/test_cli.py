@@ -85,6 +85,23 @@ def test_a_stop_costs_nothing_and_says_so(tmp_path, number, code, word):
     assert records.read(tmp_path)["error"] == "interrupted"
 
 
+@pytest.mark.parametrize(("before", "code"), [("SIG_DFL", 129), ("SIG_IGN", 0)])
+def test_a_closed_terminal_stops_a_preparation_but_not_under_nohup(run_python, before, code):
+    done = run_python(
+        f"""
+import os, signal, sys
+from bopkit import cli
+signal.signal(signal.SIGHUP, signal.{before})
+cli.preparing.prepare = lambda *_, **__: os.kill(os.getpid(), signal.SIGHUP) or "done"
+sys.argv = ["bopkit", "data", "prepare", "digits"]
+cli.main()
+"""
+    )
+    assert done.returncode == code
+    advice = "bopkit: stopped by the system; to start over, repeat the command.\n"
+    assert (done.stdout, done.stderr) == (("done\n", "") if code == 0 else ("", advice))
+
+
 @pytest.fixture
 def asked(monkeypatch):
     """What the commands would train; nothing is trained."""

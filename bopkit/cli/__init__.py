@@ -40,8 +40,8 @@ def _example(words):
     return f"Example: bopkit {words}"
 
 
-# The exit codes of a run that a scheduler or a closing terminal stopped: bopkit.training.faults.
-_STOPPED = [128 + getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+# What a scheduler or a closing terminal sends. A command that it stops exits with 128 + its number.
+_STOPS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 _UsageError = typer.BadParameter.__base__  # click's, or the one of typer's own copy of click
 
 
@@ -108,7 +108,7 @@ def _stoppable(advice):
         yield
     except (KeyboardInterrupt, SystemExit) as stop:
         code = getattr(stop, "code", 130)
-        if code == 130 or code in _STOPPED:
+        if code == 130 or code in [128 + number for number in _STOPS]:
             word = "interrupted" if code == 130 else "stopped by the system"
             _text.complain(f"{word}; to {advice}, repeat the command.")
         raise SystemExit(code) from None
@@ -288,8 +288,11 @@ def prepare(
     def stop(signum, frame):
         raise SystemExit(128 + signum)
 
-    # A scheduler's SIGTERM must remove what is half done too: for ImageNet that is 150 GB.
-    signal.signal(signal.SIGTERM, stop)
+    # Such a stop must remove what is half done too: for ImageNet that is 150 GB. What is ignored
+    # already stays so, as under nohup.
+    for number in _STOPS:
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, stop)
     with _stoppable("start over"):
         summary = preparing.prepare(
             name, manual_dir=manual_dir, data_dir=data_dir, skip_damaged=skip_damaged
