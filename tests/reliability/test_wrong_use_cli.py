@@ -50,6 +50,10 @@ CASES = [
     ([*TRAIN, "--hparams", "epochs"], "--hparams takes k=v,k=v"),
     ([*TRAIN, "--hparams", "=3"], "--hparams takes k=v,k=v"),
     ([*TRAIN, "--hparams", "epochs=1,epochs=2"], "--hparams names epochs twice"),
+    (
+        [*TRAIN, "--preprocess-fn", "default", "--hparams", "preprocess=resize_and_flip"],
+        "preprocess is given twice, as 'default' and in hparams as 'resize_and_flip'",
+    ),
     ([*TRAIN, "--hparams", "epochs=many"], "epochs must be a whole number; got 'many'"),
     ([*TRAIN, "--hparams", "epochs=2.5"], "epochs must be a whole number; got '2.5'"),
     ([*TRAIN, "--hparams", "gamma=1e-3e"], "gamma must be a number; got '1e-3e'"),
