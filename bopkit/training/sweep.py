@@ -16,7 +16,7 @@ import joblib
 from joblib.externals.loky import get_reusable_executor
 
 from bopkit import experiments, records
-from bopkit._files import output_folder
+from bopkit._files import output_folder, with_home
 from bopkit.errors import BopkitError, ConfigError, SetupError, TrainingError, as_our_error
 from bopkit.experiments import Experiment
 from bopkit.training import sharing
@@ -82,6 +82,10 @@ def sweep(
     if retries < 0:
         raise ConfigError(f"retries must be at least 0; got {retries!r}.")
     output_dir = output_folder(output_dir)
+    if scheduler is not None:  # its workers may have another working folder
+        output_dir = output_dir.absolute()
+        if isinstance(data_dir := options.get("data_dir"), str | os.PathLike):
+            options["data_dir"] = with_home(data_dir, ConfigError).absolute()
     gpus = tuple(sharing.names(_count_gpus())) if scheduler is None else ()
     runs, line = _in_one_precision(runs, output_dir, scheduler, options.get("jit_compile"))
     if line:

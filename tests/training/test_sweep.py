@@ -293,6 +293,21 @@ def test_a_cluster_is_not_told_how_many_cores_this_machine_has(monkeypatch, tmp_
     assert found == [(None, None)]
 
 
+def test_a_cluster_gets_folders_by_their_whole_paths(monkeypatch, tmp_path):
+    def run_nothing(calls):
+        found.extend((arguments[3], arguments[7]["data_dir"]) for _, arguments, _ in calls)
+        return []
+
+    found = []
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sweep, "_backend", lambda *_: contextlib.nullcontext(run_nothing))
+    with pytest.raises(TrainingError):
+        sweep.sweep(
+            IN_FLOAT32, output_dir="runs", data_dir="data", scheduler="tcp://x:1", retries=0
+        )
+    assert found == [(str(tmp_path / "runs"), tmp_path / "data")]
+
+
 def test_an_output_folder_that_is_an_address_is_refused():
     with pytest.raises(ConfigError, match="got the address s3://b/runs"):
         sweep.sweep(variations.vary(BASE, {"gamma": [1]}), output_dir="s3://b/runs")
