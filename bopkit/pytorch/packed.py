@@ -26,10 +26,10 @@ def load_packed(path: str | os.PathLike, into: nn.Module) -> nn.Module:
 
     The layers must have the order of the Keras network, and maps must be flattened with the
     channels last, as in ``x.permute(0, 2, 3, 1).flatten(1)``. Each batch normalization needs the
-    epsilon of the Keras network, which the file does not hold: pass ``eps=1e-3`` for Keras' default,
-    because PyTorch's is 1e-5. A batch normalization whose scale is frozen stands for one with
-    ``scale=False`` in Keras. Nothing in the file is run. If the file is refused, the network stays
-    as it was.
+    epsilon of the Keras network, which the file does not hold. For Keras' default, pass
+    ``eps=1e-3``, because PyTorch's is 1e-5. A batch normalization whose scale is frozen stands for
+    one with ``scale=False`` in Keras. Nothing in the file is run. If the file is refused, the
+    network stays as it was.
 
     Args:
         path: the file.
