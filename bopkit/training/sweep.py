@@ -144,17 +144,17 @@ def _in_one_precision(runs, output_dir, scheduler, jit_compile):
     that is faster for all its runs, and in float32 on a scheduler's workers, which may have
     different CPUs.
     """
-    open_ones = [experiment for experiment, _ in runs.values() if experiment.precision is None]
+    open_ones = {name: one for name, (one, _) in runs.items() if one.precision is None}
     if not open_ones:
         return runs, ""
-    begun = (begun_in(Path(output_dir) / name) for name in runs)
+    begun = (begun_in(Path(output_dir) / name) for name in open_ones)
     precision, why = next(filter(None, begun), None), "as this sweep began"
     if precision is None and scheduler is not None:
         precision = "float32"
     elif precision is None:
         from bopkit.training.build import choose_precision
 
-        found = {choose_precision(one, compiled=bool(jit_compile)) for one in open_ones}
+        found = {choose_precision(one, compiled=bool(jit_compile)) for one in open_ones.values()}
         precision = "float32" if len(found) > 1 else found.pop()
         why = "because it is faster on this CPU; to compute in float32, set precision=float32"
     chosen = {

@@ -100,6 +100,17 @@ def test_the_runs_of_a_sweep_compute_alike(monkeypatch, tmp_path):
     assert "as this sweep began" in lines[0] and "set precision" not in lines[0]
 
 
+def test_a_repeated_sweep_keeps_a_given_precision_apart_from_the_chosen_one(monkeypatch, tmp_path):
+    on_a_cpu(monkeypatch, "avx512_bf16")
+    tiny = experiments.override(BOP, TINY)
+    given = experiments.override(tiny, {"precision": "float32"})
+    runs = {"given": (given, 0), "open": (tiny, 0)}
+    settings = {"output_dir": tmp_path, "jobs": 1, "report": lambda line: None}
+    first = sweep.sweep(runs, **settings, train_examples=200)
+    assert [r["config"]["precision"] for r in first] == ["float32", "mixed_bfloat16"]
+    assert sweep.sweep(runs, **settings, train_examples=200) == first
+
+
 def test_a_run_says_what_it_chose_and_resumes_in_it_on_any_cpu(monkeypatch, tmp_path, capsys):
     on_a_cpu(monkeypatch, "avx512_bf16")
     first = bopkit.train("binarynet/bop", output_dir=tmp_path, hparams=TINY, train_examples=200)
