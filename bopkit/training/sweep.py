@@ -98,7 +98,9 @@ def sweep(
     if jobs is None:
         jobs = min(len(runs), len(gpus) // gpus_per_run if gpus else cores)
     # A cluster's workers are not this process's, and may have another number of cores.
-    parent, threads = (os.getpid(), max(1, cores // jobs)) if scheduler is None else (None, None)
+    parent = threads = None
+    if scheduler is None:
+        parent, threads = os.getpid(), max(1, cores // min(jobs, len(runs)))
     waiting, failures = dict(runs), {}
     with _backend(scheduler, jobs) as parallel, tempfile.TemporaryDirectory() as places:
         share = (places, gpus, gpus_per_run) if gpus else None

@@ -57,6 +57,21 @@ def test_a_sweep_starts_no_more_runs_than_it_may_use_cores(monkeypatch, tmp_path
             sweep.sweep(runs, output_dir=tmp_path, gpus_per_run=wrong)
 
 
+@pytest.mark.parametrize(("jobs", "threads"), [(1, 8), (2, 4), (4, 4), (100, 4)])
+def test_the_runs_that_there_are_share_all_cores(monkeypatch, tmp_path, jobs, threads):
+    given = []
+
+    def nothing_runs(n_jobs, **_):
+        return lambda calls: given.extend(arguments[4] for _, arguments, _ in calls) or []
+
+    monkeypatch.setattr(joblib, "Parallel", nothing_runs)
+    monkeypatch.setattr(joblib, "cpu_count", lambda: 8)
+    runs = variations.vary(BASE, {"gamma": (1e-2, 1e-3)})
+    with pytest.raises(TrainingError):
+        sweep.sweep(runs, output_dir=tmp_path, jobs=jobs, retries=0)
+    assert given == [threads] * 2
+
+
 def joblib_that(monkeypatch, *tries):
     """Let joblib return this, one list of results per try; an exception ends the list."""
     tries = iter(tries)
