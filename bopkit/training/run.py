@@ -85,7 +85,8 @@ def train(
 
     Raises:
         bopkit.errors.ConfigError: a setting is unknown or out of range, `preprocess` and `hparams`
-            contradict each other, or the folder holds another run, or a run to resume that began with another copy of the data.
+            contradict each other, or the folder holds another run, or a run to resume that began
+            with another copy of the data.
         bopkit.errors.DataError: the data is missing or damaged.
         bopkit.errors.RecordError: the folder cannot be written, the record or a checkpoint cannot
             be read, or the checkpoints are missing or belong to another run.
