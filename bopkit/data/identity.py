@@ -61,6 +61,10 @@ def require_same_form(folder: Path, began: object, found: object) -> None:
 
     Raises:
         ConfigError: the forms differ. An archive and what it unpacks to count as one form.
+
+    Example:
+        >>> digits = bopkit.data.load("digits").origin.describe()
+        >>> require_same_form(Path("runs/digits"), digits, found=digits)
     """
     if not (isinstance(began, dict) and isinstance(found, dict)):
         return
