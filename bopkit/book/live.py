@@ -17,6 +17,13 @@ FOLDER = "book/_static/live"
 _IMPORT = re.compile(r'^import \{[^}]*\} from "\./(\w+)\.js";\n', re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=const|function)", re.MULTILINE)
 
+# JupyterLab takes an arrow key or a letter from a focused slider, as a command to the notebook. It
+# listens above the picture. Ctrl+S and its like still reach it.
+_KEYS = (
+    'el.addEventListener("keydown", (event) => '
+    "{ if (!event.ctrlKey && !event.metaKey) event.stopPropagation(); });"
+)
+
 
 def source(name: str) -> str:
     """Join a module and all that it imports into one text, which imports and exports nothing.
@@ -59,7 +66,7 @@ def widget_module(name: str, html: str) -> str:
     Returns:
         An ES module.
     """
-    start = f"el.innerHTML = {json.dumps(html)}; mount(el.firstElementChild);"
+    start = f"el.innerHTML = {json.dumps(html)}; mount(el.firstElementChild); {_KEYS}"
     return f"{source(name)}export default {{ render({{ el }}) {{ {start} }} }};\n"
 
 

@@ -121,4 +121,9 @@ def test_the_browser_computes_a_picture_beside_a_kernel_too(lab, browser):
     step.click(timeout=60_000)
     assert "loses the share λ = 0.05" in says.text_content()
     assert first_code.locator(".bop-picture svg text").count() > 5
+    slider = first_code.locator(".bop-explorer input[type=range]:enabled").first
+    before = slider.input_value()
+    slider.focus()
+    page.keyboard.press("ArrowLeft")  # JupyterLab has a command of its own for this key
+    assert slider.input_value() != before
     page.context.close()
