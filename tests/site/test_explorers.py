@@ -6,7 +6,7 @@ from functools import cache
 
 import pytest
 
-from bopkit.book import pictures
+from bopkit.book import live, pictures
 
 pytestmark = pytest.mark.browser
 
@@ -105,6 +105,35 @@ def test_a_keyboard_moves_it(site, drawn_page, open_page):
         assert look(explorer) != before
         text = explorer.locator("output").first.inner_text()
         assert slider.get_attribute("aria-valuetext") == text
+
+
+# What a notebook's own style sheet decides is left out: ink, paper and grid.
+COLOURS = """() => Object.fromEntries(
+    [...document.querySelectorAll('svg *')].map(mark => {
+        const {fill, stroke} = getComputedStyle(mark);
+        return [mark.getAttribute('class'), [fill, stroke]];
+    }))"""
+MARKS = "".join(
+    f'<rect class="{kind}"/>'
+    for kind in [*(f"cell-{k}" for k in range(5)), "bop", "latent", "border"]
+)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_a_notebook_has_the_colours_of_a_page(browser, theme):
+    explorer = f'<div class="bop-explorer bop-live"><svg>{MARKS}</svg></div>'
+    places = {
+        "page": f'<html data-theme="{theme}"><body>',
+        "notebook": f'<html><body data-jp-theme-light="{str(theme == "light").lower()}">',
+    }
+    found = []
+    page = browser.new_page()
+    for start in places.values():
+        page.set_content(f"{start}<style>{live.styles()}</style>{explorer}")
+        found.append(page.evaluate(COLOURS))
+    page.close()
+    assert found[0] == found[1]
+    assert len({str(colours) for colours in found[0].values()}) == len(found[0])
 
 
 def test_a_finger_moves_it_on_a_phone(site, index, open_page):
