@@ -214,9 +214,10 @@ def _field(scene: Scene, slider: Slider) -> str:
         legend = f"<legend>{label}</legend>"
         return f'<fieldset data-size="{len(texts)}"{values}>{legend}{buttons}</fieldset>'
     ident = f"{scene.name}-{slider.name}"
+    # An output that is not silenced would repeat what aria-valuetext says.
     return (
         f'<div class="bop-slider" data-size="{len(texts)}"><label for="{ident}">{label}</label>'
-        f'<output for="{ident}">{escape(texts[start])}</output>'
+        f'<output for="{ident}" aria-live="off">{escape(texts[start])}</output>'
         f'<input type="range" id="{ident}" min="0" max="{len(texts) - 1}" step="1" value="{start}"'
         f' aria-valuetext="{escape(texts[start])}"{values}'
         f' data-texts="{escape(json.dumps(texts, ensure_ascii=False))}"></div>'

@@ -73,6 +73,13 @@ def test_without_a_script_the_first_picture_stands_there_with_its_description():
     assert '<form class="bop-controls" hidden>' in html and "<noscript>" in html
 
 
+def test_a_sliders_value_is_read_out_once():
+    """By its aria-valuetext; an output would repeat it."""
+    html = widgets.page_html(SMALL)
+    assert html.count("aria-valuetext=") == html.count("<output ") == 1
+    assert re.search(r'<output [^>]*aria-live="off"', html)
+
+
 def test_the_page_is_well_formed():
     class Balance(HTMLParser):
         open = ()
