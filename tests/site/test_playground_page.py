@@ -93,6 +93,32 @@ def test_a_link_of_the_text_sets_the_playground(playing):
     page.wait_for_function("() => scrollY < 200")  # the pictures are in sight again
 
 
+MARKS = """() => {
+    const {stroke} = CanvasRenderingContext2D.prototype;
+    CanvasRenderingContext2D.prototype.stroke = function (...path) {
+        if (String(this.getLineDash()) === '2,3') this.canvas.dataset.marks = 1 + Number(
+            this.canvas.dataset.marks ?? 0);
+        return stroke.apply(this, path);
+    };
+}"""
+
+
+def test_a_change_that_still_holds_keeps_its_mark_after_going_back(playing):
+    page = playing.page
+    step, marked = page.get_by_role("button", name="Step"), page.locator("canvas[data-marks]")
+    page.get_by_role("button", name="Pause").click()
+    page.wait_for_timeout(200)  # for the steps that were on their way
+    page.get_by_label("γ, adaptivity rate").press("ArrowLeft")
+    for _ in range(3):
+        page.locator("#bop-time").press("ArrowLeft")
+    back = page.locator(".bop-time output").inner_text()
+    step.click()
+    expect(page.locator(".bop-time output")).not_to_have_text(back)
+    page.evaluate(MARKS)
+    step.click()
+    expect(marked).to_have_count(2)  # accuracy and flips
+
+
 def test_an_address_that_is_no_setting_does_no_harm(site, open_page):
     broken = "#run=bop;gamma=x;threshold=7;colour=red;__proto__=1&with=toString&seed=-3"
     with open_page(f"{site}/{PAGE}{broken}") as visit:

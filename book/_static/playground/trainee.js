@@ -56,7 +56,9 @@ export class Trainee {
   back(step) {
     if (step >= this.steps) return;
     this.forget(step);
-    this.changes = this.changes.filter((at) => at < step);
+    // A setting that was changed later holds from this step on.
+    const kept = this.changes.filter((at) => at < step);
+    this.changes = kept.length < this.changes.length ? [...kept, step] : kept;
     this.send({ back: step });
   }
 
