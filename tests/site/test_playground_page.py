@@ -93,6 +93,17 @@ def test_a_link_of_the_text_sets_the_playground(playing):
     page.wait_for_function("() => scrollY < 200")  # the pictures are in sight again
 
 
+def test_a_link_sets_the_playground_again_if_the_address_has_it_already(playing):
+    page = playing.page
+    link = page.get_by_role("link", name="γ constant, τ = 0.01", exact=True)
+    for _ in range(2):
+        link.click()
+        page.wait_for_selector('.bop-lab[data-state="playing"]')
+        page.wait_for_function("() => scrollY < 200")
+        page.get_by_role("button", name="Reset").click()
+        page.wait_for_selector('.bop-lab[data-state="paused"][data-steps="0"]')
+
+
 MARKS = """() => {
     const {stroke} = CanvasRenderingContext2D.prototype;
     CanvasRenderingContext2D.prototype.stroke = function (...path) {

@@ -267,8 +267,11 @@ export function start(root, { makeWorker, data }) {
     panel.show(START);
     whole = false;
   }
-  window.addEventListener("hashchange", () => {
-    if (restore()) root.scrollIntoView(); // a link of the text below, to a setting
+  const follow = () => restore() && root.scrollIntoView();
+  // A link of the text below, to a setting; to the one that the address has, the hash stays.
+  window.addEventListener("hashchange", follow);
+  document.addEventListener("click", ({ target }) => {
+    if (target.closest('a[href^="#run="]')?.hash === location.hash) follow();
   });
   new MutationObserver(() => {
     colour = palette();
