@@ -204,6 +204,13 @@ def test_who_wants_no_motion_sees_the_end_of_the_run(site, open_page):
         }""")
         assert not re.search(r"[1-9]\d* of", " ".join(seen))
         assert "280 of 280" in visit.page.locator(".bop-time").inner_text()
+        again = visit.page.evaluate("""async () => {
+            const button = document.querySelector('[data-do=play]');
+            button.click();
+            for (let k = 0; k < 3; k++) await new Promise(requestAnimationFrame);
+            return button.textContent;
+        }""")
+        assert again == "Pause"  # it trains, though the pictures wait
 
 
 def test_without_javascript_a_picture_and_its_words_stand_there(site, open_page):

@@ -138,12 +138,16 @@ export class Panel {
     }
   }
 
-  /** Where the runs stand. */
-  state({ playing, at, newest }) {
+  /** Whether the runs train, and how far they are. */
+  state({ playing, newest }) {
     this.find("[data-do=play]").textContent = playing ? "Pause" : "Play";
     this.box.dataset.state = playing ? "playing" : "paused";
     this.box.dataset.steps = newest;
     fill(this.time, at, `${at} of ${STEPS}`, `step ${at}, epoch ${Math.ceil(at / STEPS_PER_EPOCH)}`);
+  }
+
+  /** The step that is shown. */
+  at(at) {
   }
 
   /** A few numbers beside the controls, which change too often to be read out. */

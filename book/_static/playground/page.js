@@ -220,7 +220,7 @@ export function start(root, { makeWorker, data }) {
       const record = trainee.records[here - 1];
       drawPushes(panel.canvas("pushes", k), colour, { record, rule, accent, name });
     });
-    panel.state({ playing, at, newest: Math.max(...trainees.map(({ steps }) => steps)) });
+    panel.at(at);
     panel.reads(trainees.map((trainee) => reading(trainee, at)), sameWeights(at));
   }
 
@@ -244,10 +244,13 @@ export function start(root, { makeWorker, data }) {
   function frame(now) {
     if (playing) advance(Math.min((now - last) / 1000, 0.1));
     last = now;
-    // Who wants no motion sees a run when it has ended.
-    if (wanted && !(still.matches && playing)) {
-      wanted = false;
-      draw();
+    if (wanted) {
+      panel.state({ playing, newest: Math.max(...trainees.map(({ steps }) => steps)) });
+      // Who wants no motion sees a run when it has ended.
+      if (!(still.matches && playing)) {
+        wanted = false;
+        draw();
+      }
     }
     requestAnimationFrame(frame);
   }
