@@ -110,9 +110,11 @@ export function start(root, { makeWorker, data }) {
   }
 
   function step() {
+    // Asked first, because going back and pausing send messages of their own.
+    const ready = trainees.every(({ idle }) => idle);
     if (shown !== null) takeBack();
     pause();
-    if (trainees.every(({ idle }) => idle)) trainees.forEach((trainee) => trainee.advance(1));
+    if (ready) trainees.forEach((trainee) => trainee.advance(1));
     changed();
   }
 
