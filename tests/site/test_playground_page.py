@@ -104,6 +104,11 @@ def test_a_link_sets_the_playground_again_if_the_address_has_it_already(playing)
         page.wait_for_selector('.bop-lab[data-state="paused"][data-steps="0"]')
 
 
+def test_a_screen_reader_hears_no_step_and_a_sliders_value_once(playing):
+    assert playing.page.locator(".bop-lab output").count() > 3
+    assert playing.page.locator('.bop-lab output:not([aria-live="off"])').count() == 0
+
+
 MARKS = """() => {
     const {stroke} = CanvasRenderingContext2D.prototype;
     CanvasRenderingContext2D.prototype.stroke = function (...path) {
@@ -148,11 +153,13 @@ def test_keys_alone_pause_step_and_look_back(playing):
     page.get_by_role("button", name="Step").press("Space")
     page.wait_for_selector(f'.bop-lab[data-steps="{steps + 1}"]')
     shown, heard = page.locator(".bop-time output"), page.locator(".bop-heard")
+    expect(heard).to_contain_text(f"Step {steps + 1} of 280")
     page.locator("#bop-time").press("ArrowLeft")
     expect(shown).to_have_text(f"{steps} of 280")
     expect(heard).to_contain_text(f"Step {steps} of 280")
     page.get_by_role("button", name="Step").press("Space")  # from the step that is shown
     expect(shown).to_have_text(f"{steps + 1} of 280")
+    expect(heard).to_contain_text(f"Step {steps + 1} of 280")
     page.get_by_role("button", name="Reset").press("Enter")
     page.wait_for_selector('.bop-lab[data-steps="0"]')
 

@@ -18,13 +18,14 @@ const picture = (name, caption, count = 1) => `
     '<canvas role="img"></canvas>'.repeat(count)
   }</div></figure>`;
 
+// A browser reads out an <output> whenever it changes; a slider says its own value already.
 const HTML = `
   <div class="bop-bar" role="group" aria-label="Training">
     <button type="button" data-do="play" class="bop-play">Pause</button>
     <button type="button" data-do="step">Step</button>
     <button type="button" data-do="reset">Reset</button>
     <div class="bop-slider bop-time"><label for="bop-time">Step</label>
-      <output for="bop-time"></output>
+      <output for="bop-time" aria-live="off"></output>
       <input type="range" id="bop-time" min="0" max="${STEPS}" value="0"></div>
     <label>Pace <select data-do="pace"><option value="15">slow</option>
       <option value="70" selected>watch</option><option value="Infinity">full</option></select></label>
@@ -126,7 +127,7 @@ export class Panel {
         .map(([name, { label, values }]) => {
           const id = `bop-${k}-${name}`;
           return `<div class="bop-slider"><label for="${id}">${label}</label>
-            <output for="${id}"></output>
+            <output for="${id}" aria-live="off"></output>
             <input type="range" id="${id}" name="${name}" max="${values.length - 1}"></div>`;
         })
         .join("");
@@ -143,11 +144,11 @@ export class Panel {
     this.find("[data-do=play]").textContent = playing ? "Pause" : "Play";
     this.box.dataset.state = playing ? "playing" : "paused";
     this.box.dataset.steps = newest;
-    fill(this.time, at, `${at} of ${STEPS}`, `step ${at}, epoch ${Math.ceil(at / STEPS_PER_EPOCH)}`);
   }
 
   /** The step that is shown. */
   at(at) {
+    fill(this.time, at, `${at} of ${STEPS}`, `step ${at}, epoch ${Math.ceil(at / STEPS_PER_EPOCH)}`);
   }
 
   /** A few numbers beside the controls, which change too often to be read out. */

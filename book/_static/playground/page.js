@@ -115,6 +115,7 @@ export function start(root, { makeWorker, data }) {
     if (shown !== null) takeBack();
     pause();
     if (ready) trainees.forEach((trainee) => trainee.advance(1));
+    panel.announceSoon(summary);
     changed();
   }
 
