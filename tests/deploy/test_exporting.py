@@ -67,12 +67,15 @@ def test_packed_predicts_the_same_everywhere(any_run):
 @pytest.mark.slow
 def test_tflite_predicts_the_same_but_for_ties(any_run, converter):
     run = any_run
-    report = exporting.export(run, format="tflite")
-    assert report.agreement >= 0.99 and report.path == run / "model.tflite"
-    assert report.not_binary == ("quant_conv2d",) or len(report.not_binary) == 1
-    assert report.bytes < report.binary_float_bytes / 10
+    # One tie of 360 images is more than the default admits.
+    report = exporting.export(run, format="tflite", min_agreement=0.99)
+    assert report.path == run / "model.tflite"
+    (first,) = report.not_binary
+    assert first.startswith("quant_conv2d")
     # What is smaller than a float32 copy of any one of the larger layers holds none of them.
-    assert all(difference < 1 for difference in report.margins)
+    assert report.bytes < report.binary_float_bytes / 10
+    # Images moved by 1e-5, far more than rounding does, changed classes at most 0.10 apart.
+    assert all(margin < 0.2 for margin in report.margins)
 
 
 def test_the_engine_runs_where_a_system_tells_no_affinity(converter, monkeypatch):
@@ -294,19 +297,24 @@ def test_shortcuts_stay():
 
 
 def test_mixed_precision_is_exported_in_float32(converter, tmp_path):
+    tf.keras.utils.set_random_seed(0)
     tf.keras.mixed_precision.set_global_policy("mixed_bfloat16")
     try:
-        model = models.binarynet((12, 12, 1), 10, filters=8, dense_units=16)
+        model = models.binarynet((16, 16, 1), 10, filters=8, dense_units=16)
     finally:
         tf.keras.mixed_precision.set_global_policy("float32")
+    for layer in model.layers:  # otherwise half of the signs are of zeros, which rounding decides
+        if isinstance(layer, tf.keras.layers.BatchNormalization):
+            layer.beta.assign(tf.random.normal(layer.beta.shape, seed=0))
     twin = tflite.in_float32(model)
     assert {layer.compute_dtype for layer in twin.layers} == {"float32"}
     for one, other in zip(model.get_weights(), twin.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
 
-    data = bopkit.data.load("digits", image_size=12, validation_examples=20)
+    data = bopkit.data.load("digits", image_size=16)
     lite = exporting.write(model, data, "tflite", tmp_path / "model.tflite", min_agreement=0)
     assert "get the same class as from Keras in float32; top-1" in str(lite)
+    assert lite.largest_difference < 1e-4  # in bfloat16 it is above 0.9
     one_bit = exporting.write(model, data, "packed", tmp_path / "model.npz")
     assert "get the same class as from Keras; top-1" in str(one_bit)
     full = exporting.write(twin, data, "tflite", tmp_path / "model.tflite", min_agreement=0)
