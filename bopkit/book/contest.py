@@ -117,7 +117,7 @@ def trials_table(runs: Iterable[dict], *, best: bool = False) -> str:
     """Tabulate trials by rule, best first: their settings and their last epoch's accuracy.
 
     Args:
-        runs: records of trials.
+        runs: records of trials. Experiments that `RULES` does not have are left out.
         best: show only the best trial of each rule.
 
     Returns:
@@ -128,7 +128,8 @@ def trials_table(runs: Iterable[dict], *, best: bool = False) -> str:
         | rule | γ | τ | σ | Adam | top-1 % |
     """
     by_rule: dict[str, list[dict]] = {}
-    for run in sorted(runs, key=records.final, reverse=True):
+    known = (run for run in runs if run["experiment"] in RULES)
+    for run in sorted(known, key=records.final, reverse=True):
         by_rule.setdefault(run["experiment"], []).append(run)
     rates = {**{rate.symbol: name for name, rate in methods.RATES.items()}, "Adam": "learning_rate"}
     rows = []

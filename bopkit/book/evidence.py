@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -31,13 +32,13 @@ def last_epochs(runs: Iterable[dict], epochs: int) -> dict[int, float]:
 
     Args:
         runs: records of complete runs, one per seed.
-        epochs: the number of epochs to average.
+        epochs: the number of epochs to average; a shorter run is averaged over what it has.
 
     Returns:
         Percentages by seed.
     """
     return {
-        run["seed"]: 100 * sum(row["val_accuracy"] for row in run["epochs"][-epochs:]) / epochs
+        run["seed"]: 100 * statistics.fmean(row["val_accuracy"] for row in run["epochs"][-epochs:])
         for run in runs
     }
 
@@ -115,15 +116,21 @@ def section51(vary: str, fixed: str):
     return figure
 
 
+def _section52():
+    """The complete runs on CIFAR-10 by a rule that can be compared; anybody may add others."""
+    runs = collect("cifar10", "section52")
+    return [run for run in runs if run["experiment"] in contest.RULES]
+
+
 def section52():
     """Draw every seed of every rule on CIFAR-10, once two rules can be compared."""
-    found = contest.scores(collect("cifar10", "section52"))
+    found = contest.scores(_section52())
     return contest.chart({"BinaryNet on CIFAR-10": found}) if len(found) > 1 else _nothing()
 
 
 def finding52():
     """Say in a few sentences what the long runs on CIFAR-10 show."""
-    runs = collect("cifar10", "section52")
+    runs = _section52()
     found = contest.scores(runs)
     if len(found) < 2:
         return _nothing()
@@ -150,7 +157,7 @@ def finding52():
 
 def section52_curves():
     """Draw accuracy and flip ratio of every rule on CIFAR-10, or say that there are no records."""
-    runs = collect("cifar10", "section52")
+    runs = _section52()
     if len({run["experiment"] for run in runs}) < 2:
         return _nothing()
     return figures.training_curves(runs, line=lambda run: contest.RULES[run["experiment"]])
@@ -159,7 +166,7 @@ def section52_curves():
 def settled52():
     """Say how many weights each rule on CIFAR-10 still flips in its last epoch."""
     shares: dict[str, list[float]] = {}
-    for run in collect("cifar10", "section52"):
+    for run in _section52():
         shares.setdefault(run["experiment"], []).append(run["epochs"][-1]["flip_ratio"])
     if len(shares) < 2:
         return _nothing()
@@ -183,11 +190,12 @@ IMAGENET_NETWORKS = {
 
 
 def _section53():
-    """The complete runs on photographs of ImageNet, by network."""
+    """The complete runs on photographs of ImageNet, by network of the paper."""
     runs = collect("imagenet")
-    found = {title: [] for title in IMAGENET_NETWORKS.values()}
-    for run in runs:
-        found[IMAGENET_NETWORKS[run["config"]["network"]]].append(run)
+    found = {
+        title: [run for run in runs if run["config"]["network"] == network]
+        for network, title in IMAGENET_NETWORKS.items()
+    }
     return {title: some for title, some in found.items() if some}
 
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from bopkit.book import RESULTS, evidence
+from bopkit.book import RESULTS, contest, evidence
 
 
 @pytest.fixture
@@ -61,6 +61,24 @@ def test_complete_runs_are_drawn_once_two_rules_can_be_compared(results):
     for figure in (evidence.section52(), evidence.section52_curves()):
         assert "latent weights with Adam" in figure.description
         assert "leaking latent weights" in figure.description
+
+
+def test_a_record_of_another_experiment_changes_nothing(results):
+    """CONTRIBUTING.md invites records, also of rules and networks that the pages do not compare."""
+    results("cifar10", "section52", "a")
+    results("cifar10", "section52", "b", experiment="binarynet/bop")
+    results("imagenet", "a", config=results.config | {"image_size": 64, "network": "birealnet"})
+
+    def shown():
+        figures = (evidence.section52(), evidence.section52_curves())
+        texts = (evidence.finding52(), evidence.settled52(), evidence.section53_table())
+        trials = contest.trials_table(evidence.collect("cifar10", "section52"))
+        return [f.description for f in figures], [text.data for text in texts], trials
+
+    before = shown()
+    results("cifar10", "section52", "c", experiment="binarynet/votes")
+    results("imagenet", "b", config=results.config | {"network": "mine"})
+    assert shown() == before
 
 
 def test_each_network_on_photographs_has_its_panel_and_its_rows(results):
@@ -144,6 +162,7 @@ def put_precisions(results, differences):
 def test_the_mean_of_the_last_epochs_is_of_those_alone():
     rows = [{"val_accuracy": share} for share in (0.1, 0.5, 0.7)]
     assert evidence.last_epochs([{"seed": 3, "epochs": rows}], 2) == {3: pytest.approx(60)}
+    assert evidence.last_epochs([{"seed": 3, "epochs": rows[:1]}], 2) == {3: pytest.approx(10)}
     assert evidence.last_epochs([{"seed": 3, "epochs": rows}], 1) == {3: pytest.approx(70)}
 
 
