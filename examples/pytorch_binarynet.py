@@ -7,8 +7,7 @@ python examples/pytorch_binarynet.py --output-dir runs/pytorch-cifar10 --dataset
 """
 
 import argparse
-import re
-import sys
+import shlex
 import time
 from pathlib import Path
 
@@ -19,8 +18,6 @@ from torch import nn
 from bopkit import records
 from bopkit.data import DATASETS
 from bopkit.pytorch import BinaryConv2d, BinaryLinear, Bop, split_parameters
-
-COMMAND = "python examples/pytorch_binarynet.py"
 
 
 def norm(kind, size):
@@ -84,8 +81,8 @@ def evaluate(model, images, labels, half):
     return loss, (logits.argmax(1) == labels).float().mean().item()
 
 
-def main():
-    """Train, print a line per epoch, and write the record."""
+def read_settings():
+    """Return the settings and the command that repeats them, without this machine's folders."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--dataset", default="fashion_mnist", choices=["fashion_mnist", "cifar10"])
     parser.add_argument("--data-dir", help="folder of the data; default: the usual places")
@@ -104,7 +101,17 @@ def main():
     parser.add_argument("--precision", default=precisions[0], choices=precisions)
     parser.add_argument("--compile", action="store_true", help="compile the network: torch.compile")
     settings = parser.parse_args()
+    words = ["python", "examples/pytorch_binarynet.py"]
+    for name, value in vars(settings).items():
+        if name not in ("output_dir", "data_dir") and value != parser.get_default(name):
+            words.append(f"--{name.replace('_', '-')}")
+            words += [] if value is True else [str(value)]
+    return settings, shlex.join(words)
 
+
+def main():
+    """Train, print a line per epoch, and write the record."""
+    settings, command = read_settings()
     torch.manual_seed(settings.seed)
     (images, labels), held_out = load(settings.dataset, settings.data_dir, settings.examples)
     shape = [*images.shape[2:], images.shape[1]]
@@ -127,6 +134,7 @@ def main():
         torch.optim.lr_scheduler.LinearLR(adam, 1.0, end, total_steps),
     ]
     record = new_record(settings, shape, len(images), len(held_out[0]), model, bop, steps)
+    record["command"] = command
     for epoch in range(1, settings.epochs + 1):
         started, before = time.perf_counter(), int(bop.total_flips())
         total, right = 0.0, 0
@@ -176,7 +184,7 @@ def new_record(settings, shape, train_examples, validation_examples, model, bop,
         "config": config,
         "dataset": settings.dataset,
         "seed": settings.seed,
-        "command": re.sub(r" --(output|data)-dir \S+", "", " ".join([COMMAND, *sys.argv[1:]])),
+        "command": "",
         "git_commit": records.git_commit(),
         "versions": records.versions() | {"torch": torch.__version__},
         "hardware": records.hardware(),
