@@ -11,7 +11,7 @@ PARTS     := lint unit notebooks book site
 # build; the site's tests compare its outputs.
 NOTEBOOKS := $(wildcard book/reproduction/*.ipynb)
 
-# Where a reader begins to play; binder/ and the README lead there too.
+# Where a reader begins to play; the README's Binder address leads there too.
 FIRST_CHAPTER := $(wildcard book/intuition/gamma_tau.ipynb)
 
 # Two workers, each with a file at a time: what a file prepares, it prepares once.
