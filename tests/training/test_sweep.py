@@ -97,6 +97,24 @@ def test_a_run_that_failed_and_then_ended_is_no_failure(monkeypatch, tmp_path):
     assert sweep.sweep(IN_FLOAT32, output_dir=tmp_path) == [small_records.record()]
 
 
+@pytest.mark.parametrize("retries", [0, 1, 2])
+@pytest.mark.parametrize("hopeless", [False, True])
+def test_a_run_is_retried_as_often_as_asked_but_not_in_vain(
+    monkeypatch, tmp_path, retries, hopeless
+):
+    tries = []
+
+    def fail(calls):
+        tries.append(len(list(calls)))
+        return [("run", None, "no memory", hopeless)]
+
+    joblib_that(monkeypatch)
+    monkeypatch.setattr(joblib, "Parallel", lambda **_: fail)
+    with pytest.raises(TrainingError, match=r"failed \(run: no memory\)"):
+        sweep.sweep(IN_FLOAT32, output_dir=tmp_path, retries=retries)
+    assert tries == [1] * (1 if hopeless else retries + 1)
+
+
 def test_a_record_in_the_folder_of_a_run_that_did_not_end_is_not_its_own(monkeypatch, tmp_path):
     (tmp_path / "run").mkdir()
     records.write(tmp_path / "run", small_records.record())
@@ -294,6 +312,16 @@ def test_a_process_that_no_sweep_of_this_machine_started_is_left_as_it_is(
     *_, error, hopeless = sweep._run("run", BASE, -1, ".", threads, parent, None, {})
     assert error.startswith("seed must be") and hopeless
     assert "TF_NUM_INTRAOP_THREADS" not in os.environ
+
+
+def test_a_worker_of_a_sweep_computes_on_its_share_of_the_cores(monkeypatch):
+    parents = []
+    monkeypatch.setattr(sweep, "_end_with", parents.append)
+    with mock.patch.dict(os.environ):
+        os.environ.pop("TF_NUM_INTRAOP_THREADS", None)
+        sweep._run("run", BASE, -1, ".", 3, os.getppid(), None, {})
+        assert os.environ["TF_NUM_INTRAOP_THREADS"] == "3"
+    assert parents == [os.getppid()]
 
 
 def test_a_cluster_is_not_told_how_many_cores_this_machine_has(monkeypatch, tmp_path):
