@@ -104,16 +104,22 @@ cli.main()
 
 @pytest.fixture
 def asked(monkeypatch):
-    """What the commands would train; nothing is trained."""
+    """What the commands would do; nothing is trained, exported or prepared."""
     found = []
 
+    def note(what, **options):
+        found.append((what, options))
+        return "done"
+
     def train(experiment, **options):
-        found.append((experiment, options))
+        note(experiment, **options)
         return {"final": {"val_accuracy": 0.5}}
 
     monkeypatch.setattr(cli.bopkit, "train", train)
     monkeypatch.setattr(cli, "load_tensorflow", lambda: None)
-    monkeypatch.setattr(cli.sweep, "sweep", lambda runs, **options: found.append((runs, options)))
+    monkeypatch.setattr(cli.sweep, "sweep", note)
+    monkeypatch.setattr(cli.bopkit, "export", note)
+    monkeypatch.setattr(cli.preparing, "prepare", note)
     return found
 
 
@@ -135,6 +141,62 @@ def test_a_set_of_hyperparameters_is_named_after_the_slash_or_by_its_option(
     (experiment, options), (runs, _) = asked
     assert experiment.name == runs["epochs-3_seed0"][0].name == name
     assert str(options["output_dir"]) == f"runs/{name.replace('/', '_')}_digits_seed0"
+
+
+IMAGES = (
+    "--dataset cifar10 --data-dir data --train-examples 40 --validation-examples 20 --holdout 10"
+)
+OF_IMAGES = {
+    "dataset": "cifar10", "data_dir": Path("data"), "train_examples": 40, "validation_examples": 20,
+    "holdout": 10,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("words", "options"),
+    [
+        (
+            f"train binarynet {IMAGES} --preprocess-fn default --output-dir out --seed 4"
+            " --hparams epochs=3 --checkpoint-minutes 2.5 --no-tensorboard --jit-compile",
+            OF_IMAGES
+            | {"preprocess": "default", "output_dir": Path("out"), "seed": 4}
+            | {"hparams": {"epochs": "3"}, "checkpoint_minutes": 2.5}
+            | {"tensorboard": False, "jit_compile": True},
+        ),
+        ("train binarynet --no-jit-compile", {"tensorboard": True, "jit_compile": False}),
+        ("train binarynet", {"jit_compile": None, "checkpoint_minutes": 10, "seed": 0}),
+        (
+            f"sweep {IMAGES} --output-dir out --jobs 3 --gpus-per-run 2 --retries 5"
+            " --scheduler tcp://x:1",
+            OF_IMAGES
+            | {"output_dir": Path("out"), "jobs": 3, "gpus_per_run": 2, "retries": 5}
+            | {"scheduler": "tcp://x:1"},
+        ),
+        ("sweep", {"jobs": None, "gpus_per_run": 1, "retries": 1, "scheduler": None}),
+        (
+            "export run --format tflite --output file --data-dir data --validation-examples 20"
+            " --min-agreement 0.5",
+            {"format": "tflite", "output": Path("file"), "data_dir": Path("data")}
+            | {"validation_examples": 20, "min_agreement": 0.5},
+        ),
+        (
+            "data prepare imagenet2012 --manual-dir archives --data-dir data --skip-damaged",
+            {"manual_dir": Path("archives"), "data_dir": Path("data"), "skip_damaged": True},
+        ),
+        ("data prepare digits", {"skip_damaged": False}),
+    ],
+)
+def test_each_option_arrives(bopkit, asked, words, options):
+    assert bopkit(*words.split()).code == 0
+    ((_, given),) = asked
+    assert {name: given[name] for name in options} == options
+
+
+def test_a_sweep_trains_each_setting_with_each_seed(bopkit, asked):
+    assert bopkit("sweep", "--vary", "epochs=3,4", "--seeds", "3").code == 0
+    ((runs, _),) = asked
+    found = sorted((experiment.epochs, seed) for experiment, seed in runs.values())
+    assert found == [(epochs, seed) for epochs in (3, 4) for seed in range(3)]
 
 
 def test_two_sets_of_hyperparameters_are_one_line(bopkit, asked):
