@@ -15,6 +15,12 @@ from hypothesis import HealthCheck, settings
 os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("MPLBACKEND", "agg")
+# Tests expect what a run does on a CPU: its precision, its number of jobs, what it prints.
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+# Before anything imports Typer: these colour a command's help, or cut the names in it.
+for name in ("GITHUB_ACTIONS", "FORCE_COLOR", "PY_COLORS"):
+    os.environ.pop(name, None)
+os.environ["COLUMNS"] = "200"
 
 # How long a case takes depends on what else the machine does. Hypothesis' own profile stays below.
 settings.register_profile(
