@@ -98,6 +98,14 @@ def test_too_little_agreement_writes_nothing(run, converter, monkeypatch):
     assert sorted(path.name for path in run.iterdir()) == before
 
 
+def test_packed_must_agree_on_all_images(run, monkeypatch, tmp_path):
+    """Whatever `min_agreement` says, because the format changes no number."""
+    monkeypatch.setattr(exporting.packed, "load_packed", lambda path, into: into)  # other weights
+    with pytest.raises(DataError, match=r"agree, 100\.00% asked\): not written"):
+        exporting.export(run, output=tmp_path / "model.npz", min_agreement=0)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.slow
 def test_the_command_line_writes_and_says_what(run):
     command = [sys.executable, "-m", "bopkit.cli", "export", str(run), "--format", "packed"]
