@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -47,6 +48,17 @@ def test_a_table_that_cannot_be_written_is_an_error(tmp_path, buffered):
 def test_a_closed_stream_changes_no_exit_code(tmp_path, line, code):
     done = shell(tmp_path, line)
     assert (done.returncode, done.stdout, done.stderr) == (code, "", "")
+
+
+@pytest.mark.parametrize("words", ["experiments", "--version"])  # a table, and plain text
+def test_a_reader_that_closes_the_pipe_is_told_nothing_more(words):
+    """As in `bopkit experiments | head -1`."""
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "bopkit.cli", words]
+    done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, timeout=60)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (1, "")
 
 
 @pytest.mark.slow
