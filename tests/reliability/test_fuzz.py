@@ -338,12 +338,14 @@ WORDS = st.sampled_from(
 @fuzz
 @given(words=st.lists(WORDS, max_size=6))
 def test_any_words_give_an_exit_code_and_no_traceback(words, folder):
-    # --seed is always wrong, so that nothing is trained, swept or prepared
-    argv, out, err = sys.argv, io.StringIO(), io.StringIO()
+    # `results` reads the working folder. --seed is always wrong, so that nothing is trained, swept
+    # or prepared.
+    argv, here, out, err = sys.argv, os.getcwd(), io.StringIO(), io.StringIO()
     wrong = [*words, "--seed=-1"] if words[:1] == ["train"] else words
     if words[:1] in (["sweep"], ["data"]):
         wrong = [*words, "--no-such-option"]
     sys.argv = ["bopkit", *wrong]
+    os.chdir(folder)
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             cli.main()
@@ -351,6 +353,7 @@ def test_any_words_give_an_exit_code_and_no_traceback(words, folder):
         code = stopped.code
     finally:
         sys.argv = argv
+        os.chdir(here)
     assert code in (None, 0, 2)
     assert err.getvalue().count("\n") <= 1 or words in ([], ["data"])  # which ask for the help
 
