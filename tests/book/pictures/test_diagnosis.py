@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from bopkit import records
+from bopkit.book import RESULTS
 from bopkit.book.pictures.diagnosis import COURSES, FALLS, GAMMAS, STAYS, THRESHOLDS, trained
 from bopkit.training.diagnosis import Diagnosis, diagnose, diagnose_record
 
@@ -122,7 +123,7 @@ def test_healthy_runs_are_good_runs():
 
 def test_the_best_trials_on_fashion_mnist_are_the_ones_called_healthy():
     """Rules set on the digits, tried on runs of another network on other data."""
-    trials = records.collect("results/fashion_mnist/tuning")
+    trials = records.collect(RESULTS / "fashion_mnist" / "tuning")
     trials = [run for run in trials if run["config"]["method"] == "bop"]
     trials.sort(key=records.final, reverse=True)
     names = [diagnose_record(run).name for run in trials]
@@ -148,7 +149,7 @@ def test_a_record_shows_the_epoch_after_which_gamma_dropped():
 
 
 def test_the_committed_run_whose_gamma_falls_tenfold_in_each_epoch():
-    trials = records.collect("results/cifar10/tuning")
+    trials = records.collect(RESULTS / "cifar10" / "tuning")
     (run,) = (
         run
         for run in trials
