@@ -88,7 +88,9 @@ def test_what_the_books_own_runs_show_is_no_alarm():
     found = [row for run in records.collect(RESULTS) for row in run["epochs"]]
     ratios = [row["flip_ratio"] for row in found]
     assert len(ratios) > 100 and 0 < min(ratios) < 1e-4 and max(ratios) > 0.04
-    assert [ratio for ratio in ratios if say(row(1, ratio))] == []
+    # Some records lack the largest ratio of a step, because they are older than this field.
+    own = [row(1, r["flip_ratio"], r.get("max_flip_ratio") or 0.0, r["accuracy"]) for r in found]
+    assert [one for one in own if say(one)] == []
 
 
 def test_a_single_step_in_which_most_weights_flip_is_noticed():
