@@ -109,7 +109,14 @@ def sweep(
         for _ in range(retries + 1):
             calls = [
                 joblib.delayed(_run)(
-                    name, experiment, seed, str(output_dir), threads, parent, share, options
+                    name=name,
+                    experiment=experiment,
+                    seed=seed,
+                    output_dir=str(output_dir),
+                    threads=threads,
+                    parent=parent,
+                    share=share,
+                    options=options,
                 )
                 for name, (experiment, seed) in waiting.items()
             ]

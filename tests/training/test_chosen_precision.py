@@ -77,7 +77,7 @@ def test_the_runs_of_a_sweep_compute_alike(monkeypatch, tmp_path):
 
             @contextlib.contextmanager
             def nobody(*_):
-                yield lambda calls: started.extend(call[1][1] for call in calls) or ()
+                yield lambda calls: started.extend(words["experiment"] for *_, words in calls) or ()
 
             patch.setattr(sweep, "_backend", nobody)
             with pytest.raises(TrainingError):  # nobody trained them

@@ -62,7 +62,7 @@ def test_the_runs_that_there_are_share_all_cores(monkeypatch, tmp_path, jobs, th
     given = []
 
     def nothing_runs(n_jobs, **_):
-        return lambda calls: given.extend(arguments[4] for _, arguments, _ in calls) or []
+        return lambda calls: given.extend(words["threads"] for *_, words in calls) or []
 
     monkeypatch.setattr(joblib, "Parallel", nothing_runs)
     monkeypatch.setattr(joblib, "cpu_count", lambda: 8)
@@ -326,7 +326,7 @@ def test_a_worker_of_a_sweep_computes_on_its_share_of_the_cores(monkeypatch):
 
 def test_a_cluster_is_not_told_how_many_cores_this_machine_has(monkeypatch, tmp_path):
     def run_nothing(calls):
-        found.extend(arguments[4:6] for _, arguments, _ in calls)
+        found.extend((words["threads"], words["parent"]) for *_, words in calls)
         return []
 
     found = []
@@ -338,7 +338,7 @@ def test_a_cluster_is_not_told_how_many_cores_this_machine_has(monkeypatch, tmp_
 
 def test_a_cluster_gets_folders_by_their_whole_paths(monkeypatch, tmp_path):
     def run_nothing(calls):
-        found.extend((arguments[3], arguments[7]["data_dir"]) for _, arguments, _ in calls)
+        found.extend((words["output_dir"], words["options"]["data_dir"]) for *_, words in calls)
         return []
 
     found = []
