@@ -1,6 +1,5 @@
 """CIFAR-10 in every form in which people have it: the same images, and nothing of a pickle runs."""
 
-import contextlib
 import hashlib
 import io
 import os
@@ -14,6 +13,7 @@ import pytest
 from small_runs import run, stopped_at_row
 
 from bopkit import data
+from bopkit._files import only_one
 from bopkit.data import cifar10, cifar10_files, prepare, tfds
 from bopkit.errors import ConfigError, DataError
 
@@ -129,12 +129,12 @@ def test_files_with_the_published_checksums_are_the_authors_own(tmp_path, monkey
     assert data.load("cifar10", data_dir=tmp_path).origin.official is True
 
 
-def serve(place, tensorflow_datasets, monkeypatch, wait=lambda: None):
-    """Have TFDS find what it would download in a place, after a wait."""
+def serve(place, tensorflow_datasets, monkeypatch, begun=lambda: None):
+    """Have TFDS find what it would download in a place; a download calls `begun`."""
     write_binary(place / "cifar-10-batches-bin")
     (place / "cifar-10-batches-bin" / "batches.meta.txt").write_text("\n".join("abcdefghij"))
     manager = tensorflow_datasets.download.DownloadManager
-    monkeypatch.setattr(manager, "download_and_extract", lambda self, url: wait() or place)
+    monkeypatch.setattr(manager, "download_and_extract", lambda self, url: begun() or place)
     monkeypatch.setattr(tfds.urllib.request, "urlopen", lambda request, timeout: None)
 
 
@@ -144,12 +144,15 @@ def test_of_two_that_lack_the_set_one_downloads_it(tmp_path, monkeypatch):
     both = threading.Barrier(2)
     downloads = []
 
-    def wait():
+    def download():
         downloads.append(1)
-        with contextlib.suppress(threading.BrokenBarrierError):
-            both.wait(timeout=3)  # for another that downloads at the same time
+        lock, busy = tmp_path / "mine" / ".download.lock", DataError("busy")
+        with pytest.raises(DataError, match="busy"), only_one(lock, busy):
+            pass  # another would download too
 
-    serve(tmp_path / "server", tensorflow_datasets, monkeypatch, wait)
+    serve(tmp_path / "server", tensorflow_datasets, monkeypatch, download)
+    # Both have looked for the set before one of them downloads it.
+    monkeypatch.setattr(tfds.urllib.request, "urlopen", lambda *_, **__: both.wait(timeout=60))
     with ThreadPoolExecutor() as pool:
         calls = [pool.submit(data.load, "cifar10", data_dir=tmp_path / "mine") for _ in range(2)]
     assert [call.result().train_examples for call in calls] == [35, 35]
