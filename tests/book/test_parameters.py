@@ -282,13 +282,6 @@ def papermill(output, *arguments):
 
 
 @pytest.mark.slow
-def test_papermill_refuses_a_misspelt_parameter_in_seconds(tmp_path):
-    done = papermill(tmp_path / "out.ipynb", "-p", "gama", "1e-3")
-    assert done.returncode != 0
-    assert "ConfigError: unknown parameter 'gama': did you mean gamma?" in done.stderr
-
-
-@pytest.mark.slow
 def test_papermill_with_a_threshold_as_text(tmp_path):
     arguments = ["-y", "{threshold: 1e-8, epochs: 1}", "-p", "output_dir", str(tmp_path / "runs")]
     done = papermill(tmp_path / "out.ipynb", *arguments)
