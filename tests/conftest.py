@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
+from importlib.util import find_spec
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -35,6 +36,13 @@ def pytest_collection_modifyitems(items):
     """Files with the most slow tests first: whichever is last leaves no worker idle for long."""
     slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
     items.sort(key=lambda item: -slow[item.path])
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Say at the end what CI cannot require: PyPI alone has no small wheel of PyTorch."""
+    if not find_spec("torch"):
+        text = "PyTorch is not installed, so nothing of bopkit.pytorch was tested."
+        terminalreporter.write_line(text, yellow=True)
 
 
 @pytest.fixture(scope="session")
