@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 # Written so that this file does not find itself.
 MACHINE = re.compile(
-    r"(?<![\w.])/(?:wo[r]k|op[t]|hom[e])/\w|"
+    r"(?<![\w.])/(?:wo[r]k|op[t]|hom[e]|roo[t])/\w|"
     r"registry\.npm[j]s|pypi\.or[g]/simple|pythonhoste[d]\.org|index-ur[l]",
     re.IGNORECASE,
 )

@@ -112,7 +112,7 @@ def network_curves(panels: Mapping[str, Iterable[dict]]) -> Figure:
         raise ValueError("no run has finished an epoch: train one before you draw it.")
     ends = []
     with mpl.rc_context(STYLE):
-        figure, axes = new_figure(9, 3.6, 1, len(groups), squeeze=False)
+        figure, axes = new_figure(9, 3.2, 1, len(groups), squeeze=False)
         for axis, (title, methods) in zip(axes[0], groups.items(), strict=True):
             for (name, colour), runs in sorted(methods.items()):
                 for key, said, style in (("", "top-1", "-"), ("top_5_", "top-5", "--")):
@@ -122,7 +122,7 @@ def network_curves(panels: Mapping[str, Iterable[dict]]) -> Figure:
             axis.set(title=title, xlabel="epoch", ylim=(0, 100))
             axis.xaxis.get_major_locator().set_params(integer=True)
         axes[0, 0].set_ylabel("validation accuracy (%)")
-        axes[0, 0].legend(loc="upper left", bbox_to_anchor=(0, -0.16), fontsize=8, borderpad=0)
+        axes[0, 0].legend(loc="lower right", fontsize=7.5, borderpad=0, handlelength=1.6)
     figure.description = f"Validation accuracy by epoch. At the end: {'; '.join(ends)}"
     return figure
 

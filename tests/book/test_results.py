@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bopkit import experiments, records
+from bopkit import experiments, models, records
 from bopkit.book import evidence
 from bopkit.training import variations
 
@@ -187,6 +187,24 @@ def test_the_long_runs_on_photographs_have_the_learning_rate_of_the_best_trial(p
             if config["method"] == "bop":  # the recipe: γ is 1/steps at first, and falls by 1000
                 steps = config["train_examples"] // config["batch_size"]
                 assert config["threshold"] == 0 and config["gamma"] == pytest.approx(1 / steps)
+
+
+def test_the_runs_of_section_53_differ_in_the_network_and_the_method_alone():
+    runs = evidence.collect("imagenet")
+    names = Counter(record["experiment"] for record in runs)
+    wanted = {f"{n}/{s}" for n in evidence.IMAGENET_NETWORKS for s in ("bop", "default")}
+    assert names.keys() == wanted and len(set(names.values())) == 1
+    for record in runs:
+        config = record["config"]
+        assert record["dataset"] == "imagenet2012"
+        assert re.fullmatch(r"[0-9a-f]{40}", record["git_commit"])
+        assert len(record["epochs"]) == config["epochs"] == 15
+        assert (config["train_examples"], config["validation_examples"]) == (5000, 500)
+        assert (config["batch_size"], config["holdout"]) == (50, 0)
+        assert config["data_fingerprint"] == runs[0]["config"]["data_fingerprint"]
+        assert config["precision"] == "mixed_bfloat16"
+        smallest = models.MINIMUM_SIZE[config["network"]]
+        assert config["image_size"] == max(64, smallest)
 
 
 def is_run(record, experiment):
