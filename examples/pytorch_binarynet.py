@@ -133,8 +133,7 @@ def main():
         else torch.optim.lr_scheduler.LinearLR(bop, 1.0, gamma_end, total_steps),
         torch.optim.lr_scheduler.LinearLR(adam, 1.0, end, total_steps),
     ]
-    record = new_record(settings, shape, len(images), len(held_out[0]), model, bop, steps)
-    record["command"] = command
+    record = new_record(settings, command, shape, len(images), len(held_out[0]), model, bop, steps)
     for epoch in range(1, settings.epochs + 1):
         started, before = time.perf_counter(), int(bop.total_flips())
         total, right = 0.0, 0
@@ -169,7 +168,7 @@ def main():
     torch.save(model.state_dict(), settings.output_dir / "model.pt")
 
 
-def new_record(settings, shape, train_examples, validation_examples, model, bop, steps):
+def new_record(settings, command, shape, train_examples, validation_examples, model, bop, steps):
     """Begin a record in the form of `bopkit train`, with the version of PyTorch."""
     settings.output_dir.mkdir(parents=True, exist_ok=True)
     config = {k: v for k, v in vars(settings).items() if k not in ("output_dir", "data_dir")}
@@ -184,7 +183,7 @@ def new_record(settings, shape, train_examples, validation_examples, model, bop,
         "config": config,
         "dataset": settings.dataset,
         "seed": settings.seed,
-        "command": "",
+        "command": command,
         "git_commit": records.git_commit(),
         "versions": records.versions() | {"torch": torch.__version__},
         "hardware": records.hardware(),

@@ -211,7 +211,7 @@ def section53_table():
     for title, runs in _section53().items():
         for group in records.group_by_seed(runs):
             config = group[0]["config"]
-            side = str(config["image_size"])
+            side = config["image_size"]
             scores = [
                 tables.mean_and_deviation(100 * records.final(run, key) for run in group)
                 for key in ("val_accuracy", "val_top_5_accuracy")
