@@ -3,9 +3,9 @@
     python tools/study_cifar10.py DATA_DIR OUTPUT_DIR [--filters 32] [--precision mixed_bfloat16]
 
 `results/cifar10/PROTOCOL.md` says what is compared and how each claim is decided. To resume an
-interrupted study, repeat the command: completed runs are kept, and the others continue. The last
-part, which `--only precision` runs alone, trains the recipe in float32, which shows what bfloat16
-does to accuracy.
+interrupted study, repeat the command: completed runs are kept, and the others continue. Two parts,
+which `--only` runs alone, ask other questions: `width` trains at the paper's full width too, and
+`precision` trains the recipe in float32, which shows what bfloat16 does to accuracy.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from bopkit.training import sweep, variations
 
 EPOCHS, TRIAL_EPOCHS, HOLDOUT = 60, 5, 5000
 SEEDS, TRIAL_SEED = (0, 1, 2), 100
-PARTS = ("section52", "causes", "section51", "precision")
+PARTS = ("section52", "causes", "section51", "width", "precision")
+FULL_WIDTH, WIDTH_EPOCHS = 128, 20
 RATES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
 
 
@@ -93,6 +94,27 @@ def causes(chosen, size):
     }
 
 
+def widths(chosen, size):
+    """Latent weights and the paper's schedule, at the paper's width and at the study's."""
+    narrow = size["filters"]
+    # Full width comes first, because one run of it takes as long as all the others together.
+    wanted = [(FULL_WIDTH, SEEDS[:1]), (narrow, SEEDS)]
+    return {
+        f"{name}_{filters}_seed{seed}": (
+            experiment(
+                name,
+                WIDTH_EPOCHS,
+                chosen[name],
+                size | {"filters": filters, "dense_units": 8 * filters},
+            ),
+            seed,
+        )
+        for filters, seeds in wanted
+        for seed in seeds
+        for name in ("paper", "latent")
+    }
+
+
 def trials(contender, size, run):
     """Find a contender's numbers: six rates, then four second numbers at the best of them."""
     _, rates, start, others = CONTENDERS[contender]
@@ -155,6 +177,7 @@ def main():
             for seed in SEEDS
         },
         "section51": variations.vary(lines, variations.SECTION_51, SEEDS),
+        "width": widths(chosen, size),
         "precision": {f"recipe_float32_seed{seed}": (in_float32, seed) for seed in SEEDS},
     }
     for part in [arguments.only] if arguments.only else PARTS:
