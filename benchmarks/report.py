@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 
 from bopkit import records
-from bopkit._files import whole_file
+from bopkit._support.files import whole_file
 
 PATH = Path("results/benchmarks.json")
 

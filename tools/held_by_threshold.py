@@ -15,7 +15,7 @@ import json
 from pathlib import Path
 
 from bopkit import data, experiments, models, records
-from bopkit._files import whole_file
+from bopkit._support.files import whole_file
 from bopkit._tensorflow import load_tensorflow, tf
 from bopkit.training import build
 

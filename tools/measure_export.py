@@ -18,7 +18,7 @@ from pathlib import Path
 
 from bopkit import data as bopdata
 from bopkit import models, records
-from bopkit._files import whole_file
+from bopkit._support.files import whole_file
 from bopkit._tensorflow import tf
 from bopkit.deploy import exporting, packed
 from bopkit.deploy.loading import load_run

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bopkit._text import markdown, number
+from bopkit._support.text import markdown, number
 from bopkit.book.comparison import mean_interval
 from bopkit.experiments.methods import RATES
 

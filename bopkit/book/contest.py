@@ -18,7 +18,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from bopkit import records
-from bopkit._text import markdown, number
+from bopkit._support.text import markdown, number
 from bopkit.book.comparison import SEEDS, Comparison, compare, mean_interval
 from bopkit.book.style import GRID, INK, MUTED, SEQUENCE, STYLE, new_figure
 from bopkit.experiments import METHODS, methods

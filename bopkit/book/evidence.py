@@ -10,7 +10,7 @@ from pathlib import Path
 from IPython.display import Markdown
 
 from bopkit import records
-from bopkit._text import markdown, number
+from bopkit._support.text import markdown, number
 from bopkit.book import HOW_TO_GET, REPOSITORY, comparison, contest, figures
 from bopkit.experiments import METHODS
 from bopkit.records import tables

@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from bopkit import rules
-from bopkit._text import number
+from bopkit._support.text import number
 from bopkit.book.style import SEQUENCE, STYLE, new_figure
 from bopkit.experiments.methods import METHODS, RATES
 

@@ -17,7 +17,8 @@ from rich.text import Text
 from typer import Option
 
 import bopkit
-from bopkit import _text, experiments, records
+from bopkit import experiments, records
+from bopkit._support.text import complain, note, open_closed_streams, printable, printing
 from bopkit._tensorflow import load_tensorflow
 from bopkit.cli import options
 from bopkit.data import checks, readers
@@ -47,7 +48,7 @@ _UsageError = typer.BadParameter.__base__  # click's, or the one of typer's own 
 
 def main() -> None:
     """Run the command line. A mistake of the user ends in one line and exit code 2."""
-    _text.open_closed_streams()
+    open_closed_streams()
     if hasattr(sys.stdout, "reconfigure"):
         # A terminal whose encoding lacks γ and τ shows question marks; the command continues.
         sys.stdout.reconfigure(errors="replace")
@@ -68,21 +69,21 @@ def main() -> None:
 
 
 def _fail(message):
-    _text.complain(message)
+    complain(message)
     sys.exit(2)
 
 
 def _print(text):
     """Print what a command is for: where that cannot be written, the command fails."""
-    with _text.printing():
+    with printing():
         print(text)
 
 
 def _report(text):
     """Print what a command has done: that nobody can read it undoes nothing."""
-    error = _text.note(text)
+    error = note(text)
     if error and not isinstance(error, BrokenPipeError):
-        _text.complain(f"standard output cannot be written ({error.strerror}), but {text}")
+        complain(f"standard output cannot be written ({error.strerror}), but {text}")
 
 
 def _print_version(asked: bool) -> None:
@@ -110,7 +111,7 @@ def _stoppable(advice):
         code = getattr(stop, "code", 130)
         if code == 130 or code in [128 + number for number in _STOPS]:
             word = "interrupted" if code == 130 else "stopped by the system"
-            _text.complain(f"{word}; to {advice}, repeat the command.")
+            complain(f"{word}; to {advice}, repeat the command.")
         raise SystemExit(code) from None
 
 
@@ -213,7 +214,7 @@ def run_sweep(
             gpus_per_run=gpus_per_run,
             scheduler=scheduler,
             retries=retries,
-            report=_text.note,
+            report=note,
             dataset=dataset,
             data_dir=data_dir,
             train_examples=train_examples,
@@ -236,7 +237,7 @@ def results(folder: options.Records = Path("runs"), markdown: options.Markdown =
     refused = []
     found = records.collect(checks.folder(folder), refused.append)
     for error in refused:
-        _text.complain(error)
+        complain(error)
     if refused and not found:
         sys.exit(2)
     if not found:
@@ -307,6 +308,6 @@ def _print_table(header, rows):
         table.add_column(title, no_wrap=index == 0)
     for row in rows:
         # Not rich's markup: a name may hold a bracket.
-        table.add_row(*(Text(_text.printable(cell)) for cell in row))
-    with _text.printing():
+        table.add_row(*(Text(printable(cell)) for cell in row))
+    with printing():
         Console(width=None if sys.stdout.isatty() else 200).print(table)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bopkit._files import with_home
+from bopkit._support.files import with_home
 from bopkit.errors import DataError
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bopkit._files import whole_file
+from bopkit._support.files import whole_file
 from bopkit.data.checks import data_folder, environment_folder, keras_cache, require_writable
 from bopkit.data.identity import Origin
 from bopkit.errors import DataError, as_our_error, one_line

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bopkit._files import open_ordinary, whole_file
-from bopkit._text import printable
+from bopkit._support.files import open_ordinary, whole_file
+from bopkit._support.text import printable
 from bopkit.errors import ConfigError, DataError
 
 # Beside files that bopkit prepared: the fingerprint of what they were made from.

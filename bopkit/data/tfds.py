@@ -16,7 +16,7 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
-from bopkit._files import objects, only_one
+from bopkit._support.files import objects, only_one
 from bopkit.data.checks import data_folder, environment_folder, folder, require_writable
 from bopkit.data.summary import Summary
 from bopkit.errors import DataError, as_our_error

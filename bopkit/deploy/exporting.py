@@ -19,7 +19,7 @@ import numpy as np
 
 from bopkit import data as bopdata
 from bopkit import models, records
-from bopkit._files import whole_file, with_home
+from bopkit._support.files import whole_file, with_home
 from bopkit._tensorflow import tf
 from bopkit.deploy import packed
 from bopkit.deploy.loading import FILE_NAME, load_run

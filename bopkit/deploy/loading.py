@@ -21,9 +21,9 @@ import h5py
 import numpy as np
 
 from bopkit import models, records
-from bopkit._files import with_home
+from bopkit._support.files import with_home
+from bopkit._support.text import printable
 from bopkit._tensorflow import tf
-from bopkit._text import printable
 from bopkit.deploy import archives
 from bopkit.errors import DataError, RecordError, one_line, unknown
 from bopkit.experiments import METHODS

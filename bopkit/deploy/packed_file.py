@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bopkit._files import whole_file, with_home
+from bopkit._support.files import whole_file, with_home
 from bopkit.deploy import archives
 from bopkit.errors import DataError
 

@@ -20,7 +20,7 @@ import functools
 from collections.abc import Iterable, Mapping
 
 from bopkit import experiments
-from bopkit._text import markdown
+from bopkit._support.text import markdown
 from bopkit.errors import ConfigError, unknown
 from bopkit.experiments import Experiment
 

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from bopkit._files import whole_file, with_home
+from bopkit._support.files import whole_file, with_home
 from bopkit.errors import RecordError
 from bopkit.records import schema
 

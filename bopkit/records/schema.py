@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 import pydantic
 from pydantic import ConfigDict, Field, JsonValue
 
-from bopkit._text import printable
+from bopkit._support.text import printable
 from bopkit.errors import RecordError
 from bopkit.experiments import methods
 from bopkit.rules import ranges

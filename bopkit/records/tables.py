@@ -15,7 +15,7 @@ import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from bopkit import experiments, records
-from bopkit._text import markdown, number, plain, printable
+from bopkit._support.text import markdown, number, plain, printable
 from bopkit.experiments import cost, methods
 
 METHOD_NAMES = {name: method.label for name, method in experiments.METHODS.items()}
@@ -34,7 +34,7 @@ def rows(runs: Iterable[dict], form: Callable[[float], str] = plain) -> list[dic
 
     Args:
         runs: run records.
-        form: how the rates are written: `number` or `plain` of `bopkit._text`.
+        form: how the rates are written: `number` or `plain` of `bopkit._support.text`.
 
     Returns:
         One dictionary per group, with the keys `COLUMNS` and "method". "top-1 %" is the validation
@@ -282,7 +282,7 @@ def experiment_rows(form: Callable[[float], str] = plain) -> list[dict[str, str]
     """List the papers' settings as text.
 
     Args:
-        form: how the rates are written: `number` or `plain` of `bopkit._text`.
+        form: how the rates are written: `number` or `plain` of `bopkit._support.text`.
 
     Returns:
         One dictionary per experiment: its name, its data, epochs, batch size and rates.

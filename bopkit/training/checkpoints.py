@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from bopkit._files import open_ordinary, whole_file
+from bopkit._support.files import open_ordinary, whole_file
 from bopkit._tensorflow import tf
 from bopkit.errors import RecordError, one_line
 from bopkit.training.state import State

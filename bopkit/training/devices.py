@@ -6,8 +6,8 @@ import dataclasses
 import os
 import re
 
+from bopkit._support.text import note
 from bopkit._tensorflow import tf
-from bopkit._text import note
 from bopkit.errors import ConfigError, one_line
 from bopkit.training import slurm
 

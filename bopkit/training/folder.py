@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from bopkit import records, rules
-from bopkit._files import only_one, whole_file
+from bopkit._support.files import only_one, whole_file
 from bopkit._tensorflow import tf
 from bopkit.data.identity import require_same_form
 from bopkit.errors import ConfigError, RecordError

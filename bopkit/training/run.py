@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from bopkit import data as bopdata
 from bopkit import experiments, models, records
-from bopkit._files import output_folder
+from bopkit._support.files import output_folder
 from bopkit._tensorflow import list_devices, tf
 from bopkit.errors import ConfigError, unknown
 from bopkit.experiments import Experiment

@@ -16,7 +16,7 @@ import joblib
 from joblib.externals.loky import get_reusable_executor
 
 from bopkit import experiments, records
-from bopkit._files import output_folder, with_home
+from bopkit._support.files import output_folder, with_home
 from bopkit.errors import BopkitError, ConfigError, SetupError, TrainingError, as_our_error
 from bopkit.experiments import Experiment
 from bopkit.training import sharing

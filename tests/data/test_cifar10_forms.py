@@ -13,7 +13,7 @@ import pytest
 from small_runs import run, stopped_at_row
 
 from bopkit import data
-from bopkit._files import only_one
+from bopkit._support.files import only_one
 from bopkit.data import cifar10, cifar10_files, prepare, tfds
 from bopkit.errors import ConfigError, DataError
 

@@ -19,7 +19,8 @@ from small_runs import (
     stopped_at_row,
 )
 
-from bopkit import _files, records
+from bopkit import records
+from bopkit._support.files import only_one
 from bopkit.errors import BopkitError, ConfigError, RecordError, TrainingError
 from bopkit.training import faults
 from bopkit.training.checkpoints import Checkpoints
@@ -295,7 +296,7 @@ def test_a_file_system_without_locks_is_used_with_a_warning(tmp_path, monkeypatc
         raise OSError(errno.ENOLCK, "No locks available")
 
     monkeypatch.setattr(fcntl, "flock", no_locks)
-    with _files.only_one(tmp_path / ".lock", BopkitError("busy")):
+    with only_one(tmp_path / ".lock", BopkitError("busy")):
         assert "cannot be locked (No locks available)" in capsys.readouterr().err
 
 

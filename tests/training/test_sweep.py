@@ -17,7 +17,7 @@ import small_records
 from small_runs import two_layers
 
 from bopkit import experiments, models, records
-from bopkit._files import only_one
+from bopkit._support.files import only_one
 from bopkit._tensorflow import tf
 from bopkit.errors import ConfigError, TrainingError
 from bopkit.training import sweep, variations

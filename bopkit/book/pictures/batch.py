@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from bopkit import rules
-from bopkit._text import number
+from bopkit._support.text import number
 from bopkit.book import toy, toy_network
 from bopkit.book.pictures.scene import Scene, Slider
 from bopkit.book.remember import remember

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from bopkit import rules
-from bopkit._text import number
+from bopkit._support.text import number
 from bopkit.book.pictures.scene import Scene, Slider
 from bopkit.book.style import BOP, INK, LATENT, MUTED, PAPER, STYLE, new_figure
 

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from bopkit import rules
-from bopkit._text import number
+from bopkit._support.text import number
 from bopkit.book import toy
 from bopkit.book.pictures import gamma_tau_limits, gamma_tau_map
 from bopkit.book.pictures.scene import Scene, Slider

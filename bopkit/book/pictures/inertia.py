@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from bopkit import rules
-from bopkit._text import number
+from bopkit._support.text import number
 from bopkit.book.pictures.scene import Scene, Slider
 from bopkit.book.streams import noisy_signal
 from bopkit.book.style import FAINT, INK, LATENT, MUTED, STYLE, dots, new_figure, verticals

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from matplotlib.figure import Figure
 
-from bopkit._text import number
+from bopkit._support.text import number
 from bopkit.book import style
 
 

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from bopkit import rules
-from bopkit._text import number
+from bopkit._support.text import number
 from bopkit.book import toy
 from bopkit.book.pictures.scene import Scene, Slider
 from bopkit.book.remember import remember

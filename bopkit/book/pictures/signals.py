@@ -6,7 +6,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
-from bopkit._text import number
+from bopkit._support.text import number
 from bopkit.book import streams
 from bopkit.book.pictures.scene import Scene, Slider
 from bopkit.book.pictures.two_rules import RATES, Result, times

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from bopkit import rules
-from bopkit._text import number
+from bopkit._support.text import number
 from bopkit.book import toy
 from bopkit.book.pictures.scene import Scene, Slider
 from bopkit.book.style import FAINT, INK, LATENT, STYLE, THIRD, dots, new_figure

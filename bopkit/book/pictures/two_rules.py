@@ -8,7 +8,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
-from bopkit._text import number
+from bopkit._support.text import number
 from bopkit.book import streams
 from bopkit.book.pictures.scene import Scene, Slider
 from bopkit.book.style import BOP, FAINT, GRID, INK, LATENT, STYLE, BookFigure, dots, verticals

@@ -15,7 +15,7 @@ import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from bopkit._text import printable
+from bopkit._support.text import printable
 from bopkit.data.imagenet import archives
 from bopkit.data.listings import Listing
 from bopkit.errors import DataError, one_line

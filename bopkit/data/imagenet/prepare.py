@@ -17,8 +17,8 @@ from typing import TextIO
 
 from tqdm import tqdm
 
-from bopkit import _text
-from bopkit._files import only_one
+from bopkit._support.files import only_one
+from bopkit._support.text import note
 from bopkit._tensorflow import load_tensorflow
 from bopkit.data import checks, tfds
 from bopkit.data.identity import Origin
@@ -81,7 +81,7 @@ def _in_place(listing):
 def _prepare(folder, found, skip_damaged, progress):
     def say(text):
         if progress:
-            _text.note(text)
+            note(text)
 
     for unfinished in (folder / "imagenet2012").glob("[0-9]*"):
         raise DataError(
@@ -164,7 +164,7 @@ class _Lines:
 
     def write(self, text: str) -> None:
         if text := text.strip():
-            _text.note(text, self.stream)
+            note(text, self.stream)
 
     def flush(self) -> None:
         pass

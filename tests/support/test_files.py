@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bopkit._files import objects, only_one, output_folder, whole_file
+from bopkit._support.files import objects, only_one, output_folder, whole_file
 from bopkit.errors import ConfigError, DataError
 
 
