@@ -229,12 +229,10 @@ def test_the_command_of_the_results_page_trains_on_the_papers_data(bopkit, asked
     ],
 )
 def test_a_sweep_prepares_images_as_it_is_asked(bopkit, asked, arguments, expected):
-    from bopkit.training.run import _resolve
-
     arguments = arguments if "--vary" in arguments else [*arguments, "--vary", "epochs=3"]
     assert bopkit("sweep", *arguments).code == 0
     ((runs, options),) = asked
-    trained = [_resolve(run, options["dataset"], None, {}) for run, _ in runs.values()]
+    trained = [experiments.on_dataset(run, options["dataset"], {}) for run, _ in runs.values()]
     assert [run.preprocess for run in trained] == expected
     assert {run.dataset for run in trained} == {options["dataset"]}
 

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime
 import os
-import shlex
 from collections.abc import Mapping
 
 from bopkit import data as bopdata
-from bopkit import experiments, models, records
+from bopkit import experiments, models
 from bopkit._support.files import output_folder
-from bopkit._tensorflow import list_devices, tf
+from bopkit._tensorflow import tf
 from bopkit.errors import ConfigError, unknown
 from bopkit.experiments import Experiment
 from bopkit.training import diagnosis, faults
 from bopkit.training.build import choose_precision, compiles
+from bopkit.training.describe import announcement, command, new_record
 from bopkit.training.devices import find_cluster
 from bopkit.training.folder import MODEL, RunFolder
 from bopkit.training.loop import TIMES, fit
@@ -136,7 +135,7 @@ def train(
             "data_fingerprint": data.fingerprint,  # so that a run does not resume on other images
             "seed": seed,
         }
-        new = _new_record(experiment, config, cluster, jit_compile)
+        new = new_record(experiment, config, cluster, jit_compile)
         new["data"] = data.origin and data.origin.describe()
         folder.open_record(new)
         show = Progress(
@@ -150,7 +149,7 @@ def train(
             warning = diagnosis.warn_before(experiment.precision, new["hardware"])
             if warning and not why:
                 show.note(f"warning: {warning}")
-            show.note(_announcement(experiment, config, cluster.strategy.num_replicas_in_sync))
+            show.note(announcement(experiment, config, cluster.strategy.num_replicas_in_sync))
             if why:
                 show.note(why)
         with faults.explained(folder.path, cluster.workers):
@@ -164,7 +163,7 @@ def train(
                 folder.save_model(state.model)
             return folder.record
         record = folder.record
-        record["command"] = _command(
+        record["command"] = command(
             experiment, config, train_examples, validation_examples, jit_compile
         )
         # From the outside in: a signal must not cut short the writing of why the run stopped.
@@ -258,67 +257,3 @@ def _image_format(experiment):
     if size is None and bopdata.DATASETS[experiment.dataset].stream is not None:
         size = 32  # CIFAR-10's; at 224, which photographs have, it would have 390 million weights
     return size, None
-
-
-def _new_record(experiment, config, cluster, jit_compile) -> dict:
-    """The record of a run of which nothing is done, and which starts now."""
-    now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
-    start = {
-        "git_commit": records.git_commit(),
-        "versions": records.versions(),
-        "hardware": records.hardware()
-        | {
-            "gpus": list_devices("GPU"),
-            "replicas": cluster.strategy.num_replicas_in_sync,
-            "jit_compile": compiles(cluster, jit_compile),
-        },
-    }
-    return {
-        "experiment": experiment.name,
-        "config": config,
-        "dataset": experiment.dataset,
-        "seed": config["seed"],
-        "command": "",
-        **start,
-        "status": "running",
-        "epochs": [],
-        "final": None,
-        "warnings": [],
-        "starts": [{"time": now, "from_epoch": 0, "from_step": 0, **start}],
-    }
-
-
-def _announcement(experiment, config, replicas) -> str:
-    """What is about to be trained, where a default may not be what was meant."""
-    paper = experiments.EXPERIMENTS.get(experiment.name)
-    other = paper is not None and paper.dataset != experiment.dataset
-    device = "GPU" if list_devices("GPU") else "CPU"
-    return (
-        f"{experiment.name} on {experiment.dataset}{f', not on {paper.dataset}' if other else ''}: "
-        f"{config['train_examples']:,} + {config['validation_examples']:,} images, "
-        f"{replicas} {device}{'s' if replicas > 1 else ''}, seed {config['seed']}."
-    )
-
-
-def _command(experiment, config, train_examples, validation_examples, jit_compile) -> str:
-    """The command line that repeats this run of a known experiment, however it was started."""
-    network, _, hparams_set = experiment.name.partition("/")
-    words = ["bopkit", "train", network, "--dataset", experiment.dataset]
-    words += ["--preprocess-fn", experiment.preprocess, "--hparams-set", hparams_set]
-    changed = experiments.changes(experiment)
-    pairs = [
-        f"{key}={'none' if value is None else value}"
-        for key, value in changed.items()
-        if key != "preprocess"
-    ]
-    words += ["--hparams", ",".join(pairs)] if pairs else []
-    words += ["--seed", str(config["seed"])]
-    for flag, value in (
-        ("--train-examples", train_examples),
-        ("--validation-examples", validation_examples),
-        ("--holdout", config["holdout"] or None),
-    ):
-        words += [flag, str(value)] if value is not None else []
-    if jit_compile is not None:
-        words.append("--jit-compile" if jit_compile else "--no-jit-compile")
-    return shlex.join(words)

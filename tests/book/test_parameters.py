@@ -72,13 +72,11 @@ def test_refused_at_once(given, message):
 
 
 def test_preprocess_is_the_papers_on_its_own_data_and_on_others_the_given_one():
-    from bopkit.training.run import _resolve
-
     def trained(name, **given):
         settings = parameters.settings(DEFAULTS | given, "cifar10")
         experiment = settings.experiment(name)
         options = settings.options(experiment)
-        return _resolve(experiment, options["dataset"], None, {})
+        return experiments.on_dataset(experiment, options["dataset"], {})
 
     for name in ("binarynet/bop", "binarynet/default"):
         assert trained(name).preprocess == "default"
