@@ -14,6 +14,7 @@ from bopkit._support.text import markdown, number
 from bopkit.book import HOW_TO_GET, REPOSITORY, comparison, contest, figures
 from bopkit.experiments import METHODS
 from bopkit.records import tables
+from bopkit.training.variations import SECTION_51
 
 RESULTS = REPOSITORY / "results"
 
@@ -52,6 +53,15 @@ def _by_precision(epochs):
     ]
 
 
+def _mean_and_each(by_seed):
+    """A mean, and in brackets what it is of."""
+    if not by_seed:
+        return "–"
+    mean = f"{statistics.fmean(by_seed.values()):.2f}"
+    each = ", ".join(f"{by_seed[seed]:.2f}" for seed in sorted(by_seed))
+    return f"{mean} ({each})" if len(by_seed) > 1 else mean
+
+
 def precision_table():
     """Tabulate Bop's accuracy at τ = 0 on CIFAR-10 in float32 and in bfloat16, seed by seed."""
     rows = []
@@ -60,12 +70,7 @@ def precision_table():
         if not all(scores):
             return _nothing()
         result = comparison.compare(*scores)
-        cells = [
-            f"{sum(by_seed.values()) / len(by_seed):.2f} "
-            f"({', '.join(f'{by_seed[seed]:.2f}' for seed in sorted(by_seed))})"
-            for by_seed in scores
-        ]
-        rows.append([name, *cells, f"{result.mean:+.2f} ± {result.half:.2f}"])
+        rows.append([name, *map(_mean_and_each, scores), f"{result.mean:+.2f} ± {result.half:.2f}"])
     header = ["top-1 %: mean (each seed)", "float32", "mixed_bfloat16", "difference, points"]
     return Markdown(markdown(header, rows))
 
@@ -91,7 +96,7 @@ def precision_finding():
 
 
 def section51(vary: str, fixed: str):
-    """Draw the sweep of one rate: on CIFAR-10, or on Fashion-MNIST where that was not yet run.
+    """Draw the sweep of one rate: on CIFAR-10, or on Fashion-MNIST until that has every value.
 
     Args:
         vary: "gamma" or "threshold".
@@ -100,7 +105,9 @@ def section51(vary: str, fixed: str):
     Returns:
         A figure, or a sentence where there are no records.
     """
-    runs = collect("cifar10", "section51") or collect("fashion_mnist", "sweep")
+    runs = collect("cifar10", "section51")
+    if not set(SECTION_51[vary]) <= {run["config"][vary] for run in runs}:
+        runs = collect("fashion_mnist", "sweep")
     if not runs:
         return _nothing()
     figure = figures.sweep_curves(runs, vary=vary, fixed=fixed)
@@ -179,6 +186,58 @@ def settled52():
     parts[0] = parts[0].replace("% ", "% of the binary weights ", 1)
     listed = f"{', '.join(parts[:-1])} and {parts[-1]}"
     return Markdown(f"In the last epoch, an average step flips {listed}.")
+
+
+def _widths():
+    """The complete runs on what width does: by number of filters, by rule."""
+    found: dict[int, dict[str, list[dict]]] = {}
+    for run in collect("cifar10", "width"):
+        if run["experiment"] in contest.RULES:
+            at = found.setdefault(run["config"]["filters"], {})
+            at.setdefault(run["experiment"], []).append(run)
+    return {filters: found[filters] for filters in sorted(found)}
+
+
+def width_curves():
+    """Draw accuracy and flip ratio of each rule at each width; a narrower network is paler."""
+    found = _widths()
+    if len(found) < 2:
+        return _nothing()
+
+    def line(run):
+        rule, filters = contest.RULES[run["experiment"]], run["config"]["filters"]
+        pale = "" if filters == max(found) else "80"  # as opacity
+        return f"{rule.label}, {filters} filters", METHODS[run["config"]["method"]].colour + pale
+
+    runs = [run for at in found.values() for some in at.values() for run in some]
+    return figures.training_curves(runs, line=line)
+
+
+def width_table(first: str = "binarynet/bop_sec52", second: str = "binarynet/default"):
+    """Tabulate two rules at each width: the last epoch, and the mean of the last five.
+
+    Args:
+        first: the experiment of one rule.
+        second: that of the other, whose scores are subtracted.
+
+    Returns:
+        Markdown. A difference of one pair of runs has no interval.
+    """
+    rows = []
+    for filters, at in _widths().items():
+        for epochs, name in {1: "last epoch", 5: "mean of the last five epochs"}.items():
+            scores = [last_epochs(at.get(rule, []), epochs) for rule in (first, second)]
+            one, other = scores
+            gaps = [one[seed] - other[seed] for seed in sorted(one.keys() & other.keys())]
+            gap = f"{statistics.fmean(gaps):+.2f}" if gaps else "–"
+            if len(gaps) > 1:
+                gap += f" ± {comparison.compare(*scores).half:.2f}"
+            rows.append([str(filters), name, *map(_mean_and_each, scores), gap])
+    if not rows:
+        return _nothing()
+    labels = [contest.RULES[name].label for name in (first, second)]
+    header = ["filters", "top-1 %: mean (each seed)", *labels, "difference, points"]
+    return Markdown(markdown(header, rows))
 
 
 # As the paper's table orders them.

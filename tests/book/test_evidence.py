@@ -32,6 +32,8 @@ def test_where_no_run_is_complete_a_sentence_says_so():
         evidence.section52_curves(),
         evidence.section53_curves(),
         evidence.section53_table(),
+        evidence.width_curves(),
+        evidence.width_table(),
     ]
     assert {display.data for display in shown} == {
         "Too few runs of this section are complete to compare them."
@@ -180,3 +182,49 @@ def test_what_bfloat16_costs_follows_from_the_interval(results, differences, ver
     put_precisions(results, differences)
     assert verdict in evidence.precision_finding().data
     assert evidence.precision_table().data.count(f"{sum(differences) / 3:+.2f} ± ") == 2
+
+
+def put_widths(results, tops):
+    """Complete runs by (filters, experiment, seed), each with one top-1 in all its epochs."""
+    for (filters, experiment, seed), top_1 in tops.items():
+        config = {"filters": filters, "seed": seed, "epochs": len(results.epochs)}
+        results(
+            "cifar10",
+            "width",
+            f"{experiment.partition('/')[2]}_{filters}_seed{seed}",
+            experiment=experiment,
+            seed=seed,
+            config=results.config | config,
+            epochs=[row | {"val_accuracy": top_1} for row in results.epochs],
+            final=results.final | {"val_accuracy": top_1},
+        )
+
+
+def test_widths_are_compared_by_seed_and_one_pair_has_no_interval(results):
+    bop, latent = "binarynet/bop_sec52", "binarynet/default"
+    narrow = {(32, bop, seed): 0.70 + seed / 100 for seed in range(3)}
+    narrow |= {(32, latent, seed): 0.72 for seed in range(3)}
+    put_widths(results, narrow | {(128, bop, 0): 0.85})
+    *_, first, _, third, _ = evidence.width_table().data.splitlines()
+    assert first == (
+        "| 32 | last epoch | 71.00 (70.00, 71.00, 72.00) | 72.00 (72.00, 72.00, 72.00) | "
+        "-1.00 ± 2.48 |"
+    )
+    assert third == "| 128 | last epoch | 85.00 | – | – |"  # no run of latent weights yet
+    put_widths(results, {(128, latent, 0): 0.88})
+    assert "| 128 | last epoch | 85.00 | 88.00 | -3.00 |" in evidence.width_table().data
+    said = evidence.width_curves().description
+    assert "Bop by the paper's schedule, 128 filters 85.0 % top-1" in said
+    assert "latent weights with Adam, 32 filters 72.0 % top-1" in said
+
+
+def test_section_51_is_of_cifar10_once_every_value_has_a_run(results):
+    rates = {"threshold": 1e-6, "method": "bop"}
+    fashion = results.config | rates | {"dataset": "fashion_mnist", "gamma": 1e-3}
+    results("fashion_mnist", "sweep", "a", config=fashion, dataset="fashion_mnist")
+    for number, gamma in enumerate((1e-2, 1e-3, 1e-4)):
+        assert "1 seed" in (title := evidence.section51("gamma", "threshold").get_suptitle())
+        assert title.startswith("Fashion-MNIST")
+        config = results.config | rates | {"gamma": gamma}
+        results("cifar10", "section51", str(number), experiment="binarynet/bop", config=config)
+    assert evidence.section51("gamma", "threshold").get_suptitle().startswith("CIFAR-10")
