@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import gc
+import os
 import signal
 import sys
 from pathlib import Path
@@ -115,6 +116,19 @@ def _stoppable(advice):
         raise SystemExit(code) from None
 
 
+@contextlib.contextmanager
+def _asked_to_stop(handle):
+    """Call a function when a scheduler or a closing terminal stops the command."""
+    # What is ignored already stays so, as under nohup.
+    heard = [number for number in _STOPS if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, handle) for number in heard}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def _experiment(network, hparams_set):
     """Look up the experiment; a network without a set means its set `bop`."""
     return experiments.get(network, hparams_set or (None if "/" in network else "bop"))
@@ -206,7 +220,15 @@ def run_sweep(
     runs = variations.vary(
         base, variations.parse_lines(vary) or variations.SECTION_51, range(seeds)
     )
-    with _stoppable("resume"):
+
+    def stop(signum, frame):
+        complain("stopped by the system; to resume, repeat the command.")
+        signal.signal(signum, signal.SIG_DFL)
+        signal.raise_signal(signum)  # once this process is gone, its workers save and end
+
+    # joblib's own process, which removes what such a stop leaves, would warn of each piece.
+    os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker")
+    with _stoppable("resume"), _asked_to_stop(stop):
         sweep.sweep(
             runs,
             output_dir=output_dir,
@@ -286,15 +308,10 @@ def prepare(
     repeat the command to start over.
     """
 
-    def stop(signum, frame):
+    def stop(signum, frame):  # which removes what is half done too: for ImageNet that is 150 GB
         raise SystemExit(128 + signum)
 
-    # Such a stop must remove what is half done too: for ImageNet that is 150 GB. What is ignored
-    # already stays so, as under nohup.
-    for number in _STOPS:
-        if signal.getsignal(number) != signal.SIG_IGN:
-            signal.signal(number, stop)
-    with _stoppable("start over"):
+    with _stoppable("start over"), _asked_to_stop(stop):
         summary = preparing.prepare(
             name, manual_dir=manual_dir, data_dir=data_dir, skip_damaged=skip_damaged
         )

@@ -22,10 +22,10 @@ from bopkit import models, records
 from bopkit._support.files import whole_file, with_home
 from bopkit._tensorflow import tf
 from bopkit.deploy import packed
-from bopkit.deploy.loading import FILE_NAME, load_run
+from bopkit.deploy.loading import FILE_NAME, load_run, run_folder
 from bopkit.deploy.report import Report
 from bopkit.deploy.tflite import as_convolutions, in_float32
-from bopkit.errors import ConfigError, DataError, RecordError, SetupError
+from bopkit.errors import ConfigError, DataError, SetupError
 
 FORMATS = {"packed": "npz", "tflite": "tflite"}
 BATCH = 100
@@ -79,9 +79,7 @@ def export(
         raise ConfigError(f"format must be one of: {', '.join(FORMATS)}; got {format!r}.")
     if not isinstance(min_agreement, int | float) or not 0 <= min_agreement <= 1:
         raise ConfigError(f"min_agreement must be a number from 0 to 1; got {min_agreement!r}.")
-    run = with_home(run, RecordError)
-    if run.is_file():
-        raise ConfigError(f"{run} is not a folder: name the folder that holds the run.")
+    run = run_folder(run)
     record = records.read(run)
     output = with_home(output or run / f"model.{FORMATS[format]}", ConfigError)
     _check_output(output)

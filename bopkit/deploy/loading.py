@@ -16,6 +16,7 @@ import math
 import os
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -25,12 +26,28 @@ from bopkit._support.files import with_home
 from bopkit._support.text import printable
 from bopkit._tensorflow import tf
 from bopkit.deploy import archives
-from bopkit.errors import DataError, RecordError, one_line, unknown
+from bopkit.errors import ConfigError, DataError, RecordError, one_line, unknown
 from bopkit.experiments import METHODS
 from bopkit.experiments.experiment import PRECISIONS
 
 FILE_NAME = "model.keras"
 _WEIGHTS = "model.weights.h5"  # the member of a .keras file that holds numbers and nothing else
+
+
+def run_folder(path: str | os.PathLike) -> Path:
+    """Take a path as a run's folder, with ``~`` replaced.
+
+    Raises:
+        ConfigError: it is a file, such as the record in the folder.
+
+    Example:
+        >>> run_folder("runs/digits").name
+        'digits'
+    """
+    path = with_home(path, RecordError)
+    if path.is_file():
+        raise ConfigError(f"{path} is not a folder: name the folder that holds the run.")
+    return path
 
 
 def load_run(folder: str | os.PathLike) -> tf.keras.Model:
@@ -48,6 +65,7 @@ def load_run(folder: str | os.PathLike) -> tf.keras.Model:
 
     Raises:
         RecordError: the record cannot be read.
+        ConfigError: `folder` is a file.
         DataError: the run is not complete, or ``model.keras`` is missing or damaged, or the record
             does not describe the network in it.
 
@@ -56,7 +74,7 @@ def load_run(folder: str | os.PathLike) -> tf.keras.Model:
         >>> network.predict(np.zeros((1, 16, 16, 1)), verbose=0).shape
         (1, 10)
     """
-    folder = with_home(folder, RecordError)
+    folder = run_folder(folder)
     record = records.read(folder)
     if record["status"] != "completed":
         why = printable(record.get("error", record["status"]))

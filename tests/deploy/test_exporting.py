@@ -244,6 +244,8 @@ def test_a_file_that_cannot_be_written_is_one_line(run, converter, monkeypatch, 
 def test_a_file_of_a_run_is_not_the_run(run):
     with pytest.raises(ConfigError, match=r"run\.json is not a folder: name the folder that holds"):
         exporting.export(run / "run.json")
+    with pytest.raises(ConfigError, match=r"run\.json is not a folder: name the folder that holds"):
+        bopkit.load_run(run / "run.json")
 
 
 def test_a_tilde_is_the_home_folder(run, monkeypatch):

@@ -252,30 +252,34 @@ def test_a_worker_that_dies_costs_its_run_one_try(tmp_path):
 
 
 ENDLESS = """
-import sys
-from bopkit import experiments
-from bopkit.training import sweep, variations
-
-small = {"epochs": 10**6, "filters": 8, "dense_units": 8, "batch_size": 100}
-base = experiments.override(experiments.get("binarynet/bop"), small)
-sweep.sweep(variations.vary(base, {"gamma": (1e-2, 1e-3)}), output_dir=sys.argv[1], jobs=2,
-            train_examples=100, validation_examples=10)
+sweep binarynet --vary gamma=1e-2,1e-3 --jobs 2 --train-examples 100 --validation-examples 10
+--hparams epochs=1000000,filters=8,dense_units=8,batch_size=100,precision=float32
 """
 
 
 @pytest.mark.slow
-def test_the_workers_of_a_sweep_that_is_killed_save_and_end(tmp_path):
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (signal.SIGKILL, ""),
+        (signal.SIGTERM, "bopkit: stopped by the system; to resume, repeat the command.\n"),
+    ],
+)
+def test_the_workers_of_a_sweep_that_is_killed_save_and_end(tmp_path, number, said):
     """No worker is left that holds its folder's lock."""
-    process = subprocess.Popen([sys.executable, "-c", ENDLESS, tmp_path], start_new_session=True)
+    command = [sys.executable, "-m", "bopkit.cli", *ENDLESS.split(), "--output-dir", tmp_path]
+    process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE, text=True)
     folders = [tmp_path / name for name in variations.vary(BASE, {"gamma": (1e-2, 1e-3)})]
     try:
-        wait_until(lambda: all(started(folder) for folder in folders), 60)
-        process.kill()
-        process.wait()
+        wait_until(lambda: all(started(folder) for folder in folders), 180)
+        process.send_signal(number)
+        assert process.wait() == -number
         wait_until(lambda: not any(is_locked(folder) for folder in folders), 20)
     finally:
         with contextlib.suppress(ProcessLookupError):  # all of its session have ended
             os.killpg(process.pid, signal.SIGKILL)
+    err = process.stderr.read()
+    assert err == said if said else "Traceback" not in err
     for folder in folders:
         record = records.read(folder)
         assert (record["status"], record["error"]) == ("failed", "interrupted")
