@@ -8,7 +8,6 @@ the data and the network by yours, and read it from top to bottom: there is noth
 
 import bopkit  # before larq and TensorFlow, which then find the Keras 2 that larq needs
 
-# isort: split
 import larq as lq
 import numpy as np
 import tensorflow as tf
