@@ -58,7 +58,7 @@ def draw(agree: int, vector: int) -> Figure:
     count = int(same.sum())
     with mpl.rc_context(STYLE):
         figure, (numbers, binary, line) = new_figure(5.6, 4.7, 3, height_ratios=[3, 3, 0.7])
-        numbers.set_title("By numbers: 12 multiplications, 11 additions", fontsize=10, pad=6)
+        numbers.set_title("By numbers: 12 multiplications, 11 additions", fontsize=11.5, pad=6)
         for row, (name, values) in enumerate(
             (("x", first), ("w", second), ("x·w", first * second))
         ):
@@ -66,7 +66,7 @@ def draw(agree: int, vector: int) -> Figure:
             _cells(numbers, row, name, values > 0, [f"{v:+d}".replace("-", "−") for v in values],
                    colour)  # fmt: skip
         _result(numbers, "sum", product)
-        binary.set_title("By bits: one XNOR, one popcount", fontsize=10, pad=6)
+        binary.set_title("By bits: one XNOR, one popcount", fontsize=11.5, pad=6)
         for row, (name, values) in enumerate((("x", bits[0]), ("w", bits[1]), ("XNOR", same))):
             _cells(binary, row, name, values > 0, values, THIRD if row == 2 else INK)
         _result(binary, "popcount", count)
@@ -77,7 +77,10 @@ def draw(agree: int, vector: int) -> Figure:
         line.set(xlim=(-LENGTH - 1.2, LENGTH + 1.2), ylim=(-0.5, 0.5), yticks=[])
         line.set_xticks(places, [str(p).replace("-", "−") for p in places])
         line.set_title(
-            f"2·popcount − 12 = 2·{count} − 12 = {_text(product)}", fontsize=10, pad=4, color=THIRD
+            f"2·popcount − 12 = 2·{count} − 12 = {_text(product)}",
+            fontsize=11.5,
+            pad=4,
+            color=THIRD,
         )
         line.grid(visible=False)
         for side in ("left", "bottom"):
@@ -107,15 +110,15 @@ def _cells(axis, row, name, full, texts, colour):
                 linewidth=1,
             )
         )
-        axis.text(column + 0.5, -row + 0.48, text, ha="center", va="center", fontsize=9,
+        axis.text(column + 0.5, -row + 0.48, text, ha="center", va="center", fontsize=11,
                   color=PAPER if is_full else colour)  # fmt: skip
-    axis.text(-0.25, -row + 0.48, name, ha="right", va="center", fontsize=10, color=colour)
+    axis.text(-0.25, -row + 0.48, name, ha="right", va="center", fontsize=11, color=colour)
 
 
 def _result(axis, name, value):
     """What the last row comes to, at its right; and the axis' frame, the same for both blocks."""
-    axis.text(LENGTH + 0.25, -1.3, name, va="center", fontsize=9, color=THIRD)
-    axis.text(LENGTH + 0.25, -1.72, _text(value), va="center", fontsize=12, color=THIRD,
+    axis.text(LENGTH + 0.25, -1.3, name, va="center", fontsize=10.5, color=THIRD)
+    axis.text(LENGTH + 0.25, -1.72, _text(value), va="center", fontsize=13, color=THIRD,
               fontweight="bold")  # fmt: skip
     axis.set(xlim=(-1.6, LENGTH + 2.2), ylim=(-2, 1), xticks=[], yticks=[])
     axis.grid(visible=False)
