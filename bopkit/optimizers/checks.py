@@ -1,7 +1,8 @@
 """Check the contract that every optimizer of binary weights must keep.
 
-If you add a rule, call `check(lambda: MyRule("adam"))`. It takes seconds, and it says in one
-sentence what the rule breaks. The tests of bopkit hold its own rules to the same contract.
+If you add a rule, call `check(lambda: MyRule("adam", threshold=0.05, gamma=0.1))`. The check takes
+seconds, and it says in one sentence what the rule breaks. The tests of bopkit hold its own rules to
+the same contract.
 """
 
 from __future__ import annotations
