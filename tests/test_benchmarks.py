@@ -91,6 +91,7 @@ def test_what_the_page_says_in_words_holds(sections):
     )
     assert median("step", bop) > 1  # faster than larq in float32
     assert median("update", f"compiled, {4 * LARGE:,} weights") > 1  # "also gains"
+    assert round(median("update", "against larq")) == 2  # "twice as fast", in faithfulness.md
     page = (ROOT / "book" / "practice" / "speed.md").read_text(encoding="utf8")
     assert f"at least {LARGE:,} weights" in page
     assert f"{integers.FEWEST_CHANNELS} channels out" in page

@@ -163,6 +163,28 @@ def test_real_valued_start_has_a_larger_first_gradient(digits):
         assert ratio == pytest.approx(1 / size, rel=0.25)
 
 
+@pytest.mark.slow
+def test_first_gradients_are_larger_by_the_factors_that_the_page_names(digits):
+    """The factor of a kernel is one over the size of its Glorot weights."""
+    largest = {}
+    for network in models.NETWORKS:
+        shape, classes = ((32, 32, 3), 10) if network == "binarynet" else ((224, 224, 3), 1000)
+        model = models.NETWORKS[network](shape, classes)
+        factors = []
+        for *window, inputs, outputs in (variable.shape for variable in kernels(model)):
+            factors.append(np.sqrt(np.prod(window) * (inputs + outputs) / 2))
+            if (*window, inputs, outputs) == (3, 3, 512, 512):
+                assert round(factors[-1]) == 68
+                assert round(factors[-1] ** 2, -2) == 4600
+        largest[network] = max(factors)
+    assert min(largest, key=largest.get) in ("binarynet", "birealnet")
+    assert round(largest["binarynet"]) == round(min(largest.values())) == 68
+    assert round(largest["xnornet"], -1) == round(max(largest.values()), -1) == 280
+    text = " ".join(PAGE.read_text(encoding="utf8").split())
+    assert "between 68 (BinaryNet) and 280 (XNOR-Net)" in text
+    assert f"mean accuracies after {EPOCHS * digits.steps_per_epoch(BATCH)} steps agree" in text
+
+
 def memory_of_the_first_batch(digits, real_valued, steps=50):
     """The correlation of each m with the first gradient, `steps` steps later."""
     tf.keras.utils.set_random_seed(0)
