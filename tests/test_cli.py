@@ -14,6 +14,8 @@ import small_records
 import typer
 
 from bopkit import cli, experiments, records
+from bopkit.errors import TrainingError
+from bopkit.records import tables
 
 SMALL = "epochs=1,filters=8,dense_units=32,batch_size=20"
 
@@ -100,6 +102,21 @@ cli.main()
     assert done.returncode == code
     advice = "bopkit: stopped by the system; to start over, repeat the command.\n"
     assert (done.stdout, done.stderr) == (("done\n", "") if code == 0 else ("", advice))
+
+
+def test_failed_training_is_one_line_and_an_unexpected_error_is_not_hidden(
+    bopkit, asked, monkeypatch
+):
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr(cli.sweep, "sweep", fail)
+    error = TrainingError("1 of 2 runs failed.")
+    done = bopkit("sweep", "--vary", "epochs=3")
+    assert (done.code, done.err) == (2, "bopkit: 1 of 2 runs failed.\n")
+    error = ZeroDivisionError()
+    with pytest.raises(ZeroDivisionError):  # of which Python prints the traceback, and ends with 1
+        bopkit("sweep", "--vary", "epochs=3")
 
 
 @pytest.fixture
@@ -251,6 +268,21 @@ def test_experiments_lists_the_papers_settings(bopkit):
     assert done.code == 0
     for name in ("binarynet/bop_sec52", "binary_alexnet/bop", "xnornet/bop", "birealnet/bop"):
         assert name in done.out
+    assert re.search(r"binarynet/default +│ latent ", done.out)
+
+
+@pytest.mark.parametrize("columns", [200, 100, 80])
+def test_a_table_loses_nothing_in_a_terminal_of_any_usual_width(bopkit, monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    out = re.sub(r"\x1b\[\d*m", "", bopkit("experiments").out)
+    assert max(map(len, out.splitlines())) <= columns
+    rows = tables.experiment_rows()
+    cells = [*rows[0], *(cell for row in rows for cell in row.values())]
+    shown = re.sub(r"[\s┏┳┓┃┡╇┩│└┴┘━─]", "", out)
+    assert sorted(shown) == sorted("".join("".join(cells).split()))
+    assert ("│" in out) == (columns == 200)  # no lines where they would take the cells' place
 
 
 def test_a_folder_without_records_is_no_mistake(bopkit, tmp_path):
@@ -309,6 +341,8 @@ def commands(group, path=()):
 @pytest.mark.parametrize("command", list(commands(typer.main.get_command(cli.app))))
 def test_help_says_what_each_argument_is(command):
     assert command.help
+    # A terminal of 80 columns would break longer lines of a paragraph in two.
+    assert all(len(line) <= 78 for line in command.help.splitlines()[1:])
     for parameter in command.params:
         assert parameter.metavar or parameter.is_flag, parameter.name
         text = parameter.help

@@ -28,6 +28,7 @@ from bopkit.errors import BopkitError
 from bopkit.records import tables
 from bopkit.training import sweep, variations
 
+# The help keeps the line breaks of a docstring, so its paragraphs have lines of 78 characters.
 app = typer.Typer(
     help="Train binarized neural networks with Bop, without latent weights.",
     no_args_is_help=True,
@@ -155,7 +156,9 @@ def train(
 ) -> None:
     """Train one network and write its record, run.json.
 
-    To resume a run that stopped, repeat the command. A completed run is not trained again.
+    To resume a run that stopped, repeat the command. If the run is complete, the
+    same command does nothing. To train it for longer, repeat the command with
+    more `epochs`; this works unless a rate changes linearly over the run.
     """
     experiment = _experiment(network, hparams_set)
     overrides = experiments.parse_hparams(hparams)
@@ -210,8 +213,9 @@ def run_sweep(
 ) -> None:
     """Train many runs that differ in one hyperparameter at a time, several in parallel.
 
-    Without `--vary`, the command trains the sweeps of γ and τ in section 5.1. If a run fails, the
-    command retries it, reports it, and keeps the other runs. To resume a sweep, repeat the command.
+    Without `--vary`, the command trains the sweeps of γ and τ in section 5.1. If
+    a run fails, the command retries it, reports it, and keeps the other runs. To
+    resume a sweep, repeat the command.
     """
     base = experiments.on_dataset(
         _experiment(network, hparams_set), dataset, experiments.parse_hparams(hparams)
@@ -304,8 +308,8 @@ def prepare(
 ) -> None:
     """Check, prepare and describe a dataset.
 
-    If the dataset is already there, the command describes it. If a preparation was interrupted,
-    repeat the command to start over.
+    If the dataset is already there, the command describes it. If a preparation
+    was interrupted, repeat the command to start over.
     """
 
     def stop(signum, frame):  # which removes what is half done too: for ImageNet that is 150 GB
@@ -320,11 +324,17 @@ def prepare(
 
 def _print_table(header, rows):
     """Print a table as wide as the terminal, or 200 columns wide in a file or a pipe."""
+    console = Console(width=None if sys.stdout.isatty() else 200)
     table = Table(header_style="bold")
     for index, title in enumerate(header):
-        table.add_column(title, no_wrap=index == 0)
+        # A cell that is too wide is broken and not cut off.
+        table.add_column(title, no_wrap=index == 0, overflow="fold")
     for row in rows:
         # Not rich's markup: a name may hold a bracket.
         table.add_row(*(Text(printable(cell)) for cell in row))
+    unbroken = console.measure(table, options=console.options.update(width=10_000)).maximum
+    if unbroken > console.width:
+        # Lines and margins between the columns would take a third of a narrow terminal.
+        table.box, table.pad_edge, table.padding = None, False, (0, 1, 0, 0)
     with printing():
-        Console(width=None if sys.stdout.isatty() else 200).print(table)
+        console.print(table)

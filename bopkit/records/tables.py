@@ -285,16 +285,18 @@ def experiment_rows(form: Callable[[float], str] = plain) -> list[dict[str, str]
         form: how the rates are written: `number` or `plain` of `bopkit._support.text`.
 
     Returns:
-        One dictionary per experiment: its name, its data, epochs, batch size and rates.
+        One dictionary per experiment: its name, its method as a name of
+        `bopkit.experiments.METHODS`, its data, epochs, batch size and rates.
 
     Example:
         >>> row = experiment_rows()[0]
-        >>> row["experiment"], row["its data"], row["epochs"]
-        ('binarynet/default', 'cifar10', '100')
+        >>> row["experiment"], row["method"], row["its data"], row["epochs"]
+        ('binarynet/default', 'latent', 'cifar10', '100')
     """
     return [
         {
             "experiment": e.name,
+            "method": e.method,
             "its data": e.dataset,
             "epochs": str(e.epochs),
             "batch": str(e.batch_size),

@@ -58,6 +58,12 @@ def test_each_rate_of_each_method_has_a_column():
     assert set(symbols) <= set(listed)
 
 
+def test_each_experiment_is_listed_with_its_method():
+    found = {row["experiment"]: row["method"] for row in tables.experiment_rows()}
+    assert found == {name: one.method for name, one in experiments.EXPERIMENTS.items()}
+    assert found["binarynet/default"] == "latent" and found["xnornet/bop2ndorder"] == "bop2ndorder"
+
+
 def paper_run(**config):
     """A complete run of section 5.3's setting; `config` changes it."""
     settings = vars(experiments.get("birealnet/bop")) | {"holdout": 0, "seed": 0}
