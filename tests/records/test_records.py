@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -256,6 +257,41 @@ def test_a_commit_is_that_of_bopkits_own_repository(tmp_path, monkeypatch):
     git("add", ".")
     git("commit", "-m", "with the file")
     assert len(records.git_commit()) == 40
+
+
+KINDS = {"string": str, "integer": int, "number": float, "object": dict, "list": list}
+
+
+def documented(page, heading):
+    """The type that a table of the command line's page gives each key; None stands for null."""
+    table = page.partition(f"| {heading} | type | holds |\n")[2].partition("\n\n")[0]
+    for row in table.splitlines()[1:]:
+        keys, kinds, _ = (cell.strip() for cell in row.strip("| ").split(" | ", 2))
+        for key in re.findall("`([a-z_0-9]+)`", keys):
+            yield key, {KINDS[kinds.split()[0]]} | ({type(None)} if "or null" in kinds else set())
+
+
+def test_the_page_of_the_command_line_gives_each_value_its_type():
+    root = Path(__file__).resolve().parents[2]
+    page = (root / "book/reference/cli.md").read_text(encoding="utf8")
+    fields, settings, columns = (
+        dict(documented(page, heading)) for heading in ("field", "key in `config`", "key in a row")
+    )
+    hparams = {h.name for h in experiments.hyperparameters()}
+    runs = [r for r in records.collect(root / "results") if "framework" not in r["config"]]
+    assert len(runs) > 100
+    seen = set()
+    for run in runs:
+        config = {key: value for key, value in run["config"].items() if key not in hparams}
+        described = [(fields, run), (settings, config), *((columns, r) for r in run["epochs"])]
+        for kinds, found in described:
+            wrong = {key: value for key, value in found.items() if type(value) not in kinds[key]}
+            assert wrong == {}, run["command"]
+            seen |= found.keys()
+        assert len(config["image_shape"]) == 3
+        prints = config.get("data_fingerprint", {}).values()
+        assert all(re.fullmatch("[0-9a-f]{64}", one) for one in prints)
+    assert seen | {"error"} == {*fields, *settings, *columns}
 
 
 def test_what_a_run_stands_on():
