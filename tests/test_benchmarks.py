@@ -90,6 +90,13 @@ def test_what_the_page_says_in_words_holds(sections):
         "mixed_bfloat16" if sections["step"]["hardware"]["bfloat16"] else "float32"
     )
     assert median("step", bop) > 1  # faster than larq in float32
+    if sections["step"]["hardware"]["bfloat16"]:
+        assert median("step", "bop against larq mixed_bfloat16, batch 50") > 1  # and in bfloat16
+        # "most of the gain comes from bfloat16"
+        assert median("step", "larq mixed_bfloat16, batch 50") > median("step", bop) ** 0.5
+    update = sections["profile"]["kinds"]["float32"]["Bop's update; in bfloat16, with the signs"]
+    # "the faster update saves only a few percent of a step"
+    assert update["median"] * (median("update", "against larq") - 1) < 0.05
     assert median("update", f"compiled, {4 * LARGE:,} weights") > 1  # "also gains"
     assert round(median("update", "against larq")) == 2  # "twice as fast", in faithfulness.md
     page = (ROOT / "book" / "practice" / "speed.md").read_text(encoding="utf8")
