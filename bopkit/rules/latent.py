@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
+
+from bopkit.rules.ranges import LARGEST, SMALLEST, _is_number
 
 
 class AdamMoments(NamedTuple):
@@ -58,6 +61,9 @@ def ste_sign_gradient(values: np.ndarray, gradient: np.ndarray, *, clip: float =
     Returns:
         The surrogate gradient with respect to :math:`x`, the same shape.
 
+    Raises:
+        ValueError: the shapes differ, or `clip` is out of range.
+
     Source:
         Bengio et al. 2013, arXiv:1308.3432; the clipped form of Hubara et al. 2016.
 
@@ -65,6 +71,8 @@ def ste_sign_gradient(values: np.ndarray, gradient: np.ndarray, *, clip: float =
         >>> ste_sign_gradient(np.array([-2.0, 0.3]), np.array([7.0, 7.0])).tolist()
         [0.0, 7.0]
     """
+    _check_positive(clip, "clip", math.inf)
+    values, gradient = _check_shapes(values=values, gradient=gradient)
     return np.where(np.abs(values) <= clip, gradient, 0.0)
 
 
@@ -79,10 +87,14 @@ def latent_sgd_step(
         latent: latent weights :math:`\tilde w`; any shape.
         gradient: the gradient with respect to the *binary* weights, the same shape.
         learning_rate: :math:`\eta > 0`.
-        clip: :math:`c`, the largest magnitude allowed; `None` for no clipping.
+        clip: :math:`c > 0`, the largest magnitude allowed; `None` for no clipping.
 
     Returns:
         The new latent weights.
+
+    Raises:
+        ValueError: the shapes differ, an array holds NaN or infinity, or a hyperparameter is out of
+            range.
 
     Source:
         Algorithm 1 of arXiv:1906.02107.
@@ -92,8 +104,14 @@ def latent_sgd_step(
         >>> latent.tolist()
         [-0.25, -1.0]
     """
-    # w̃_t = w̃_{t-1} - η g_t
-    latent = np.asarray(latent) - learning_rate * np.asarray(gradient)
+    _check_rates(learning_rate, clip)
+    latent, gradient = _check_arrays(latent=latent, gradient=gradient)
+    return _move(latent, gradient, learning_rate, clip)
+
+
+def _move(latent, direction, learning_rate, clip):
+    # w̃_t = w̃_{t-1} - η d_t, where d_t is the gradient or what momentum or Adam makes of it
+    latent = latent - learning_rate * direction
     return latent if clip is None else np.clip(latent, -clip, clip)
 
 
@@ -115,14 +133,18 @@ def latent_momentum_step(
 
     Args:
         latent: latent weights; any shape.
-        velocity: :math:`v`, the moving average of the gradient; zeros at the start.
-        gradient: the gradient with respect to the binary weights.
+        velocity: :math:`v`, the moving average of the gradient, the same shape; zeros at the start.
+        gradient: the gradient with respect to the binary weights, the same shape.
         learning_rate: :math:`\eta > 0`.
         momentum: :math:`\mu \in [0, 1)`.
-        clip: the largest magnitude allowed; `None` for no clipping.
+        clip: :math:`c > 0`, the largest magnitude allowed; `None` for no clipping.
 
     Returns:
         The new latent weights and the new velocity.
+
+    Raises:
+        ValueError: the shapes differ, an array holds NaN or infinity, or a hyperparameter is out of
+            range.
 
     Source:
         Section 3.2 of arXiv:1906.02107, where momentum is the same average as Bop's.
@@ -134,9 +156,11 @@ def latent_momentum_step(
         >>> latent.tolist(), velocity.tolist()
         ([-0.25], [0.25])
     """
+    _check_rates(learning_rate, clip, momentum=momentum)
+    latent, velocity, gradient = _check_arrays(latent=latent, velocity=velocity, gradient=gradient)
     # v_t = μ v_{t-1} + (1 - μ) g_t
-    velocity = momentum * np.asarray(velocity) + (1 - momentum) * np.asarray(gradient)
-    return latent_sgd_step(latent, velocity, learning_rate=learning_rate, clip=clip), velocity
+    velocity = momentum * velocity + (1 - momentum) * gradient
+    return _move(latent, velocity, learning_rate, clip), velocity
 
 
 def latent_adam_step(
@@ -162,15 +186,19 @@ def latent_adam_step(
     Args:
         latent: latent weights; any shape.
         moments: as the last call returned them; `None` at the start.
-        gradient: the gradient with respect to the binary weights.
+        gradient: the gradient with respect to the binary weights, the same shape as `latent`.
         learning_rate: :math:`\eta > 0`.
-        beta_1: decay of the mean.
-        beta_2: decay of the mean square.
-        epsilon: keeps the quotient finite.
-        clip: the largest magnitude allowed; `None` for no clipping.
+        beta_1: :math:`\beta_1 \in [0, 1)`, decay of the mean.
+        beta_2: :math:`\beta_2 \in [0, 1)`, decay of the mean square.
+        epsilon: :math:`\epsilon > 0`, keeps the quotient finite.
+        clip: :math:`c > 0`, the largest magnitude allowed; `None` for no clipping.
 
     Returns:
         The new latent weights and the new moments.
+
+    Raises:
+        ValueError: the shapes differ, an array holds NaN or infinity, or a hyperparameter is out of
+            range.
 
     Source:
         Kingma and Ba 2015, arXiv:1412.6980.
@@ -182,16 +210,19 @@ def latent_adam_step(
         >>> latent.round(6).tolist(), moments.step  # the first step has the length of the rate
         ([-0.01, 0.01], 1)
     """
-    gradient = np.asarray(gradient)
+    _check_rates(learning_rate, clip, beta_1=beta_1, beta_2=beta_2)
+    _check_positive(epsilon, "epsilon")
     if moments is None:
         moments = AdamMoments(np.zeros_like(gradient), np.zeros_like(gradient), 0)
+    latent, gradient, mean, square = _check_arrays(
+        latent=latent, gradient=gradient, mean=moments.mean, square=moments.square
+    )
     step = moments.step + 1
-    mean = beta_1 * moments.mean + (1 - beta_1) * gradient
-    square = beta_2 * moments.square + (1 - beta_2) * gradient**2
+    mean = beta_1 * mean + (1 - beta_1) * gradient
+    square = beta_2 * square + (1 - beta_2) * gradient**2
     # a_t / (1 - β₁^t) and v_t / (1 - β₂^t) have no bias from the start at zero
     direction = (mean / (1 - beta_1**step)) / (np.sqrt(square / (1 - beta_2**step)) + epsilon)
-    latent = latent_sgd_step(latent, direction, learning_rate=learning_rate, clip=clip)
-    return latent, AdamMoments(mean, square, step)
+    return _move(latent, direction, learning_rate, clip), AdamMoments(mean, square, step)
 
 
 def log_flip_ratio(flip_ratio: np.ndarray) -> np.ndarray:
@@ -204,7 +235,10 @@ def log_flip_ratio(flip_ratio: np.ndarray) -> np.ndarray:
         flip_ratio: flipped weights over all binary weights, in [0, 1]; any shape.
 
     Returns:
-        :math:`\pi_t`; -9 where nothing flipped.
+        :math:`\pi_t`; -9 where nothing flipped, and NaN where the ratio is NaN.
+
+    Raises:
+        ValueError: a ratio is below 0 or above 1.
 
     Source:
         Section 5.1 of arXiv:1906.02107.
@@ -213,4 +247,43 @@ def log_flip_ratio(flip_ratio: np.ndarray) -> np.ndarray:
         >>> float(log_flip_ratio(0.0)), round(float(log_flip_ratio(1e-3)), 2)
         (-9.0, -6.79)
     """
-    return np.log(np.asarray(flip_ratio) + np.exp(-9.0))
+    flip_ratio = np.asarray(flip_ratio)
+    if ((flip_ratio < 0) | (flip_ratio > 1)).any():
+        raise ValueError(
+            "flip_ratio must be in [0, 1], flipped weights over all binary weights; got numbers "
+            f"from {np.nanmin(flip_ratio):g} to {np.nanmax(flip_ratio):g}."
+        )
+    return np.log(flip_ratio + np.exp(-9.0))
+
+
+def _check_rates(learning_rate, clip, **decays):
+    """Refuse a learning rate or a clip of 0 or less, and a decay outside [0, 1)."""
+    _check_positive(learning_rate, "learning_rate")
+    if clip is not None:
+        _check_positive(clip, "clip", math.inf)
+    for name, decay in decays.items():
+        if not (_is_number(decay) and 0 <= decay < 1):
+            raise ValueError(f"{name} must be a number in [0, 1), such as 0.9; got {decay!r}.")
+
+
+def _check_positive(value, name, largest=LARGEST):
+    if not (_is_number(value) and SMALLEST <= value <= largest):
+        raise ValueError(f"{name} must be a positive number that float32 can hold; got {value!r}.")
+
+
+def _check_shapes(**given):
+    """Make arrays in the given order, and refuse different shapes."""
+    arrays = [np.asarray(array) for array in given.values()]
+    if len({array.shape for array in arrays}) > 1:
+        found = ", ".join(f"{name} {a.shape}" for name, a in zip(given, arrays, strict=True))
+        raise ValueError(f"{', '.join(given)} must have one shape; got {found}.")
+    return arrays
+
+
+def _check_arrays(**given):
+    """Make arrays in the given order, and refuse different shapes, NaN and infinity."""
+    arrays = _check_shapes(**given)
+    for name, array in zip(given, arrays, strict=True):
+        if not np.isfinite(array).all():
+            raise ValueError(f"{name} holds NaN or infinity; the step before this one diverged.")
+    return arrays

@@ -237,6 +237,129 @@ def test_latent_steps_by_hand():
     np.testing.assert_allclose(stepped, [0.49, -0.96])
 
 
+def moments(shape=(2,)):
+    return rules.AdamMoments(np.zeros(shape), np.zeros(shape), 0)
+
+
+# Each rule for latent weights with one name for all its arguments.
+LATENT_STEPS = {
+    "sgd": rules.latent_sgd_step,
+    "momentum": lambda latent, gradient, velocity, **rates: rules.latent_momentum_step(
+        latent, velocity, gradient, **rates
+    ),
+    "adam": lambda latent, gradient, moments, **rates: rules.latent_adam_step(
+        latent, moments, gradient, **rates
+    ),
+}
+KEPT = {"sgd": {}, "momentum": {"velocity": np.zeros(2)}, "adam": {"moments": moments()}}
+IN_RANGE = {"latent": np.zeros(2), "gradient": np.ones(2), "learning_rate": 0.1}
+ABOVE_ZERO = "must be a positive number that float32 can hold"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"learning_rate": 0}, f"learning_rate {ABOVE_ZERO}; got 0"),
+        ({"learning_rate": -0.1}, f"learning_rate {ABOVE_ZERO}"),
+        ({"learning_rate": float("nan")}, f"learning_rate {ABOVE_ZERO}"),
+        ({"learning_rate": float("inf")}, f"learning_rate {ABOVE_ZERO}"),
+        ({"learning_rate": "0.1"}, f"learning_rate {ABOVE_ZERO}; got '0.1'"),
+        ({"learning_rate": np.ones(2)}, f"learning_rate {ABOVE_ZERO}"),
+        ({"clip": 0.0}, f"clip {ABOVE_ZERO}"),
+        ({"clip": -1}, f"clip {ABOVE_ZERO}"),
+        ({"clip": float("nan")}, f"clip {ABOVE_ZERO}"),
+        ({"gradient": np.zeros(3)}, r"must have one shape; got latent \(2,\), .*gradient \(3,\)"),
+        ({"gradient": 1.0}, r"must have one shape; got latent \(2,\), .*gradient \(\)"),
+        ({"gradient": np.array([np.nan, 1.0])}, "gradient holds NaN or infinity"),
+        ({"latent": np.array([np.inf, 1.0])}, "latent holds NaN or infinity"),
+    ],
+)
+@pytest.mark.parametrize("rule", LATENT_STEPS)
+def test_a_step_of_latent_weights_refuses(rule, change, message):
+    with pytest.raises(ValueError, match=message):
+        LATENT_STEPS[rule](**IN_RANGE | KEPT[rule] | change)
+
+
+@pytest.mark.parametrize(
+    ("rule", "change", "message"),
+    [
+        ("momentum", {"momentum": 1.0}, r"momentum must be a number in \[0, 1\), .*; got 1.0"),
+        ("momentum", {"momentum": -0.1}, r"momentum must be a number in \[0, 1\)"),
+        ("momentum", {"velocity": np.zeros(3)}, r"one shape; got .*velocity \(3,\)"),
+        ("momentum", {"velocity": np.full(2, np.nan)}, "velocity holds NaN or infinity"),
+        ("adam", {"beta_1": 1.0}, r"beta_1 must be a number in \[0, 1\)"),
+        ("adam", {"beta_2": 1.0}, r"beta_2 must be a number in \[0, 1\)"),
+        ("adam", {"beta_2": float("nan")}, r"beta_2 must be a number in \[0, 1\)"),
+        ("adam", {"epsilon": 0.0}, f"epsilon {ABOVE_ZERO}"),
+        ("adam", {"moments": moments((3,))}, r"one shape; got .*mean \(3,\), square \(3,\)"),
+    ],
+)
+def test_momentum_and_adam_refuse(rule, change, message):
+    with pytest.raises(ValueError, match=message):
+        LATENT_STEPS[rule](**IN_RANGE | KEPT[rule] | change)
+
+
+@pytest.mark.parametrize("clip", [0.0, -1.0, float("nan"), None])
+def test_the_estimators_window_has_a_width(clip):
+    with pytest.raises(ValueError, match=f"clip {ABOVE_ZERO}"):
+        rules.ste_sign_gradient(np.zeros(2), np.ones(2), clip=clip)
+    everything = rules.ste_sign_gradient(np.array([-1e30]), np.ones(1), clip=np.inf)
+    np.testing.assert_array_equal(everything, [1.0])
+    with pytest.raises(ValueError, match="values, gradient must have one shape"):
+        rules.ste_sign_gradient(np.zeros(2), 1.0)
+
+
+@st.composite
+def latent_inputs(draw):
+    shape = draw(SHAPES)
+    latent, gradient, average = (
+        draw(hnp.arrays(np.float32, shape, elements=FLOATS)) for _ in range(3)
+    )
+    rates = {"learning_rate": draw(st.floats(1e-6, 10.0))}
+    rates["clip"] = draw(st.one_of(st.none(), st.floats(1e-3, 10.0)))
+    decay = st.floats(0.0, 1.0, exclude_max=True)
+    betas = {"beta_1": draw(decay), "beta_2": draw(st.floats(0.0, 0.999))}
+    return latent, gradient, average, rates, draw(decay), betas
+
+
+@given(latent_inputs())
+def test_invariants_of_latent_weights(inputs):
+    latent, gradient, average, rates, decay, betas = inputs
+    before = [a.copy() for a in (latent, gradient, average)]
+    by_sgd = rules.latent_sgd_step(latent, gradient, **rates)
+    by_momentum, velocity = rules.latent_momentum_step(
+        latent, average, gradient, momentum=decay, **rates
+    )
+    kept = rules.AdamMoments(average, average**2, 3)
+    by_adam, after = rules.latent_adam_step(latent, kept, gradient, **rates, **betas)
+    assert after.step == 4 and np.all(after.square >= 0)
+    for new in (by_sgd, by_momentum, by_adam, velocity, after.mean, after.square):
+        assert new.shape == latent.shape and np.isfinite(new).all()
+    if rates["clip"] is not None:
+        largest = np.float32(rates["clip"])
+        assert all(np.abs(new).max() <= largest for new in (by_sgd, by_momentum, by_adam))
+    else:  # a weight moves against its gradient, or stays
+        assert np.all(np.sign(latent - by_sgd) * np.sign(gradient) >= 0)
+    # An average stays between what it was and what it saw.
+    low, high = np.minimum(average, gradient), np.maximum(average, gradient)
+    slack = 1e-5 * (np.abs(average) + np.abs(gradient))
+    for mean in (velocity, after.mean):
+        assert np.all(mean >= low - slack) and np.all(mean <= high + slack)
+    for old, same in zip(before, (latent, gradient, average), strict=True):
+        np.testing.assert_array_equal(old, same)
+
+
+@given(st.floats(), st.sampled_from(sorted(LATENT_STEPS)))
+def test_any_learning_rate_is_refused_or_gives_finite_weights(rate, rule):
+    arguments = IN_RANGE | KEPT[rule] | {"learning_rate": rate}
+    if 1e-30 <= rate <= 1e30:
+        new = LATENT_STEPS[rule](**arguments)
+        assert np.isfinite(new if rule == "sgd" else new[0]).all()
+    elif not 1e-38 < rate < 1e39:
+        with pytest.raises(ValueError, match="learning_rate must be a positive number"):
+            LATENT_STEPS[rule](**arguments)
+
+
 def test_adam_agrees_with_keras():
     import tensorflow as tf
 
@@ -259,3 +382,7 @@ def test_ste_and_sign():
 def test_log_flip_ratio():
     assert rules.log_flip_ratio(0.0) == pytest.approx(-9)
     assert rules.log_flip_ratio(1.0) == pytest.approx(np.log(1 + np.exp(-9)))
+    assert np.isnan(rules.log_flip_ratio([np.nan, 0.5])).tolist() == [True, False]
+    for wrong in (-1e-9, [0.5, 3.0], [np.nan, 2.0]):  # 3.0 may be meant as percent
+        with pytest.raises(ValueError, match=r"flip_ratio must be in \[0, 1\]"):
+            rules.log_flip_ratio(wrong)
