@@ -42,6 +42,20 @@ def test_its_cells_run(capsys, monkeypatch):
     assert re.search(r"validation accuracy 9\d%", shown) and "0 differ" in shown
 
 
+def test_the_loop_with_curves_takes_the_place_of_the_loop_of_the_first_cell(capsys):
+    """The γ of a row is that of its epoch, and its flip ratio is the mean over the steps."""
+    first = next("".join(c["source"]) for c in CELLS if c["cell_type"] == "code")
+    (loop,) = (b for b in re.findall(r"```python\n(.*?)```", TEXT, re.S) if "diagnose" in b)
+    names = {}
+    exec(first.partition("for _ in range(20):")[0], names)
+    exec(loop, names)
+    rows = np.array(names["rows"])
+    np.testing.assert_allclose(rows[:, 3], 0.7 ** np.arange(20) / 45)
+    flips = rows[:, 2].sum() * 45 * names["bop"].binary_weights
+    assert round(flips) == int(names["bop"].total_flips()) and rows[-1, 1] > 0.9
+    assert "name='healthy'" in capsys.readouterr().out
+
+
 def test_the_records_are_of_the_same_trainings_as_in_keras():
     """Whole, from clean commits, with the settings of the row of Keras that the page compares."""
     rows = {"fashion_mnist": ("section52", "bop-seed0"), "cifar10": ("section52", "recipe_seed0")}
