@@ -46,13 +46,28 @@ def as_convolutions(model: tf.keras.Model) -> tuple[tf.keras.Model, tuple[str, .
     A dense layer behind `Flatten` is a convolution whose window is the whole picture, and each
     later one is a convolution of 1x1. The new kernels hold the signs of the old ones.
 
+    Only the dense layers of a `Sequential` network are rewritten.
+
     Args:
-        model: a network that computes in float32, with one input.
+        model: a network that computes in float32, with one input, whose binary weights are -1 and
+            +1 or latent weights. It is not changed.
 
     Returns:
-        A network that predicts the same, and the names of the binary layers that take more than
-        one bit per weight in the file: layers with real inputs, and the dense layers of a network
-        that is not `Sequential`.
+        A network of the same predictions, with inputs and outputs of the same shapes, and the names
+        of the binary layers that take more than one bit per weight in the file: layers with real
+        inputs, and the dense layers of a network that is not `Sequential`.
+
+    Raises:
+        AttributeError: the name of an input quantizer's class is not that of one of larq's.
+
+    Example:
+        >>> network = bopkit.models.binarynet((16, 16, 1), 10, filters=8, dense_units=16)
+        >>> rewritten, wide = as_convolutions(network)
+        >>> kinds = [type(layer).__name__ for layer in rewritten.layers]
+        >>> kinds.count("QuantConv2D"), kinds.count("QuantDense")  # six were convolutions before
+        (9, 0)
+        >>> wide == (network.layers[0].name,)  # the first layer, whose inputs are pixels
+        True
     """
     if isinstance(model, tf.keras.Sequential):
         twin = _rewritten(model)

@@ -71,6 +71,13 @@ class FlipOptimizer(Measures, GroupedOptimizer):
     besides `threshold` as a `bopkit.Hyper`, and has two methods, `update_averages` and `signal`,
     which are pure functions of tensors.
 
+    Attributes:
+        averages: tuple of str, the names of the averages that the rule keeps per weight, which
+            start at zero. Default: ``("m",)``.
+        scalars: tuple of str, the names of the float64 numbers that the rule keeps once per
+            variable, which start at zero. Default: ``()``.
+        signal_name: str, the size of the signal as warnings write it. Default: ``"|m|"``.
+
     Args:
         fp_optimizer: a `tf.keras.optimizers.Optimizer` for everything that is not binary
             (batch normalization, real-valued layers), or its name.
@@ -79,13 +86,6 @@ class FlipOptimizer(Measures, GroupedOptimizer):
         name: the optimizer's name; `None` for the rule's.
         **hypers: the rule's hyperparameters, each a float or a `LearningRateSchedule` of the
             step.
-
-    Attributes:
-        averages: tuple of str, the names of the averages that the rule keeps per weight, which
-            start at zero. Default: ``("m",)``.
-        scalars: tuple of str, the names of the float64 numbers that the rule keeps once per
-            variable, which start at zero. Default: ``()``.
-        signal_name: str, the size of the signal as warnings write it. Default: ``"|m|"``.
 
     Raises:
         ValueError: a hyperparameter is out of range or NaN, or a binary variable holds anything but

@@ -1,7 +1,13 @@
 """Choose the window of an image that the network sees, decode only this window, and normalize it.
 
-As in the paper's released code (plumerai/rethinking-bnn-optimization, after the preprocessing of
-EfficientNet).
+The steps are those of the paper's released code (plumerai/rethinking-bnn-optimization, after the
+preprocessing of EfficientNet). Training draws its windows with `random_window`, and validation
+takes `centre_window`.
+
+Attributes:
+    CENTRE_FRACTION: side of the centre window as a share of the image's shorter side, 224/256.
+    MEAN: ImageNet's mean of red, green and blue, for pixels from 0 to 255; float32 (3,).
+    STANDARD_DEVIATION: ImageNet's standard deviation of the same; float32 (3,).
 """
 
 from __future__ import annotations
@@ -27,6 +33,12 @@ def random_window(size: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
 
     Returns:
         int32 (4,): top, left, height, width in pixels.
+
+    Example:
+        >>> window = random_window(tf.constant([300, 400]), seed=tf.constant([0, 1]))
+        >>> top, left, height, width = window.numpy().tolist()
+        >>> 0 <= top <= top + height <= 300 and 0 <= left <= left + width <= 400
+        True
     """
     begin, shape, _ = tf.image.stateless_sample_distorted_bounding_box(
         tf.concat([size, [3]], 0),
@@ -53,6 +65,10 @@ def centre_window(size: tf.Tensor) -> tf.Tensor:
 
     Returns:
         int32 (4,): top, left, height, width in pixels.
+
+    Example:
+        >>> centre_window(tf.constant([300, 400])).numpy()
+        array([ 19,  69, 262, 262], dtype=int32)
     """
     side = tf.cast(CENTRE_FRACTION * tf.cast(tf.reduce_min(size), tf.float32), tf.int32)
     side = tf.maximum(side, 1)
@@ -68,14 +84,28 @@ def view(
     """Decode one window of an image, and resize it bicubically.
 
     Args:
-        content: the file's bytes, of a JPEG.
-        choose: makes a window of an image's size, as `random_window` and `centre_window` do.
-        image_size: side in pixels of the result.
-        others: whether it may also be a PNG, GIF or BMP file. A JPEG is decoded only within the
-            window, but such a file is decoded as a whole.
+        content: the bytes of one file, as `tf.io.read_file` returns them; a JPEG, unless `others`
+            is true.
+        choose: makes a window from the size of an image. Pass `centre_window`, or a function that
+            takes and returns the same, such as ``lambda size: random_window(size, seed)``.
+        image_size: side in pixels of the result, which is a square whatever the window's shape.
+        others: whether the file may also be a PNG, a BMP or a GIF, of which the first frame counts.
+            A JPEG is decoded only within the window, but another file is decoded as a whole.
 
     Returns:
-        float32 (image_size, image_size, 3), from 0 to 255 up to the interpolation's overshoot.
+        float32 (image_size, image_size, 3): red, green and blue from 0 to 255. Bicubic
+        interpolation can exceed both ends a little.
+
+    Raises:
+        tf.errors.InvalidArgumentError: the file is damaged or of a kind that is not allowed, a
+            window does not lie within a JPEG, a PNG claims more than 100 million pixels, or a BMP
+            has a palette.
+
+    Example:
+        >>> content = tf.io.encode_png(tf.fill([48, 64, 3], tf.constant(200, tf.uint8)))
+        >>> image = view(content, centre_window, image_size=32, others=True)
+        >>> image.shape, float(image[0, 0, 0])
+        (TensorShape([32, 32, 3]), 200.0)
     """
 
     def of_jpeg():
@@ -116,10 +146,20 @@ def normalize(image: tf.Tensor) -> tf.Tensor:
     """Compute (x - mean) / standard deviation with ImageNet's values per channel.
 
     Args:
-        image: float32 (height, width, 3), from 0 to 255.
+        image: float32 (height, width, 3), red, green and blue from 0 to 255. In a traced function,
+            height and width must be known.
 
     Returns:
         float32 of the same shape.
+
+    Raises:
+        ValueError: the image does not have three dimensions.
+        tf.errors.InvalidArgumentError: the image does not have three channels.
+
+    Example:
+        >>> grey = tf.fill([2, 2, 3], 128.0)
+        >>> normalize(grey)[0, 0].numpy().round(3)
+        array([0.074, 0.205, 0.426], dtype=float32)
     """
     height, width, _ = image.shape
     # One image at a time, while it is in the cache, and on whole rows: a broadcast over three
