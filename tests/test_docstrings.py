@@ -4,6 +4,7 @@ import doctest
 import importlib
 import importlib.util
 import inspect
+import json
 import pkgutil
 import re
 from pathlib import Path
@@ -101,6 +102,33 @@ def test_every_public_name_has_an_example():
     texts = {name: member.__doc__ or "" for name, member in found.items()}
     assert [name for name, text in texts.items() if ">>>" not in text] == []
     assert {name for name, text in texts.items() if "+SKIP" in text} == NOT_RUN.keys()
+
+
+def imported_by_pages():
+    """Page, module and name of what visible cells import, without the book's own helpers."""
+    wanted = re.compile(r"^from (bopkit(?!\.(?:_|book|pytorch))\S*) import ([\w, ]+)", re.MULTILINE)
+    for page in sorted(REFERENCE.parent.rglob("*.ipynb")):
+        for cell in json.loads(page.read_text(encoding="utf8"))["cells"]:
+            unseen = any(t.startswith(("hide", "remove")) for t in cell["metadata"].get("tags", []))
+            if cell["cell_type"] == "code" and not unseen:
+                for module, names in wanted.findall("".join(cell["source"])):
+                    yield from ((page.name, module, name) for name in re.findall(r"\w+", names))
+
+
+def test_the_reference_documents_what_a_page_imports():
+    found, imported = public(), set(imported_by_pages())
+    pages = {name for name, _ in documented()} | {f"bopkit.{room}" for room in ROOMS}
+    assert len(imported) > 20
+    missing = []
+    for page, module, name in imported:
+        member = getattr(importlib.import_module(module), name, None)
+        if member is None or inspect.ismodule(member):
+            known = f"{module}.{name}" in pages
+        else:
+            known = f"{member.__module__}.{member.__qualname__}" in found
+        if not known:
+            missing.append(f"{page}: {module}.{name}")
+    assert missing == []
 
 
 def constants():
