@@ -212,6 +212,26 @@ def sweep_curves(runs: Iterable[dict], *, vary: str, fixed: str) -> Figure:
     return figure
 
 
+def stopped_share(row: Mapping[str, int]) -> float:
+    """Compute the share of the flips at τ = 0 that the threshold stopped, along the same averages.
+
+    A signal that rises above zero and falls back below τ would be two flips at τ = 0, there and
+    back. A signal that exceeds τ is one flip, with the threshold and without it.
+
+    Args:
+        row: `stopped`, how often the signal fell back, and `flips`, the flips that were made.
+
+    Returns:
+        A share of all flips at τ = 0.
+
+    Example:
+        >>> stopped_share({"stopped": 300, "flips": 200})
+        0.75
+    """
+    stopped = 2 * row["stopped"]
+    return stopped / (stopped + row["flips"])
+
+
 def stopped_flips(counts: Mapping[str, Sequence[dict]]) -> Figure:
     """Draw the share of the flips that the threshold stopped, by epoch, one line per setting.
 
@@ -220,25 +240,23 @@ def stopped_flips(counts: Mapping[str, Sequence[dict]]) -> Figure:
             `stopped` and `flips`.
 
     Returns:
-        A figure of one panel, in percent of the flips that there would be at τ = 0.
+        A figure of one panel, in percent of the flips that there would be at τ = 0 along the same
+        averages; see `stopped_share`.
 
     Example:
-        >>> figure = stopped_flips({"γ = 10⁻³": [{"stopped": 300, "flips": 100}]})
+        >>> figure = stopped_flips({"γ = 10⁻³": [{"stopped": 300, "flips": 200}]})
         >>> figure.description
-        'Share of flips that τ stopped. In the last epoch: γ = 10⁻³ 75 %'
+        'Share of flips that τ stopped. In the last epoch: γ = 10⁻³ 75.0 %'
     """
     with mpl.rc_context(STYLE):
         figure, axis = new_figure(6, 3.2)
         for (name, rows), colour in zip(counts.items(), SEQUENCE[::-2], strict=False):
-            shares = [100 * r["stopped"] / (r["stopped"] + r["flips"]) for r in rows]
+            shares = [100 * stopped_share(row) for row in rows]
             axis.plot(range(1, len(rows) + 1), shares, color=colour, marker="o", label=name)
         axis.set(title="Flips that the threshold stopped (%)", xlabel="epoch", ylim=(0, 104))
         axis.xaxis.get_major_locator().set_params(integer=True)
         axis.legend(loc="lower right")
-    ends = (
-        f"{name} {100 * rows[-1]['stopped'] / (rows[-1]['stopped'] + rows[-1]['flips']):.0f} %"
-        for name, rows in counts.items()
-    )
+    ends = (f"{name} {100 * stopped_share(rows[-1]):.1f} %" for name, rows in counts.items())
     figure.description = f"Share of flips that τ stopped. In the last epoch: {'; '.join(ends)}"
     return figure
 

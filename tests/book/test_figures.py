@@ -52,8 +52,9 @@ def test_nothing_here_loads_tensorflow(run_python):
 
 
 def test_stopped_flips_are_shares_of_what_would_flip_at_zero():
-    rows = [{"stopped": 3, "flips": 1}, {"stopped": 9, "flips": 1}]
+    # Each signal that fell back would have been two flips, there and back.
+    rows = [{"stopped": 3, "flips": 2}, {"stopped": 9, "flips": 2}]
     figure = figures.stopped_flips({"one": rows, "another": rows[::-1]})
     one, another = (line.get_ydata() for line in figure.axes[0].lines)
     assert list(one) == [75, 90] and list(another) == [90, 75]
-    assert figure.description.endswith("one 90 %; another 75 %")
+    assert figure.description.endswith("one 90.0 %; another 75.0 %")
