@@ -21,13 +21,15 @@ LEVEL = 1.0
 SEEDS = 3
 
 
-def mean_interval(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def mean_interval(values: np.ndarray, comparisons: int = 1) -> tuple[np.ndarray, np.ndarray]:
     r"""Estimate means over the last axis, with the 95 % interval of Student's t.
 
-    .. math:: \bar x \pm t_{0.975,\, n-1}\, s / \sqrt n
+    .. math:: \bar x \pm t_{1 - 0.025 / k,\, n-1}\, s / \sqrt n
 
     Args:
         values: (..., n); with n = 1 the interval is infinite.
+        comparisons: :math:`k`, the number of intervals that are to hold together with at least
+            95 % (Bonferroni's correction). With 1 there is no correction.
 
     Returns:
         The means, and half the width of their intervals.
@@ -36,12 +38,15 @@ def mean_interval(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         >>> mean, half = mean_interval(np.array([1.0, 2.0, 3.0]))
         >>> print(f"{mean:.2f} ± {half:.2f}")
         2.00 ± 2.48
+        >>> mean, half = mean_interval(np.array([1.0, 2.0, 3.0]), comparisons=4)
+        >>> print(f"{mean:.2f} ± {half:.2f}")
+        2.00 ± 5.12
     """
     values = np.asarray(values, float)
     n = values.shape[-1]
     if n < 2:
         return values.mean(-1), np.full(values.shape[:-1], math.inf)
-    half = stdtrit(n - 1, 0.975) * values.std(-1, ddof=1) / n**0.5
+    half = stdtrit(n - 1, 1 - 0.025 / comparisons) * values.std(-1, ddof=1) / n**0.5
     return values.mean(-1), half
 
 
@@ -66,12 +71,15 @@ class Comparison(NamedTuple):
     verdict: str
 
 
-def compare(first: Mapping[int, float], second: Mapping[int, float]) -> Comparison:
+def compare(
+    first: Mapping[int, float], second: Mapping[int, float], comparisons: int = 1
+) -> Comparison:
     """Decide whether one rule is ahead of another.
 
     Args:
         first: the first rule's scores by seed, in percent.
         second: the second's. Seeds that only one of them has do not count.
+        comparisons: as in `mean_interval`. The protocol has no correction.
 
     Returns:
         A `Comparison`. The first rule is *ahead* if the interval lies above zero, *behind* if it
@@ -85,7 +93,8 @@ def compare(first: Mapping[int, float], second: Mapping[int, float]) -> Comparis
     shared = sorted(first.keys() & second.keys())
     if len(shared) < 2:
         return Comparison(math.nan, math.inf, len(shared), "not decided")
-    mean, half = map(float, mean_interval(np.array([first[s] - second[s] for s in shared])))
+    differences = np.array([first[s] - second[s] for s in shared])
+    mean, half = map(float, mean_interval(differences, comparisons))
     verdict = "not decided"
     if len(shared) >= SEEDS:
         if mean - half > 0:

@@ -79,12 +79,19 @@ def scores(runs: Iterable[dict]) -> dict[str, dict[int, float]]:
     return {name: found[name] for name in RULES if name in found}
 
 
-def markdown_table(found: Scores, against: str = "binarynet/default") -> str:
+def markdown_table(
+    found: Scores,
+    against: str = "binarynet/default",
+    *,
+    beside: tuple[str, Scores] | None = None,
+) -> str:
     """Tabulate rules, best first: mean score, its interval, and the difference to one of the rules.
 
     Args:
         found: as `scores` returns it.
         against: the experiment of the rule that the others are compared with.
+        beside: the name of a second score, and that score of the same rules and seeds. It has two
+            more columns, its mean and its difference, and decides neither verdict nor order.
 
     Returns:
         Markdown; numbers are aligned at the decimal point, and the best mean is bold.
@@ -98,19 +105,64 @@ def markdown_table(found: Scores, against: str = "binarynet/default") -> str:
     rows = []
     for name in _ranked(found):
         mean, half = mean_interval(np.array(list(found[name].values())))
-        verdict = difference = "–"
-        if name != against and against in found:
-            result = compare(found[name], found[against])
-            verdict = result.verdict
-            if not math.isnan(result.mean):
-                difference = f"{result.mean:+.2f} {_half(result.half)}"
+        verdict, difference = _against(found, name, against)
         numbers = [str(len(found[name])), f"{mean:.2f}", _half(half), difference]
+        if beside:
+            second = beside[1]
+            numbers.append(f"{np.mean(list(second[name].values())):.2f}")
+            numbers.append(_against(second, name, against)[1])
         rows.append([RULES[name].label, verdict, *numbers])
     if rows:
         rows[0][0], rows[0][3] = f"**{rows[0][0]}**", f"**{rows[0][3]}**"
     other = RULES[against].label
     header = ["rule", f"compared with {other}", "seeds", "top-1 %", "95 % interval"]
-    return markdown([*header, "difference, points"], rows, right=4)
+    header.append("difference, points")
+    if beside:
+        header += [f"top-1 %, {beside[0]}", f"difference, {beside[0]}"]
+    return markdown(header, rows, right=len(header) - 2)
+
+
+def _against(found, name, against):
+    """The verdict on a rule and its difference to another, as a table shows them."""
+    if name == against or against not in found:
+        return "–", "–"
+    result = compare(found[name], found[against])
+    if math.isnan(result.mean):
+        return result.verdict, "–"
+    return result.verdict, f"{result.mean:+.2f} {_half(result.half)}"
+
+
+def together(found: Scores, against: str = "binarynet/default") -> str:
+    """Say which verdicts on a table's rules remain when all its intervals are to hold together.
+
+    Args:
+        found: as `scores` returns it.
+        against: the experiment of the rule that the others are compared with.
+
+    Returns:
+        Markdown, or an empty text if the table makes fewer than two comparisons.
+
+    Example:
+        >>> first, second = {0: 91.0, 1: 92.1, 2: 93.2}, {0: 90.0, 1: 92.1, 2: 93.2}
+        >>> found = {"binarynet/bop": first, "binarynet/leaking": second}
+        >>> found["binarynet/default"] = {0: 90.0, 1: 91.0, 2: 92.0}
+        >>> together(found).partition("verdict is ")[2].partition(", and ")[0]
+        '*ahead* for Bop at τ = 0 (+1.10 ± 0.36)'
+    """
+    others = [name for name in _ranked(found) if name != against] if against in found else []
+    if len(others) < 2:
+        return ""
+    said: dict[str, list[str]] = {}
+    for name in others:
+        result = compare(found[name], found[against], len(others))
+        numbers = f" ({result.mean:+.2f} {_half(result.half)})" if result.seeds > 1 else ""
+        said.setdefault(result.verdict, []).append(f"{RULES[name].label}{numbers}")
+    verdicts = [f"*{verdict}* for {' and '.join(names)}" for verdict, names in said.items()]
+    return (
+        f"The table makes {len(others)} comparisons with {RULES[against].label}, and each interval "
+        "is for one of them. If all are to hold together with 95 % (Bonferroni's correction), the "
+        f"verdict is {', and '.join(verdicts)}."
+    )
 
 
 def trials_table(runs: Iterable[dict], *, best: bool = False) -> str:

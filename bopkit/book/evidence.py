@@ -135,19 +135,36 @@ def section52():
     return contest.chart({"BinaryNet on CIFAR-10": found}) if len(found) > 1 else _nothing()
 
 
-def finding52():
-    """Say in a few sentences what the long runs on CIFAR-10 show."""
+def scores52() -> tuple[dict[str, dict[int, float]], dict[str, dict[int, float]]]:
+    """Read two scores of the long runs on CIFAR-10: the last epoch, and the mean of the last ten.
+
+    Returns:
+        Percentages by experiment and seed. The protocol decides by the first.
+    """
     runs = _section52()
     found = contest.scores(runs)
+    of = {name: [run for run in runs if run["experiment"] == name] for name in found}
+    return found, {name: last_epochs(some, 10) for name, some in of.items()}
+
+
+def table52():
+    """Tabulate the rules on CIFAR-10 by both scores, and say how sure all verdicts are together."""
+    found, lasting = scores52()
+    if len(found) < 2:
+        return _nothing()
+    table = contest.markdown_table(found, beside=("last ten epochs", lasting))
+    return Markdown(f"{table}\n\n{contest.together(found)}")
+
+
+def finding52():
+    """Say in a few sentences what the long runs on CIFAR-10 show."""
+    found, lasting = scores52()
     if len(found) < 2:
         return _nothing()
     rules = [name for name in ("binarynet/bop_sec52", "binarynet/bop") if name in found]
     latent = "binarynet/default"
     said = [contest.sentence(found, name, latent) for name in rules]
-    # The protocol scores the last epoch. Another score may give another verdict.
-    lasting = {
-        name: last_epochs((run for run in runs if run["experiment"] == name), 10) for name in found
-    }
+    # Another score than the protocol's may give another verdict.
     for name in rules if latent in found else ():
         verdicts = [
             comparison.compare(each[name], each[latent]).verdict for each in (found, lasting)

@@ -41,6 +41,19 @@ def test_the_interval_is_students_and_the_verdict_follows_from_it(pairs):
     assert result.verdict == expected
 
 
+@given(SCORES, st.integers(1, 20))
+def test_intervals_that_hold_together_are_wider_by_bonferroni(pairs, comparisons):
+    first, second = map(by_seed, zip(*pairs, strict=True))
+    result = comparison.compare(first, second, comparisons)
+    differences = [a - b for a, b in pairs]
+    n, mean = len(pairs), statistics.fmean(differences)
+    error = statistics.stdev(differences) / math.sqrt(n)
+    low, high = (mean, mean)
+    if error:
+        low, high = stats.t.interval(1 - 0.05 / comparisons, n - 1, mean, error)
+    assert (result.mean - result.half, result.mean + result.half) == pytest.approx((low, high))
+
+
 @given(SCORES, st.floats(-50, 50))
 def test_what_a_seed_does_to_both_rules_does_not_count(pairs, shift):
     first, second = map(by_seed, zip(*pairs, strict=True))

@@ -30,6 +30,7 @@ def test_where_no_run_is_complete_a_sentence_says_so():
         evidence.section51("gamma", "threshold"),
         evidence.section52(),
         evidence.section52_curves(),
+        evidence.table52(),
         evidence.section53_curves(),
         evidence.section53_table(),
         evidence.width_curves(),
@@ -73,7 +74,10 @@ def test_a_record_of_another_experiment_changes_nothing(results):
 
     def shown():
         figures = (evidence.section52(), evidence.section52_curves())
-        texts = (evidence.finding52(), evidence.settled52(), evidence.section53_table())
+        texts = (
+            evidence.finding52(), evidence.table52(), evidence.settled52(),
+            evidence.section53_table(),
+        )  # fmt: skip
         trials = contest.trials_table(evidence.collect("cifar10", "section52"))
         return [f.description for f in figures], [text.data for text in texts], trials
 
@@ -139,6 +143,29 @@ def test_the_finding_says_how_it_stands_to_the_papers(results, points):
     assert ("**behind** latent weights" in said) == (points < 0)
     assert ("**ahead of** latent weights" in said) == (points > 0)
     assert "91.3 % for Bop by its schedule" in said and "neither confirm nor refute" in said
+
+
+def test_the_table_has_the_last_epoch_and_the_mean_of_the_last_ten(results):
+    """The second score is computed from the epochs, and the verdict is the first score's."""
+    for seed in range(3):
+        for name, last, before in (("default", 0.8, 0.5), ("bop", 0.7, 0.6 + seed / 100)):
+            row = results.epochs[-1]
+            tops = [before] * 9 + [last]
+            rows = [{**row, "epoch": n, "val_accuracy": t} for n, t in enumerate(tops, 1)]
+            results(
+                "cifar10",
+                "section52",
+                f"{name}{seed}",
+                experiment=f"binarynet/{name}",
+                seed=seed,
+                config=results.config | {"seed": seed, "epochs": 10},
+                epochs=rows,
+                final={key: rows[-1].get(key) for key in results.final},
+            )
+    _, _, latent, bop, *_ = evidence.table52().data.splitlines()
+    assert latent.endswith("| 3 | **80.00** | ± 0.00 | – | 53.00 | – |")
+    assert "| behind | 3 | 70.00 |" in bop
+    assert bop.endswith("| -10.00 ± 0.00 | 61.90 | +8.90 ± 2.24 |")
 
 
 def put_precisions(results, differences):
