@@ -195,7 +195,8 @@ def cost_table(
         gpu: "V100", "A100" or "H100", the names of `GPUS`.
         fractions: of its peak. The table has one column of hours for each, with the milliseconds
             per step that these hours assume: whoever measures a step can correct the hours.
-        measured: by experiment, the seconds of a step on another machine; None adds no such column.
+        measured: by experiment, the seconds of a step in float32 on another machine; None adds no
+            such column.
         machine: that machine's name, for the heading.
 
     Returns:
@@ -214,7 +215,7 @@ def cost_table(
     hours = [f"{gpu} hours at {fraction:.0%} of peak (ms per step)" for fraction in fractions]
     header = ["experiment", "GMAC per image", "steps", "EFLOP", *hours]
     if measured is not None:
-        header.append(f"hours at the measured ms per step, {machine}")
+        header.append(f"hours at the measured ms per step in float32, {machine}")
     rows = []
     for experiment in chosen:
         experiment, _ = _resolve(experiment)

@@ -108,7 +108,7 @@ def test_table():
 def test_a_measured_step_gives_hours_of_its_own():
     names = ["binarynet/bop_sec52", "binarynet/bop"]
     table = cost.cost_table(names, measured={names[0]: 0.5}, machine="my CPU").splitlines()
-    assert table[0].endswith("| hours at the measured ms per step, my CPU |")
+    assert table[0].endswith("| hours at the measured ms per step in float32, my CPU |")
     assert table[2].endswith("| 69 (500) |") and table[3].endswith("| – |")
     assert cost.training_steps(names[0]) * 0.5 / 3600 == pytest.approx(69.4, abs=0.1)
 
