@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bopkit.rules.ranges import LARGEST, SMALLEST, _is_number
+from bopkit.rules.ranges import LARGEST, SMALLEST, check_finite, check_shapes, is_number
 
 
 class AdamMoments(NamedTuple):
@@ -72,7 +72,7 @@ def ste_sign_gradient(values: np.ndarray, gradient: np.ndarray, *, clip: float =
         [0.0, 7.0]
     """
     _check_positive(clip, "clip", math.inf)
-    values, gradient = _check_shapes(values=values, gradient=gradient)
+    values, gradient = check_shapes(values=values, gradient=gradient).values()
     return np.where(np.abs(values) <= clip, gradient, 0.0)
 
 
@@ -262,28 +262,17 @@ def _check_rates(learning_rate, clip, **decays):
     if clip is not None:
         _check_positive(clip, "clip", math.inf)
     for name, decay in decays.items():
-        if not (_is_number(decay) and 0 <= decay < 1):
+        if not (is_number(decay) and 0 <= decay < 1):
             raise ValueError(f"{name} must be a number in [0, 1), such as 0.9; got {decay!r}.")
 
 
 def _check_positive(value, name, largest=LARGEST):
-    if not (_is_number(value) and SMALLEST <= value <= largest):
+    if not (is_number(value) and SMALLEST <= value <= largest):
         raise ValueError(f"{name} must be a positive number that float32 can hold; got {value!r}.")
-
-
-def _check_shapes(**given):
-    """Make arrays in the given order, and refuse different shapes."""
-    arrays = [np.asarray(array) for array in given.values()]
-    if len({array.shape for array in arrays}) > 1:
-        found = ", ".join(f"{name} {a.shape}" for name, a in zip(given, arrays, strict=True))
-        raise ValueError(f"{', '.join(given)} must have one shape; got {found}.")
-    return arrays
 
 
 def _check_arrays(**given):
     """Make arrays in the given order, and refuse different shapes, NaN and infinity."""
-    arrays = _check_shapes(**given)
-    for name, array in zip(given, arrays, strict=True):
-        if not np.isfinite(array).all():
-            raise ValueError(f"{name} holds NaN or infinity; the step before this one diverged.")
-    return arrays
+    arrays = check_shapes(**given)
+    check_finite(arrays)
+    return arrays.values()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 # Networks compute in float32, which holds nothing between 0 and SMALLEST and nothing above LARGEST.
@@ -58,7 +60,7 @@ def check_threshold(threshold: float, name: str = "threshold") -> None:
         Traceback (most recent call last):
         ValueError: threshold must be a finite number of at least 0, such as 1e-8; got -1.0.
     """
-    possible = _is_number(threshold) and (threshold == 0 or SMALLEST <= threshold < LARGEST)
+    possible = is_number(threshold) and (threshold == 0 or SMALLEST <= threshold < LARGEST)
     if not possible:
         raise ValueError(
             f"{name} must be a finite number of at least 0, such as 1e-8"
@@ -67,19 +69,25 @@ def check_threshold(threshold: float, name: str = "threshold") -> None:
 
 
 def _check_rate(value, what):
-    if not _is_number(value) or not SMALLEST <= value <= 1:
+    if not is_number(value) or not SMALLEST <= value <= 1:
         raise ValueError(
             f"{what} must be a number in (0, 1], such as 1e-4{_too_small(value)}; got {value!r}."
         )
 
 
 def _too_small(value) -> str:
-    if _is_number(value) and 0 < value < SMALLEST:
+    if is_number(value) and 0 < value < SMALLEST:
         return f", and float32 rounds numbers below {SMALLEST:.2g} to 0"
     return ""
 
 
-def _is_number(value) -> bool:
+def is_number(value: object) -> bool:
+    """Tell a single real number from anything else; a truth value is none.
+
+    Example:
+        >>> is_number(1e-4), is_number([1e-4]), is_number(True)
+        (True, False, False)
+    """
     return np.ndim(value) == 0 and np.asarray(value).dtype.kind in "fiu"
 
 
@@ -101,15 +109,48 @@ def check_arrays(weights, gradient, **averages):
         >>> [array.shape for array in check_arrays([1, -1], [0.5, 0.5], momentum=[0.0, 0.0])]
         [(2,), (2,), (2,)]
     """
-    arrays = {"weights": weights, "gradient": gradient, **averages}
-    arrays = {name: np.asarray(array) for name, array in arrays.items()}
-    shapes = {name: array.shape for name, array in arrays.items()}
-    if len(set(shapes.values())) > 1:
-        found = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
-        raise ValueError(f"{', '.join(arrays)} must have one shape; got {found}.")
+    arrays = check_shapes(weights=weights, gradient=gradient, **averages)
     if not (np.abs(arrays["weights"]) == 1).all():
         raise ValueError("weights must all be -1 or +1; take np.where(w >= 0, 1.0, -1.0) first.")
+    check_finite(arrays)
+    return arrays.values()
+
+
+def check_shapes(**given) -> dict[str, np.ndarray]:
+    """Make arrays of one shape.
+
+    Args:
+        **given: arrays by the names that the message calls them.
+
+    Returns:
+        The arrays by name.
+
+    Raises:
+        ValueError: the shapes differ.
+
+    Example:
+        >>> list(check_shapes(latent=[0.5], gradient=[1.0]))
+        ['latent', 'gradient']
+    """
+    arrays = {name: np.asarray(array) for name, array in given.items()}
+    if len({array.shape for array in arrays.values()}) > 1:
+        found = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
+        raise ValueError(f"{', '.join(arrays)} must have one shape; got {found}.")
+    return arrays
+
+
+def check_finite(arrays: Mapping[str, np.ndarray]) -> None:
+    """Refuse arrays that hold NaN or infinity.
+
+    Args:
+        arrays: by the names that the message calls them.
+
+    Raises:
+        ValueError: an entry is NaN or infinite.
+
+    Example:
+        >>> check_finite({"gradient": np.ones(2)})
+    """
     for name, array in arrays.items():
         if not np.isfinite(array).all():
             raise ValueError(f"{name} holds NaN or infinity; the step before this one diverged.")
-    return arrays.values()
