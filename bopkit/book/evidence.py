@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from IPython.display import Markdown
@@ -53,8 +53,13 @@ def _by_precision(epochs):
     ]
 
 
-def _mean_and_each(by_seed):
-    """A mean, and in brackets what it is of."""
+def mean_and_each(by_seed: Mapping[int, float]) -> str:
+    """Write the mean of some scores, and in brackets the scores.
+
+    Example:
+        >>> mean_and_each({0: 70.0, 1: 72.0})
+        '71.00 (70.00, 72.00)'
+    """
     if not by_seed:
         return "–"
     mean = f"{statistics.fmean(by_seed.values()):.2f}"
@@ -68,9 +73,9 @@ def precision_table():
     for epochs, name in {10: "mean of the last ten epochs", 1: "last epoch"}.items():
         scores = _by_precision(epochs)
         if not all(scores):
-            return _nothing()
+            return nothing()
         result = comparison.compare(*scores)
-        rows.append([name, *map(_mean_and_each, scores), f"{result.mean:+.2f} ± {result.half:.2f}"])
+        rows.append([name, *map(mean_and_each, scores), f"{result.mean:+.2f} ± {result.half:.2f}"])
     header = ["top-1 %: mean (each seed)", "float32", "mixed_bfloat16", "difference, points"]
     return Markdown(markdown(header, rows))
 
@@ -109,7 +114,7 @@ def section51(vary: str, fixed: str):
     if not set(SECTION_51[vary]) <= {run["config"][vary] for run in runs}:
         runs = collect("fashion_mnist", "sweep")
     if not runs:
-        return _nothing()
+        return nothing()
     figure = figures.sweep_curves(runs, vary=vary, fixed=fixed)
     name = {"cifar10": "CIFAR-10 (a JPEG copy)", "fashion_mnist": "Fashion-MNIST"}
     seeds = len({run["seed"] for run in runs})
@@ -132,7 +137,7 @@ def _section52():
 def section52():
     """Draw every seed of every rule on CIFAR-10, once two rules can be compared."""
     found = contest.scores(_section52())
-    return contest.chart({"BinaryNet on CIFAR-10": found}) if len(found) > 1 else _nothing()
+    return contest.chart({"BinaryNet on CIFAR-10": found}) if len(found) > 1 else nothing()
 
 
 def scores52() -> tuple[dict[str, dict[int, float]], dict[str, dict[int, float]]]:
@@ -151,7 +156,7 @@ def table52():
     """Tabulate the rules on CIFAR-10 by both scores, and say how sure all verdicts are together."""
     found, lasting = scores52()
     if len(found) < 2:
-        return _nothing()
+        return nothing()
     table = contest.markdown_table(found, beside=("last ten epochs", lasting))
     return Markdown(f"{table}\n\n{contest.together(found)}")
 
@@ -160,7 +165,7 @@ def finding52():
     """Say in a few sentences what the long runs on CIFAR-10 show."""
     found, lasting = scores52()
     if len(found) < 2:
-        return _nothing()
+        return nothing()
     rules = [name for name in ("binarynet/bop_sec52", "binarynet/bop") if name in found]
     latent = "binarynet/default"
     said = [contest.sentence(found, name, latent) for name in rules]
@@ -174,7 +179,8 @@ def finding52():
             said.append(f"In the mean of the last ten epochs, the order is reversed: {sentence}")
     said.append(
         "The paper reports 91.3 % for Bop by its schedule and 90.9 % for latent weights, at its "
-        "full width. We have not run that, so we neither confirm nor refute the paper."
+        "full width and in 500 epochs. We have not run that, so we neither confirm nor refute the "
+        "paper."
     )
     return Markdown(" ".join(said))
 
@@ -183,7 +189,7 @@ def section52_curves():
     """Draw accuracy and flip ratio of every rule on CIFAR-10, or say that there are no records."""
     runs = _section52()
     if len({run["experiment"] for run in runs}) < 2:
-        return _nothing()
+        return nothing()
     return figures.training_curves(runs, line=lambda run: contest.RULES[run["experiment"]])
 
 
@@ -193,7 +199,7 @@ def settled52():
     for run in _section52():
         shares.setdefault(run["experiment"], []).append(run["epochs"][-1]["flip_ratio"])
     if len(shares) < 2:
-        return _nothing()
+        return nothing()
     means = {name: 100 * sum(values) / len(values) for name, values in shares.items()}
     ranked = sorted(means, key=means.get, reverse=True)
     parts = [
@@ -203,58 +209,6 @@ def settled52():
     parts[0] = parts[0].replace("% ", "% of the binary weights ", 1)
     listed = f"{', '.join(parts[:-1])} and {parts[-1]}"
     return Markdown(f"In the last epoch, an average step flips {listed}.")
-
-
-def _widths():
-    """The complete runs on what width does: by number of filters, by rule."""
-    found: dict[int, dict[str, list[dict]]] = {}
-    for run in collect("cifar10", "width"):
-        if run["experiment"] in contest.RULES:
-            at = found.setdefault(run["config"]["filters"], {})
-            at.setdefault(run["experiment"], []).append(run)
-    return {filters: found[filters] for filters in sorted(found)}
-
-
-def width_curves():
-    """Draw accuracy and flip ratio of each rule at each width; a narrower network is paler."""
-    found = _widths()
-    if len(found) < 2:
-        return _nothing()
-
-    def line(run):
-        rule, filters = contest.RULES[run["experiment"]], run["config"]["filters"]
-        pale = "" if filters == max(found) else "80"  # as opacity
-        return f"{rule.label}, {filters} filters", METHODS[run["config"]["method"]].colour + pale
-
-    runs = [run for at in found.values() for some in at.values() for run in some]
-    return figures.training_curves(runs, line=line)
-
-
-def width_table(first: str = "binarynet/bop_sec52", second: str = "binarynet/default"):
-    """Tabulate two rules at each width: the last epoch, and the mean of the last five.
-
-    Args:
-        first: the experiment of one rule.
-        second: that of the other, whose scores are subtracted.
-
-    Returns:
-        Markdown. A difference of one pair of runs has no interval.
-    """
-    rows = []
-    for filters, at in _widths().items():
-        for epochs, name in {1: "last epoch", 5: "mean of the last five epochs"}.items():
-            scores = [last_epochs(at.get(rule, []), epochs) for rule in (first, second)]
-            one, other = scores
-            gaps = [one[seed] - other[seed] for seed in sorted(one.keys() & other.keys())]
-            gap = f"{statistics.fmean(gaps):+.2f}" if gaps else "–"
-            if len(gaps) > 1:
-                gap += f" ± {comparison.compare(*scores).half:.2f}"
-            rows.append([str(filters), name, *map(_mean_and_each, scores), gap])
-    if not rows:
-        return _nothing()
-    labels = [contest.RULES[name].label for name in (first, second)]
-    header = ["filters", "top-1 %: mean (each seed)", *labels, "difference, points"]
-    return Markdown(markdown(header, rows))
 
 
 # As the paper's table orders them.
@@ -278,7 +232,7 @@ def _section53():
 def section53_curves():
     """Draw accuracy by epoch of each network on ten classes of ImageNet."""
     found = _section53()
-    return figures.network_curves(found) if found else _nothing()
+    return figures.network_curves(found) if found else nothing()
 
 
 def section53_table():
@@ -294,11 +248,12 @@ def section53_table():
             ]
             rows.append([title, METHODS[config["method"]].label, f"{side}x{side}", *scores])
     if not rows:
-        return _nothing()
+        return nothing()
     return Markdown(markdown(["network", "method", "images", "top-1 %", "top-5 %"], rows, right=2))
 
 
-def _nothing():
+def nothing():
+    """Say that there are no records to show, and how to get them where they are elsewhere."""
     if not RESULTS.is_dir():
         return Markdown(f"The records are not beside the package bopkit; {HOW_TO_GET}")
     return Markdown("Too few runs of this section are complete to compare them.")

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from bopkit.book import RESULTS, contest, evidence
+from bopkit.book import RESULTS, contest, evidence, width
 
 
 @pytest.fixture
@@ -33,8 +33,9 @@ def test_where_no_run_is_complete_a_sentence_says_so():
         evidence.table52(),
         evidence.section53_curves(),
         evidence.section53_table(),
-        evidence.width_curves(),
-        evidence.width_table(),
+        width.curves(),
+        width.table(),
+        width.finding(),
     ]
     assert {display.data for display in shown} == {
         "Too few runs of this section are complete to compare them."
@@ -232,15 +233,19 @@ def test_widths_are_compared_by_seed_and_one_pair_has_no_interval(results):
     narrow = {(32, bop, seed): 0.70 + seed / 100 for seed in range(3)}
     narrow |= {(32, latent, seed): 0.72 for seed in range(3)}
     put_widths(results, narrow | {(128, bop, 0): 0.85})
-    *_, first, _, third, _ = evidence.width_table().data.splitlines()
+    *_, first, _, third, _ = width.table().data.splitlines()
     assert first == (
         "| 32 | last epoch | 71.00 (70.00, 71.00, 72.00) | 72.00 (72.00, 72.00, 72.00) | "
         "-1.00 ± 2.48 |"
     )
     assert third == "| 128 | last epoch | 85.00 | – | – |"  # no run of latent weights yet
+    assert "128 filters yet, so we do not know" in width.finding().data
     put_widths(results, {(128, latent, 0): 0.88})
-    assert "| 128 | last epoch | 85.00 | 88.00 | -3.00 |" in evidence.width_table().data
-    said = evidence.width_curves().description
+    assert "yet" not in (finding := width.finding().data)
+    assert "ends at **85.0 %** with 128 filters and at **70.0 %** with 32." in finding
+    assert finding.count("With seed 0, ") == 2  # each rule; seeds 1 and 2 were not trained at 128
+    assert "| 128 | last epoch | 85.00 | 88.00 | -3.00 |" in width.table().data
+    said = width.curves().description
     assert "Bop by the paper's schedule, 128 filters 85.0 % top-1" in said
     assert "latent weights with Adam, 32 filters 72.0 % top-1" in said
 

@@ -146,6 +146,31 @@ def test_the_runs_in_float32_differ_from_the_recipes_in_nothing_else(study):
     assert "float32 is **ahead of**" not in evidence.precision_finding().data
 
 
+def test_the_runs_on_width_differ_in_the_width_the_rule_and_the_seed_alone(trials, study):
+    size = {"filters": 32, "dense_units": 256, "precision": "mixed_bfloat16"}
+    # What the trials chose, as a test above holds.
+    chosen = {}
+    for run in evidence.collect("cifar10", "section52"):
+        rates = run["config"]
+        if run["experiment"] == "binarynet/bop_sec52":
+            chosen["paper"] = rates["gamma"], rates["threshold"]
+        elif run["experiment"] == "binarynet/default":
+            share = rates["learning_rate_end"] / rates["learning_rate"]
+            chosen["latent"] = rates["learning_rate"], share
+    wanted = study.widths(chosen, size)
+    found = evidence.collect("cifar10", "width")
+    assert found
+    for record in found:
+        assert record["status"] == "completed" and len(record["epochs"]) == study.WIDTH_EPOCHS
+        assert re.fullmatch(r"[0-9a-f]{40}", record["git_commit"])
+        assert any(is_run(record, e) and record["seed"] == seed for e, seed in wanted.values())
+        assert record["config"]["holdout"] == 0
+        fingerprint = record["config"]["data_fingerprint"]["train"]
+        assert fingerprint == trials[0]["config"]["data_fingerprint"]["train"]
+    runs = [(r["experiment"], r["config"]["filters"], r["seed"]) for r in found]
+    assert len(set(runs)) == len(runs)
+
+
 @pytest.fixture(scope="module")
 def photographs():
     """Trials and long runs of Bi-Real Net on ten classes of Tiny ImageNet."""
