@@ -3,9 +3,10 @@
     python tools/held_by_threshold.py SET DATA_DIR OUTPUT.json [--epochs 60] [--filters 32]
 
 SET is `bop` (section 5.1: γ = 1e-3, τ = 1e-6) or `bop_sec52` (section 5.2: γ from 1e-4, τ = 1e-8).
-A weight whose signal w·m lies between 0 and τ would flip at τ = 0. The threshold has *stopped* that
-flip if the signal falls back to 0 or below before it exceeds τ. The file holds, for each epoch, the
-flips that were made and those that were stopped.
+A weight whose signal w·m lies between 0 and τ would flip at τ = 0. The threshold has *stopped* such
+a signal if it falls back to 0 or below before it exceeds τ. At τ = 0 that would be two flips, there
+and back. The file holds, for each epoch, the flips that were made and the signals that were
+stopped.
 """
 
 from __future__ import annotations
