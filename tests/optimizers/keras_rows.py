@@ -258,8 +258,10 @@ def train_on_batch(case, folder):
         for _ in range(3):
             model.train_on_batch(X, Y)
         case.check(model)
+    # A tenth of Adam's step: the first shift has no effect, because a batch normalization follows,
+    # so its gradient is only rounding, which Adam divides by its own size.
     for a, b in zip(*(model.get_weights() for model in models), strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-3)
 
 
 @row("`steps_per_execution` and `jit_compile=True` of `compile`")
