@@ -12,13 +12,14 @@ from bopkit.book.evidence import collect, last_epochs, mean_and_each, nothing
 from bopkit.experiments import METHODS
 
 BOP, LATENT = "binarynet/bop_sec52", "binarynet/default"
+SHORT = {BOP: "Bop", LATENT: "latent weights"}  # the legend stands below half of the figure
 
 
 def _widths():
     """The complete runs on what width does: by number of filters, by rule."""
     found: dict[int, dict[str, list[dict]]] = {}
     for run in collect("cifar10", "width"):
-        if run["experiment"] in contest.RULES:
+        if run["experiment"] in SHORT:
             at = found.setdefault(run["config"]["filters"], {})
             at.setdefault(run["experiment"], []).append(run)
     return {filters: found[filters] for filters in sorted(found)}
@@ -31,9 +32,9 @@ def curves():
         return nothing()
 
     def line(run):
-        rule, filters = contest.RULES[run["experiment"]], run["config"]["filters"]
+        filters, colour = run["config"]["filters"], METHODS[run["config"]["method"]].colour
         pale = "" if filters == max(found) else "80"  # as opacity
-        return f"{rule.label}, {filters} filters", METHODS[run["config"]["method"]].colour + pale
+        return f"{SHORT[run['experiment']]}, {filters} filters", colour + pale
 
     runs = [run for at in found.values() for some in at.values() for run in some]
     return figures.training_curves(runs, line=line)

@@ -246,8 +246,8 @@ def test_widths_are_compared_by_seed_and_one_pair_has_no_interval(results):
     assert finding.count("With seed 0, ") == 2  # each rule; seeds 1 and 2 were not trained at 128
     assert "| 128 | last epoch | 85.00 | 88.00 | -3.00 |" in width.table().data
     said = width.curves().description
-    assert "Bop by the paper's schedule, 128 filters 85.0 % top-1" in said
-    assert "latent weights with Adam, 32 filters 72.0 % top-1" in said
+    assert "Bop, 128 filters 85.0 % top-1" in said
+    assert "latent weights, 32 filters 72.0 % top-1" in said
 
 
 def test_section_51_is_of_cifar10_once_every_value_has_a_run(results):
