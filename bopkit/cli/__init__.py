@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import contextlib
 import gc
 import os
 import signal
@@ -22,6 +21,7 @@ from bopkit import experiments, records
 from bopkit._support.text import complain, note, open_closed_streams, printable, printing
 from bopkit._tensorflow import load_tensorflow
 from bopkit.cli import options
+from bopkit.cli.stopping import asked_to_stop, stoppable
 from bopkit.data import checks, readers
 from bopkit.data import prepare as preparing
 from bopkit.errors import BopkitError
@@ -43,8 +43,6 @@ def _example(words):
     return f"Example: bopkit {words}"
 
 
-# What a scheduler or a closing terminal sends. A command that it stops exits with 128 + its number.
-_STOPS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 _UsageError = typer.BadParameter.__base__  # click's, or the one of typer's own copy of click
 
 
@@ -104,32 +102,6 @@ def _options(
     pass
 
 
-@contextlib.contextmanager
-def _stoppable(advice):
-    """Say what to do next, if Ctrl-C, a scheduler or a closing terminal stops the command."""
-    try:
-        yield
-    except (KeyboardInterrupt, SystemExit) as stop:
-        code = getattr(stop, "code", 130)
-        if code == 130 or code in [128 + number for number in _STOPS]:
-            word = "interrupted" if code == 130 else "stopped by the system"
-            complain(f"{word}; to {advice}, repeat the command.")
-        raise SystemExit(code) from None
-
-
-@contextlib.contextmanager
-def _asked_to_stop(handle):
-    """Call a function when a scheduler or a closing terminal stops the command."""
-    # What is ignored already stays so, as under nohup.
-    heard = [number for number in _STOPS if signal.getsignal(number) != signal.SIG_IGN]
-    before = {number: signal.signal(number, handle) for number in heard}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
 def _experiment(network, hparams_set):
     """Look up the experiment; a network without a set means its set `bop`."""
     return experiments.get(network, hparams_set or (None if "/" in network else "bop"))
@@ -169,7 +141,7 @@ def train(
     if output_dir is None:
         output_dir = Path("runs") / f"{experiment.name.replace('/', '_')}_{dataset}_seed{seed}"
     load_tensorflow()
-    with _stoppable("resume"):
+    with stoppable("resume"):
         record = bopkit.train(
             experiment,
             output_dir=output_dir,
@@ -232,7 +204,7 @@ def run_sweep(
 
     # joblib's own process, which removes what such a stop leaves, would warn of each piece.
     os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker")
-    with _stoppable("resume"), _asked_to_stop(stop):
+    with stoppable("resume"), asked_to_stop(stop):
         sweep.sweep(
             runs,
             output_dir=output_dir,
@@ -315,7 +287,7 @@ def prepare(
     def stop(signum, frame):  # which removes what is half done too: for ImageNet that is 150 GB
         raise SystemExit(128 + signum)
 
-    with _stoppable("start over"), _asked_to_stop(stop):
+    with stoppable("start over"), asked_to_stop(stop):
         summary = preparing.prepare(
             name, manual_dir=manual_dir, data_dir=data_dir, skip_damaged=skip_damaged
         )
