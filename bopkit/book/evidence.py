@@ -77,7 +77,7 @@ def precision_table():
         result = comparison.compare(*scores)
         rows.append([name, *map(mean_and_each, scores), f"{result.mean:+.2f} ± {result.half:.2f}"])
     header = ["top-1 %: mean (each seed)", "float32", "mixed_bfloat16", "difference, points"]
-    return Markdown(markdown(header, rows))
+    return Markdown(markdown(header, rows, right=3))
 
 
 def precision_finding():

@@ -64,7 +64,7 @@ def table():
         return nothing()
     labels = [contest.RULES[name].label for name in (BOP, LATENT)]
     header = ["filters", "top-1 %: mean (each seed)", *labels, "difference, points"]
-    return Markdown(markdown(header, rows))
+    return Markdown(markdown(header, rows, right=3))
 
 
 def finding():

@@ -243,3 +243,30 @@ def test_a_page_is_described_by_its_first_sentences():
     for text in paragraphs:
         section += nodes.paragraph("", text)
     assert extension("page_description").describe(document) == paragraphs[1]
+
+
+@pytest.mark.parametrize(
+    ("typed", "printed"),
+    [
+        ("ends at 71.3 % of it", "ends at 71.3\u00a0% of it"),
+        ("behind (-1.82 ± 1.42 points)", "behind (−1.82\u00a0±\u00a01.42 points)"),
+        ("At τ =\n0 and γ = -1", "At τ\u00a0=\u00a00 and γ\u00a0=\u00a0−1"),
+        ("2019-2020, -p preset, a -b, a well-known 3-bit file", None),
+    ],
+)
+def test_numbers_keep_their_units_and_signs(typed, printed):
+    tidy = extension("typography").tidy
+    assert tidy(typed) == (printed or typed)
+    assert tidy(tidy(typed)) == tidy(typed)
+
+
+def test_code_keeps_its_hyphens():
+    document = new_document("page")
+    document += nodes.paragraph("", "", nodes.Text("a loss of -1 "), nodes.literal("", "x = -1"))
+    document += nodes.literal_block("", "γ = -1")
+    extension("typography").Typography(document).run()
+    assert [text.astext() for text in document.findall(nodes.Text)] == [
+        "a loss of −1 ",
+        "x = -1",
+        "γ = -1",
+    ]
