@@ -14,7 +14,6 @@ from bopkit._support.text import markdown, number
 from bopkit.book import HOW_TO_GET, REPOSITORY, comparison, contest, figures
 from bopkit.experiments import METHODS
 from bopkit.records import tables
-from bopkit.training.variations import SECTION_51
 
 RESULTS = REPOSITORY / "results"
 
@@ -98,34 +97,6 @@ def precision_finding():
             f"interval excludes a loss of more than {math.ceil(100 * high) / 100:.2f} points."
         )
     return Markdown(f"In the mean of the last ten epochs, {said}")
-
-
-def section51(vary: str, fixed: str):
-    """Draw the sweep of one rate: on CIFAR-10, or on Fashion-MNIST until that has every value.
-
-    Args:
-        vary: "gamma" or "threshold".
-        fixed: the other.
-
-    Returns:
-        A figure, or a sentence where there are no records.
-    """
-    runs = collect("cifar10", "section51")
-    if not set(SECTION_51[vary]) <= {run["config"][vary] for run in runs}:
-        runs = collect("fashion_mnist", "sweep")
-    if not runs:
-        return nothing()
-    figure = figures.sweep_curves(runs, vary=vary, fixed=fixed)
-    name = {"cifar10": "CIFAR-10 (a JPEG copy)", "fashion_mnist": "Fashion-MNIST"}
-    seeds = len({run["seed"] for run in runs})
-    figure.suptitle(
-        f"{name[runs[0]['dataset']]}, {runs[0]['config']['filters']} filters, "
-        f"{seeds} seed{'s' * (seeds > 1)}",
-        x=0.01,
-        ha="left",
-        fontsize=10,
-    )
-    return figure
 
 
 def _section52():

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from bopkit.book import RESULTS, contest, evidence, width
+from bopkit.book import RESULTS, contest, evidence, section51, width
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def results(tmp_path, monkeypatch):
 @pytest.mark.usefixtures("results")
 def test_where_no_run_is_complete_a_sentence_says_so():
     shown = [
-        evidence.section51("gamma", "threshold"),
+        section51.curves("gamma"),
         evidence.section52(),
         evidence.section52_curves(),
         evidence.table52(),
@@ -46,7 +46,7 @@ def test_without_the_repository_a_sentence_says_how_to_get_the_records(monkeypat
     """The notebook then continues, and trains."""
     monkeypatch.setattr(evidence, "RESULTS", tmp_path / "nowhere")
     shown = [
-        evidence.section51("gamma", "threshold"),
+        section51.curves("gamma"),
         evidence.section52(),
         evidence.finding52(),
         evidence.precision_table(),
@@ -250,13 +250,40 @@ def test_widths_are_compared_by_seed_and_one_pair_has_no_interval(results):
     assert "latent weights, 32 filters 72.0 % top-1" in said
 
 
-def test_section_51_is_of_cifar10_once_every_value_has_a_run(results):
-    rates = {"threshold": 1e-6, "method": "bop"}
-    fashion = results.config | rates | {"dataset": "fashion_mnist", "gamma": 1e-3}
-    results("fashion_mnist", "sweep", "a", config=fashion, dataset="fashion_mnist")
-    for number, gamma in enumerate((1e-2, 1e-3, 1e-4)):
-        assert "1 seed" in (title := evidence.section51("gamma", "threshold").get_suptitle())
-        assert title.startswith("Fashion-MNIST")
-        config = results.config | rates | {"gamma": gamma}
-        results("cifar10", "section51", str(number), experiment="binarynet/bop", config=config)
-    assert evidence.section51("gamma", "threshold").get_suptitle().startswith("CIFAR-10")
+def put_sweep(results, settings, seeds):
+    rates = {"method": "bop", "epochs": 20}
+    for gamma, threshold in settings:
+        for seed in seeds:
+            config = results.config | rates | {"gamma": gamma, "threshold": threshold, "seed": seed}
+            row = results.epochs[0] | {"flip_ratio": gamma}
+            rows = [row | {"epoch": epoch} for epoch in range(1, 21)]
+            final = {key: rows[-1][key] for key in results.final}
+            results(
+                *("cifar10", "section51", f"{gamma}-{threshold}-{seed}"),
+                experiment="binarynet/bop", config=config, seed=seed, epochs=rows, final=final,
+            )  # fmt: skip
+
+
+def test_a_sweep_of_section_51_is_drawn_once_every_value_has_a_run(results):
+    put_sweep(results, [(1e-2, 1e-6), (1e-3, 1e-6)], [0])
+    assert "Too few runs" in section51.curves("gamma").data
+    put_sweep(results, [(1e-4, 1e-6)], [0])
+    figure = section51.curves("gamma")
+    assert figure.get_suptitle().startswith("CIFAR-10 (a JPEG copy)")
+    assert "γ = 10⁻⁴" in figure.description
+    assert "Too few runs" in section51.curves("threshold").data
+
+
+def test_the_claims_of_section_51_are_counted(results):
+    gammas = [(1e-2, 1e-6), (1e-3, 1e-6), (1e-4, 1e-6)]
+    put_sweep(results, gammas, [0, 1])
+    said = section51.finding().data
+    assert said.startswith(
+        "Of the paper's 9 claims, 9 are not decided. 6 of the protocol's 15 runs"
+    )
+    put_sweep(results, gammas, [2])
+    said = section51.finding().data
+    assert "1 holds and 8 are not decided. 9 of the protocol's 15 runs are complete." in said
+    assert "| A higher γ flips more weights | **holds** |" in section51.table().data
+    put_sweep(results, [(1e-3, 0.0), (1e-3, 1e-5)], [0, 1, 2])
+    assert section51.finding().data.endswith("are not decided.")
