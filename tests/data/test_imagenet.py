@@ -297,6 +297,18 @@ def test_centre_windows(size, window):
     assert crops.centre_window(tf.constant(size)).numpy().tolist() == window
 
 
+@pytest.mark.parametrize("kind", ["uint8", "int32", "float16", "float64"])
+@pytest.mark.parametrize("make", [np.asarray, tf.constant])
+def test_pixels_of_any_type_are_normalized_alike(kind, make):
+    pixels = np.arange(48).reshape(4, 4, 3) * 5
+    expected = (pixels - 255 * np.array([0.485, 0.456, 0.406])) / (
+        255 * np.array([0.229, 0.224, 0.225])
+    )
+    found = crops.normalize(make(pixels.astype(kind)))
+    assert found.dtype == tf.float32
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
 @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
 def test_every_colour_space_is_decoded(mode):
     jpeg = drawn.draw("n01751748", (0,), mode=mode)

@@ -146,8 +146,8 @@ def normalize(image: tf.Tensor) -> tf.Tensor:
     """Compute (x - mean) / standard deviation with ImageNet's values per channel.
 
     Args:
-        image: float32 (height, width, 3), red, green and blue from 0 to 255. In a traced function,
-            height and width must be known.
+        image: (height, width, 3) of any real type, red, green and blue from 0 to 255. In a traced
+            function, height and width must be known.
 
     Returns:
         float32 of the same shape.
@@ -164,6 +164,6 @@ def normalize(image: tf.Tensor) -> tf.Tensor:
     height, width, _ = image.shape
     # One image at a time, while it is in the cache, and on whole rows: a broadcast over three
     # channels is eight times slower. x/σ - μ/σ:
-    rows = tf.reshape(image, (height, width * 3))
+    rows = tf.reshape(tf.cast(image, tf.float32), (height, width * 3))
     rows = rows * np.tile(1 / STANDARD_DEVIATION, width) - np.tile(MEAN / STANDARD_DEVIATION, width)
     return tf.reshape(rows, image.shape)
