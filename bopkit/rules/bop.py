@@ -59,11 +59,12 @@ def bop_step(
         gamma: :math:`\gamma \in (0, 1]`, without unit; 1 forgets all but the last gradient.
 
     Returns:
-        `BopUpdate(weights, momentum, flips)`.
+        `BopUpdate(weights, momentum, flips)`. Floats keep their precision, and smaller types than
+        float32 become float32.
 
     Raises:
-        ValueError: a weight is not -1 or +1, the shapes differ, the gradient holds NaN or
-            infinity, or a hyperparameter is out of range.
+        ValueError: a weight is not -1 or +1, the shapes differ, an array holds NaN, infinity or no
+            real numbers, or a hyperparameter is out of range.
 
     Source:
         Algorithm 2 of arXiv:1906.02107. The paper's equation (6) flips on

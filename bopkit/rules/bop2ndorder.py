@@ -6,7 +6,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bopkit.rules.ranges import check_arrays, check_gamma, check_sigma, check_threshold
+from bopkit.rules.ranges import (
+    check_arrays,
+    check_gamma,
+    check_sigma,
+    check_squares,
+    check_threshold,
+)
 
 # Keeps the quotient finite where every gradient was zero; a constant of the rule.
 EPSILON = 1e-10
@@ -85,8 +91,8 @@ def bop2ndorder_step(
         corrected.
 
     Raises:
-        ValueError: a weight is not -1 or +1, the shapes differ, an array holds NaN or infinity, or
-            a hyperparameter or a share is out of range.
+        ValueError: a weight is not -1 or +1, the shapes differ, an array holds NaN, infinity or no
+            real numbers, `square` is below 0, or a hyperparameter or a share is out of range.
 
     Source:
         Suarez-Ramirez et al. 2021, arXiv:2104.05124.
@@ -110,6 +116,7 @@ def bop2ndorder_step(
     weights, gradient, momentum, square = check_arrays(
         weights, gradient, momentum=momentum, square=square
     )
+    check_squares(square)
     # m_t = (1 - γ) m_{t-1} + γ g_t;  v_t = (1 - σ) v_{t-1} + σ g_t²
     momentum = momentum + gamma * (gradient - momentum)
     square = square + sigma * (gradient**2 - square)

@@ -7,7 +7,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bopkit.rules.ranges import LARGEST, SMALLEST, check_finite, check_shapes, is_number
+from bopkit.rules.ranges import (
+    LARGEST,
+    SMALLEST,
+    check_finite,
+    check_shapes,
+    check_squares,
+    is_number,
+)
 
 
 class AdamMoments(NamedTuple):
@@ -62,7 +69,8 @@ def ste_sign_gradient(values: np.ndarray, gradient: np.ndarray, *, clip: float =
         The surrogate gradient with respect to :math:`x`, the same shape.
 
     Raises:
-        ValueError: the shapes differ, or `clip` is out of range.
+        ValueError: the shapes differ, an array does not hold real numbers, or `clip` is out of
+            range.
 
     Source:
         Bengio et al. 2013, arXiv:1308.3432; the clipped form of Hubara et al. 2016.
@@ -93,8 +101,8 @@ def latent_sgd_step(
         The new latent weights.
 
     Raises:
-        ValueError: the shapes differ, an array holds NaN or infinity, or a hyperparameter is out of
-            range.
+        ValueError: the shapes differ, an array holds NaN, infinity or no real numbers, or a
+            hyperparameter is out of range.
 
     Source:
         Algorithm 1 of arXiv:1906.02107.
@@ -143,8 +151,8 @@ def latent_momentum_step(
         The new latent weights and the new velocity.
 
     Raises:
-        ValueError: the shapes differ, an array holds NaN or infinity, or a hyperparameter is out of
-            range.
+        ValueError: the shapes differ, an array holds NaN, infinity or no real numbers, or a
+            hyperparameter is out of range.
 
     Source:
         Section 3.2 of arXiv:1906.02107, where momentum is the same average as Bop's.
@@ -197,8 +205,8 @@ def latent_adam_step(
         The new latent weights and the new moments.
 
     Raises:
-        ValueError: the shapes differ, an array holds NaN or infinity, or a hyperparameter is out of
-            range.
+        ValueError: the shapes differ, an array holds NaN, infinity or no real numbers, or a
+            hyperparameter is out of range.
 
     Source:
         Kingma and Ba 2015, arXiv:1412.6980.
@@ -217,6 +225,7 @@ def latent_adam_step(
     latent, gradient, mean, square = _check_arrays(
         latent=latent, gradient=gradient, mean=moments.mean, square=moments.square
     )
+    check_squares(square)
     step = moments.step + 1
     mean = beta_1 * mean + (1 - beta_1) * gradient
     square = beta_2 * square + (1 - beta_2) * gradient**2

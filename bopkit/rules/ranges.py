@@ -92,7 +92,7 @@ def is_number(value: object) -> bool:
 
 
 def check_arrays(weights, gradient, **averages):
-    """Make arrays of the weights, the gradient and the averages of one update, and check them.
+    """Make floating arrays of the weights, the gradient and the averages of one update.
 
     Args:
         weights: each -1 or +1; any shape.
@@ -100,10 +100,11 @@ def check_arrays(weights, gradient, **averages):
         **averages: the averages of the rule by name, finite numbers of the same shape.
 
     Returns:
-        The weights, the gradient and the averages as arrays, in this order.
+        The weights, the gradient and the averages as `check_shapes` makes them, in this order.
 
     Raises:
-        ValueError: the shapes differ, a weight is not -1 or +1, or a number is not finite.
+        ValueError: the shapes differ, an array does not hold real numbers, a weight is not -1 or
+            +1, or a number is not finite.
 
     Example:
         >>> [array.shape for array in check_arrays([1, -1], [0.5, 0.5], momentum=[0.0, 0.0])]
@@ -117,26 +118,56 @@ def check_arrays(weights, gradient, **averages):
 
 
 def check_shapes(**given) -> dict[str, np.ndarray]:
-    """Make arrays of one shape.
+    """Make floating arrays of one shape.
 
     Args:
         **given: arrays by the names that the message calls them.
 
     Returns:
-        The arrays by name.
+        The arrays by name, in float32 at least: integers would wrap, and squares of float16
+        overflow.
 
     Raises:
-        ValueError: the shapes differ.
+        ValueError: the shapes differ, or an array does not hold real numbers.
 
     Example:
-        >>> list(check_shapes(latent=[0.5], gradient=[1.0]))
-        ['latent', 'gradient']
+        >>> arrays = check_shapes(latent=np.array([1], np.int8), gradient=[0.5])
+        >>> {name: array.dtype.name for name, array in arrays.items()}
+        {'latent': 'float32', 'gradient': 'float64'}
     """
-    arrays = {name: np.asarray(array) for name, array in given.items()}
+    arrays = {name: _as_floats(array, name) for name, array in given.items()}
     if len({array.shape for array in arrays.values()}) > 1:
         found = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
         raise ValueError(f"{', '.join(arrays)} must have one shape; got {found}.")
     return arrays
+
+
+def _as_floats(array, name):
+    array = np.asarray(array)
+    if array.dtype.kind not in "fiu":
+        raise ValueError(
+            f"{name} must hold real numbers, such as np.float32; got an array of {array.dtype}."
+        )
+    return array.astype(np.result_type(array.dtype, np.float32), copy=False)
+
+
+def check_squares(square: np.ndarray) -> None:
+    """Refuse an average of squares that is below 0.
+
+    Args:
+        square: the average.
+
+    Raises:
+        ValueError: an entry is below 0.
+
+    Example:
+        >>> check_squares(np.zeros(2))
+    """
+    if (square < 0).any():
+        raise ValueError(
+            "square averages squared gradients, so it must be at least 0; start it at zeros; "
+            f"got {square.min():g}."
+        )
 
 
 def check_finite(arrays: Mapping[str, np.ndarray]) -> None:

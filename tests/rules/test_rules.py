@@ -99,6 +99,9 @@ def test_scale_of_the_gradient_is_the_scale_of_the_threshold(inputs, scale):
         ({"weights": np.array([np.nan, 1.0])}, "weights must all be -1 or"),
         ({"gradient": np.array([np.nan, 1.0])}, "gradient holds NaN or infinity"),
         ({"gradient": np.zeros(3)}, "must have one shape"),
+        ({"weights": np.ones(2, bool)}, "weights must hold real numbers, .*; got an array of bool"),
+        ({"weights": np.array([1j, 1])}, "weights must hold real numbers"),
+        ({"gradient": np.array([None, 1.0])}, "gradient must hold real numbers, .* of object"),
     ],
 )
 def test_bop_step_refuses(change, message):
@@ -197,6 +200,7 @@ def test_the_second_moment_takes_the_unit_from_the_threshold(inputs, scale, sigm
         ({"shares": (0.5,)}, r"shares must be two numbers in \[0, 1\]"),
         ({"square": np.zeros(3)}, "weights, gradient, momentum, square must have one shape"),
         ({"square": np.array([np.inf, 0.0])}, "square holds NaN or infinity"),
+        ({"square": np.array([-1e-9, 0.0])}, "square .* must be at least 0; .* got -1e-09"),
     ],
 )
 def test_bop2ndorder_step_refuses(change, message):
@@ -291,12 +295,43 @@ def test_a_step_of_latent_weights_refuses(rule, change, message):
         ("adam", {"beta_2": 1.0}, r"beta_2 must be a number in \[0, 1\)"),
         ("adam", {"beta_2": float("nan")}, r"beta_2 must be a number in \[0, 1\)"),
         ("adam", {"epsilon": 0.0}, f"epsilon {ABOVE_ZERO}"),
+        ("adam", {"moments": rules.AdamMoments(np.zeros(2), -np.ones(2), 1)}, "square .* at least"),
         ("adam", {"moments": moments((3,))}, r"one shape; got .*mean \(3,\), square \(3,\)"),
     ],
 )
 def test_momentum_and_adam_refuse(rule, change, message):
     with pytest.raises(ValueError, match=message):
         LATENT_STEPS[rule](**IN_RANGE | KEPT[rule] | change)
+
+
+@pytest.mark.parametrize(
+    ("kind", "large"),
+    [("int8", 120), ("uint8", 250), ("int64", 2**31), ("float16", 300), ("float32", 300.5)],
+)
+def test_small_types_are_computed_in_larger_ones(kind, large):
+    """Nothing wraps and nothing overflows: the result is that of float64."""
+    weights, gradient = np.array([1, 1], kind), np.array([100, large], kind)
+    latent, zeros = np.array([3, 4], kind), np.zeros(2, kind)
+    rates = {"threshold": 1e-8, "gamma": 0.5}
+
+    def steps(convert):
+        w, g, x, zero = (convert(array) for array in (weights, gradient, latent, zeros))
+        adam, moments = rules.latent_adam_step(x, None, g, learning_rate=0.5)
+        return [
+            *rules.bop_step(w, zero, g, **rates),
+            *rules.bop2ndorder_step(w, zero, zero, g, **rates, sigma=0.5)[:4],
+            rules.latent_sgd_step(x, g, learning_rate=0.5, clip=9),
+            *rules.latent_momentum_step(x, zero, g, learning_rate=0.5),
+            adam,
+            moments.square,
+            rules.ste_sign_gradient(x, g, clip=3.5),
+        ]
+
+    found = steps(lambda array: array)
+    for each, expected in zip(found, steps(lambda array: array.astype(float)), strict=True):
+        assert each.dtype in (bool, np.result_type(kind, np.float32))
+        np.testing.assert_allclose(each, expected, rtol=1e-6)
+    assert found[0].tolist() == [-1, -1]
 
 
 @pytest.mark.parametrize("clip", [0.0, -1.0, float("nan"), None])
