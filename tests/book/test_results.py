@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bopkit import experiments, models, records
+from bopkit import models, records
 from bopkit.book import evidence
-from bopkit.training import variations
 
 RESULTS = Path(__file__).resolve().parents[2] / "results" / "fashion_mnist"
 
