@@ -24,8 +24,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bopkit._support.numbers import is_whole
 from bopkit.data import readers
-from bopkit.data.checks import check_examples, check_holdout, is_whole
+from bopkit.data.checks import check_examples, check_holdout
 from bopkit.data.identity import fingerprint
 from bopkit.data.readers import DATASETS, DataSet
 from bopkit.errors import DataError, unknown

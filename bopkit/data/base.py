@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from bopkit._support.numbers import is_whole
 from bopkit._tensorflow import tf
-from bopkit.data.checks import is_whole
 from bopkit.data.identity import Origin
 from bopkit.errors import DataError
 

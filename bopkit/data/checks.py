@@ -6,9 +6,8 @@ import os
 import tempfile
 from pathlib import Path
 
-import numpy as np
-
 from bopkit._support.files import with_home
+from bopkit._support.numbers import is_whole
 from bopkit.errors import DataError
 
 
@@ -29,7 +28,7 @@ def check_examples(argument: str, wanted: int | None, available: int) -> int:
         raise DataError(
             f"{argument} must be between 1 and the {available} there are, not {wanted!r}."
         )
-    return wanted
+    return int(wanted)
 
 
 def check_holdout(name: str, holdout: int, available: int) -> None:
@@ -43,16 +42,6 @@ def check_holdout(name: str, holdout: int, available: int) -> None:
             f"holdout must be at least 0 and below the {available} training examples of {name}, "
             f"not {holdout!r}."
         )
-
-
-def is_whole(value: object) -> bool:
-    """Tell whether a value is a whole number, which true and false are not.
-
-    Example:
-        >>> is_whole(3), is_whole(3.0), is_whole(True)
-        (True, False, False)
-    """
-    return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
 def folder(path: str | os.PathLike) -> Path:

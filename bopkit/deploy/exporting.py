@@ -26,6 +26,7 @@ from bopkit.deploy.loading import FILE_NAME, load_run, run_folder
 from bopkit.deploy.report import Report
 from bopkit.deploy.tflite import as_convolutions, in_float32
 from bopkit.errors import ConfigError, DataError, SetupError
+from bopkit.rules.ranges import is_number
 
 FORMATS = {"packed": "npz", "tflite": "tflite"}
 BATCH = 100
@@ -77,7 +78,7 @@ def export(
     """
     if format not in FORMATS:
         raise ConfigError(f"format must be one of: {', '.join(FORMATS)}; got {format!r}.")
-    if not isinstance(min_agreement, int | float) or not 0 <= min_agreement <= 1:
+    if not (is_number(min_agreement) and 0 <= min_agreement <= 1):
         raise ConfigError(f"min_agreement must be a number from 0 to 1; got {min_agreement!r}.")
     run = run_folder(run)
     record = records.read(run)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import types
 import typing
 
+from bopkit._support.numbers import is_whole
 from bopkit.errors import ConfigError
 
 
@@ -15,7 +16,7 @@ def check_seed(seed: object) -> int:
         seed: the value.
 
     Returns:
-        The same value.
+        The seed, as Python's own integer.
 
     Raises:
         ConfigError: `seed` is not a whole number from 0 to 2147483647.
@@ -25,9 +26,9 @@ def check_seed(seed: object) -> int:
         Traceback (most recent call last):
         bopkit.errors.ConfigError: seed must be a whole number from 0 to 2147483647; got -1.
     """
-    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**31:
+    if not (is_whole(seed) and 0 <= seed < 2**31):
         raise ConfigError(f"seed must be a whole number from 0 to 2147483647; got {seed!r}.")
-    return seed
+    return int(seed)
 
 
 def parse_hparams(text: str) -> dict[str, str]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from bopkit._tensorflow import tf  # isort: skip  (before larq, which fails under Keras 3 at length)
 import larq as lq
 
+from bopkit._support.numbers import check_whole, is_whole
 from bopkit.errors import ConfigError, unknown
 from bopkit.models.layers import QuantConv2D
 from bopkit.models.pieces import batch_norm, binary_kernel, softmax
@@ -46,7 +47,8 @@ def binarynet(input_shape, num_classes, *, method="bop", filters=128, dense_unit
         (10363550, 10352000)
     """
     check_input("binarynet", input_shape, num_classes)
-    _require_sizes(filters=(filters, 1), dense_units=(dense_units, 1))
+    filters = check_whole("filters", filters, least=1)
+    dense_units = check_whole("dense_units", dense_units, least=1)
     kernel = binary_kernel(method)
     inner = {"input_quantizer": SteSign(), "padding": "same", **kernel}
     dense = {"input_quantizer": SteSign(), **kernel}
@@ -258,12 +260,6 @@ def count_weights(model: tf.keras.Model) -> tuple[int, int]:
     return model.count_params(), binary
 
 
-def _require_sizes(**sizes):
-    for name, (value, least) in sizes.items():
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise ConfigError(f"{name} must be a whole number of at least {least}; got {value!r}.")
-
-
 def check_input(network, input_shape, num_classes):
     """Refuse images that are too small for the pools of a network.
 
@@ -285,10 +281,10 @@ def check_input(network, input_shape, num_classes):
     """
     if network not in MINIMUM_SIZE:
         raise ConfigError(unknown("network", network, MINIMUM_SIZE))
-    _require_sizes(num_classes=(num_classes, 2))
+    check_whole("num_classes", num_classes, least=2)
     size = MINIMUM_SIZE[network]
     shape = tuple(input_shape) if isinstance(input_shape, list | tuple) else ()
-    whole = all(isinstance(n, int) and n >= 1 for n in shape)
+    whole = all(is_whole(n) and n >= 1 for n in shape)
     if len(shape) != 3 or not whole or min(shape[:2]) < size:
         raise ConfigError(
             f"{network} needs images of (height, width, channels) with at least {size} by "

@@ -12,6 +12,7 @@ from bopkit._support.files import output_folder
 from bopkit._tensorflow import tf
 from bopkit.errors import ConfigError, unknown
 from bopkit.experiments import Experiment
+from bopkit.rules.ranges import is_number
 from bopkit.training import diagnosis, faults
 from bopkit.training.build import choose_precision, compiles
 from bopkit.training.describe import announcement, command, new_record
@@ -103,7 +104,7 @@ def train(
         ('completed', 2, 18856)
     """
     experiment = _resolve(experiment, dataset or "digits", preprocess, hparams or {})
-    experiments.check_seed(seed)
+    seed = experiments.check_seed(seed)
     bopdata.readers.check_name(experiment.dataset)
     if experiment.network not in models.NETWORKS:
         raise ConfigError(unknown("network", experiment.network, models.NETWORKS))
@@ -130,7 +131,7 @@ def train(
             "image_shape": list(data.image_shape),
             "train_examples": data.train_examples,
             "validation_examples": data.validation_examples,
-            "holdout": holdout,
+            "holdout": int(holdout),
             "steps_per_epoch": steps,
             "data_fingerprint": data.fingerprint,  # so that a run does not resume on other images
             "seed": seed,
@@ -240,8 +241,7 @@ def _with_precision(experiment, folder, cluster, jit_compile) -> tuple[Experimen
 
 
 def _check_minutes(checkpoint_minutes):
-    number = isinstance(checkpoint_minutes, int | float)
-    if not number or not checkpoint_minutes >= 0:  # NaN neither
+    if not (is_number(checkpoint_minutes) and checkpoint_minutes >= 0):  # NaN neither
         raise ConfigError(
             f"checkpoint_minutes must be a number of at least 0; got {checkpoint_minutes!r}."
         )

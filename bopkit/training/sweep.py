@@ -17,6 +17,7 @@ from joblib.externals.loky import get_reusable_executor
 
 from bopkit import experiments, records
 from bopkit._support.files import output_folder, with_home
+from bopkit._support.numbers import check_whole, is_whole
 from bopkit.errors import BopkitError, ConfigError, SetupError, TrainingError, as_our_error
 from bopkit.experiments import Experiment
 from bopkit.training import sharing
@@ -77,10 +78,9 @@ def sweep(
     """
     if not runs:
         raise ConfigError("runs holds no run: give at least one.")
-    if jobs is not None and jobs < 1:
-        raise ConfigError(f"jobs must be at least 1; got {jobs!r}.")
-    if retries < 0:
-        raise ConfigError(f"retries must be at least 0; got {retries!r}.")
+    if jobs is not None:
+        jobs = check_whole("jobs", jobs, least=1)
+    check_whole("retries", retries, least=0)
     output_dir = output_folder(output_dir)
     if scheduler is not None:  # its workers may have another working folder
         output_dir = output_dir.absolute()
@@ -91,7 +91,7 @@ def sweep(
     if line:
         report(line)
     cores = joblib.cpu_count()  # those that this process may use: a container may have fewer
-    if gpus and not 1 <= gpus_per_run <= len(gpus):
+    if gpus and not (is_whole(gpus_per_run) and 1 <= gpus_per_run <= len(gpus)):
         raise ConfigError(
             f"gpus_per_run must be from 1 to the {len(gpus)} GPUs there are; got {gpus_per_run!r}."
         )

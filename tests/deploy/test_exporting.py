@@ -278,8 +278,9 @@ def test_without_the_converter_it_says_what_to_install(run, monkeypatch):
     monkeypatch.setitem(sys.modules, "larq_compute_engine", None)
     with pytest.raises(SetupError, match=r"pip install 'larq-compute-engine>=0\.16,<0\.17'"):
         exporting.export(run, format="tflite")
-    with pytest.raises(ConfigError, match="min_agreement must be a number from 0 to 1"):
-        exporting.export(run, min_agreement=float("nan"))
+    for wrong in (float("nan"), True, "0.9"):
+        with pytest.raises(ConfigError, match="min_agreement must be a number from 0 to 1"):
+            exporting.export(run, min_agreement=wrong)
 
 
 @pytest.mark.parametrize("method", models.METHODS)

@@ -45,6 +45,16 @@ def test_sizes_of_binarynet():
     assert kernels == [*convolutions, [3, 3, 32, 32], [288, 16], [16, 16], [16, 10]]
 
 
+def test_numpys_whole_numbers_are_whole_numbers(tmp_path):
+    three, ten, sixteen = np.array([3, 10, 16])
+    model = models.binarynet((sixteen, 16, three), ten, filters=three, dense_units=sixteen)
+    assert model.input_shape == (None, 16, 16, 3) and model.output_shape == (None, 10)
+    model.save(tmp_path / "model.keras")
+    for wrong in (10.0, True, "10", np.float64(10), np.True_):
+        with pytest.raises(ConfigError, match="num_classes must be a whole number of at least 2"):
+            models.binarynet((16, 16, 3), wrong)
+
+
 def test_latent_kernels_are_clipped_and_used_by_their_sign():
     model = models.binarynet((16, 16, 1), 10, method="latent", filters=8, dense_units=16)
     layer = model.layers[0]

@@ -186,6 +186,18 @@ def test_a_rate_that_falls_is_recorded_where_it_stands(tmp_path):
     assert first["gamma"] == pytest.approx(5.05e-3) and last["gamma"] == pytest.approx(1e-4)
 
 
+def test_numpys_numbers_are_numbers(tmp_path):
+    one, hundred = np.array([1, 100])
+    counts = {"train_examples": hundred, "validation_examples": hundred, "holdout": hundred}
+    hparams = HPARAMS | {"epochs": one, "batch_size": hundred}
+    record = run(tmp_path, hparams=hparams, seed=one, checkpoint_minutes=one, **counts)
+    assert record["command"].endswith(
+        "--seed 1 --train-examples 100 --validation-examples 100 --holdout 100"
+    )
+    with pytest.raises(ConfigError, match="checkpoint_minutes must be a number of at least 0"):
+        run(tmp_path, checkpoint_minutes="10")
+
+
 @pytest.mark.parametrize("seed", [-1, 2**31, 0.5, "0", True, None])
 def test_seeds_that_are_none(seed, tmp_path):
     with pytest.raises(ConfigError, match="seed must be a whole number"):

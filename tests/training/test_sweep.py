@@ -52,7 +52,10 @@ def test_a_sweep_starts_no_more_runs_than_it_may_use_cores(monkeypatch, tmp_path
     with pytest.raises(TrainingError):
         sweep.sweep(runs, output_dir=tmp_path, gpus_per_run=8)
     assert asked == [1, 1, 2, 2, 1]
-    for wrong in (0, 9):
+    for name, wrong in (("jobs", "2"), ("jobs", 1.5), ("retries", None), ("retries", True)):
+        with pytest.raises(ConfigError, match=f"{name} must be a whole number of at least"):
+            sweep.sweep(runs, output_dir=tmp_path, **{name: wrong})
+    for wrong in (0, 9, "2"):
         with pytest.raises(ConfigError, match="gpus_per_run must be from 1 to the 8 GPUs"):
             sweep.sweep(runs, output_dir=tmp_path, gpus_per_run=wrong)
 
