@@ -120,7 +120,7 @@ def load(
 
     from bopkit.data.memory import InMemory
 
-    train = row.read("train", data_dir)
+    train = row.read_checked("train", data_dir)
     prints = {"train": fingerprint(*train)}
     check_holdout(name, holdout, len(train[0]))
     if holdout:
@@ -130,7 +130,7 @@ def load(
             tuple(array[part] for array in train) for part in (order[:-holdout], order[-holdout:])
         )
     else:
-        validation = row.read("test", data_dir)
+        validation = row.read_checked("test", data_dir)
         prints["test"] = fingerprint(*validation)
     train_examples = check_examples("train_examples", train_examples, len(train[0]))
     validation_examples = check_examples(

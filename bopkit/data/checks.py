@@ -6,6 +6,8 @@ import os
 import tempfile
 from pathlib import Path
 
+import numpy as np
+
 from bopkit._support.files import with_home
 from bopkit._support.numbers import is_whole
 from bopkit.errors import DataError
@@ -42,6 +44,43 @@ def check_holdout(name: str, holdout: int, available: int) -> None:
             f"holdout must be at least 0 and below the {available} training examples of {name}, "
             f"not {holdout!r}."
         )
+
+
+def check_arrays(
+    name: str, split: str, images: np.ndarray, labels: np.ndarray, num_classes: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Refuse arrays that are no images with labels.
+
+    Args:
+        name: of the set.
+        split: "train" or "test".
+        images: what should be uint8, (n, height, width, channels).
+        labels: what should be integers from 0 to `num_classes` - 1, (n,).
+        num_classes: the number of classes.
+
+    Returns:
+        The images, and the labels as int64.
+
+    Raises:
+        DataError: if the arrays are of another type or shape, or a label is out of range.
+    """
+    images, labels = np.asarray(images), np.asarray(labels)
+    if images.dtype != np.uint8 or images.ndim != 4:
+        raise DataError(
+            f"the {split} images of {name} must be uint8 from 0 to 255, of shape (n, height, "
+            f"width, channels); got {images.dtype} of shape {images.shape}."
+        )
+    if labels.dtype.kind not in "iu" or labels.shape != images.shape[:1]:
+        raise DataError(
+            f"the {split} labels of {name} must be integers of shape ({len(images)},), one for "
+            f"each image; got {labels.dtype} of shape {labels.shape}."
+        )
+    wrong = labels[(labels < 0) | (labels >= num_classes)]
+    if len(wrong):
+        raise DataError(
+            f"{name} holds the label {wrong[0]}; labels must lie from 0 to {num_classes - 1}."
+        )
+    return images, labels.astype(np.int64, copy=False)
 
 
 def folder(path: str | os.PathLike) -> Path:

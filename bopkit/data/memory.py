@@ -24,7 +24,7 @@ class InMemory(Data):
         num_classes: labels lie from 0 to `num_classes` - 1.
 
     Raises:
-        DataError: if a label is out of range, or `channels` cannot be had.
+        DataError: if the validation images have another shape, or `channels` cannot be had.
     """
 
     def __init__(
@@ -38,14 +38,12 @@ class InMemory(Data):
         *,
         num_classes: int,
     ):
-        for labels in (train[1], validation[1]):
-            wrong = labels[(labels < 0) | (labels >= num_classes)]
-            if len(wrong):
-                raise DataError(
-                    f"{name} holds the label {wrong[0]}; labels must lie from 0 to "
-                    f"{num_classes - 1}."
-                )
-        height, width, native_channels = train[0].shape[1:]
+        shape = height, width, native_channels = train[0].shape[1:]
+        if validation[0].shape[1:] != shape:
+            raise DataError(
+                f"the images of {name} must have one shape; got {shape} for training and "
+                f"{validation[0].shape[1:]} for validation."
+            )
         if channels not in (None, native_channels) and (native_channels, channels) != (1, 3):
             raise DataError(
                 f"channels={channels} cannot be made from the {native_channels}-channel images "

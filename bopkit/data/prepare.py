@@ -62,7 +62,7 @@ def prepare(
     if summary is not None:
         return summary
     # Reading the files checks them, and downloads CIFAR-10 or Fashion-MNIST if it is nowhere.
-    halves = {split: row.read(split, data_dir) for split in ("train", "test")}
+    halves = {split: row.read_checked(split, data_dir) for split in ("train", "test")}
     prints = {split: fingerprint(*half) for split, half in halves.items()}
     origin = row.originate(data_dir, prints)
     return Summary(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bopkit.data import cifar10, fashion_mnist
+from bopkit.data.checks import check_arrays
 from bopkit.data.identity import Origin
 from bopkit.errors import DataError, unknown
 
@@ -55,6 +56,16 @@ class DataSet:
     official: Mapping[str, str] = field(default_factory=dict)
     prepare: Callable[..., Summary] | None = None
     from_archives: bool = False
+
+    def read_checked(
+        self, split: str, data_dir: str | os.PathLike | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Read a split, and refuse what are no images with labels of `num_classes` classes.
+
+        Raises:
+            DataError: as `check_arrays`.
+        """
+        return check_arrays(self.name, split, *self.read(split, data_dir), self.num_classes)
 
     def originate(
         self, data_dir: str | os.PathLike | None, fingerprint: Mapping[str, str]

@@ -48,6 +48,39 @@ def test_a_set_of_arrays_needs_no_preparation(colours):
     assert str(summary).startswith("colours is there\n  train: 60 examples\n    fingerprint ")
 
 
+IMAGES, LABELS = read("train", None)
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "message"),
+    [
+        (IMAGES / 255, LABELS, r"train images .* must be uint8 .*; got float64 of shape \(60, 16"),
+        (IMAGES.astype(int), LABELS, "got int64 of shape"),
+        (IMAGES[..., 0], LABELS, r"height, width, channels\); got uint8 of shape \(60, 16, 16\)"),
+        (IMAGES, LABELS[:, None], r"labels .* of shape \(60,\), .*; got int64 of shape \(60, 1\)"),
+        (IMAGES, LABELS[:59], r"one for each image; got int64 of shape \(59,\)"),
+        (IMAGES, LABELS / 1, "must be integers .*; got float64"),
+        (IMAGES, LABELS - 1, "holds the label -1"),
+        (IMAGES[:, :9], LABELS, r"one shape; got \(9, 16, 3\) for training and \(16, 16, 3\)"),
+    ],
+)
+def test_arrays_that_are_no_images_with_labels_are_refused(images, labels, message, monkeypatch):
+    row = data.DataSet(
+        "colours", 3, read=lambda split, _: (images, labels) if split == "train" else read(split, _)
+    )
+    monkeypatch.setitem(data.DATASETS, row.name, row)
+    with pytest.raises(DataError, match=message):
+        data.load("colours")
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int16, np.uint32, np.uint64])
+def test_labels_of_any_integer_type(kind, monkeypatch):
+    row = data.DataSet("colours", 3, read=lambda *given: (IMAGES, LABELS.astype(kind)))
+    monkeypatch.setitem(data.DATASETS, row.name, row)
+    _, labels = next(iter(data.load("colours").validation_batches(3)))
+    np.testing.assert_array_equal(labels, np.eye(3))
+
+
 def test_its_labels_are_checked_against_its_number_of_classes(monkeypatch):
     row = data.DataSet("colours", num_classes=2, read=read)
     monkeypatch.setitem(data.DATASETS, row.name, row)
