@@ -76,13 +76,14 @@ def diagnose(
     The limits were chosen for the small network of `bopkit.book.toy`; for another network they are
     a starting point. They are for batches of 100 images. If you scale γ with the batch, equally
     many weights flip per epoch but more per step, so with batches of B images divide the flip
-    ratios by B / 100 first.
+    ratios by B / 100 first, and cap them at 1.
 
     Args:
         train_accuracy: top-1 on the training batches of each epoch, in [0, 1]; (epochs,).
         accuracy: top-1 on held-out images after each epoch, in [0, 1]; (epochs,).
-        flip_ratio: mean share of binary weights that flipped in a step of each epoch; (epochs,).
-        gamma: γ at the start of each epoch; (epochs,).
+        flip_ratio: mean share of binary weights that flipped in a step of each epoch, in [0, 1];
+            (epochs,).
+        gamma: γ at the start of each epoch, or None where the method has no γ; (epochs,).
         threshold: the last epoch's τ. Pass it if you know it, because at τ = 0 the change must not
             be a lower τ.
 
@@ -90,7 +91,8 @@ def diagnose(
         A `Diagnosis`.
 
     Raises:
-        ValueError: there are fewer than two epochs, or the lengths differ.
+        ValueError: there are fewer than two epochs, the lengths differ, or one of the first three
+            curves holds NaN or a number outside [0, 1].
 
     Example:
         >>> diagnose([0.6, 0.9], [0.6, 0.9], [0.3, 0.2], [1.0, 1.0]).name
@@ -102,6 +104,10 @@ def diagnose(
             "a diagnosis needs four curves of one length, two epochs or more; got "
             f"{', '.join(str(len(c)) for c in curves)}."
         )
+    for name, curve in zip(("train_accuracy", "accuracy", "flip_ratio"), curves, strict=False):
+        wrong = [share for share in curve if not 0 <= share <= 1]  # NaN too
+        if wrong:
+            raise ValueError(f"{name} must hold shares from 0 to 1, not percent; got {wrong[0]:g}.")
     return _first_symptom(*curves, threshold=threshold)
 
 

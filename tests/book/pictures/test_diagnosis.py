@@ -81,6 +81,15 @@ def test_too_short_or_uneven_curves_are_refused():
         diagnose(HIGH, HIGH[1:], HIGH, HIGH)
 
 
+@pytest.mark.parametrize("wrong", [float("nan"), 97.0, -0.1])
+@pytest.mark.parametrize("name", ["train_accuracy", "accuracy", "flip_ratio"])
+def test_percent_and_nan_are_refused(name, wrong):
+    curves = {"train_accuracy": HIGH, "accuracy": HIGH, "flip_ratio": [1e-3] * 8}
+    with pytest.raises(ValueError, match=f"^{name} must hold shares from 0 to 1, .* got {wrong:g}"):
+        diagnose(**curves | {name: [*HIGH[:7], wrong]}, gamma=[0.1] * 8)
+    assert diagnose(**curves, gamma=[None] * 8).name == "healthy"  # as a run on latent weights
+
+
 @pytest.mark.slow
 def test_what_it_says_to_try_helps():
     """On the small network; margins, because rounding differs between machines."""
