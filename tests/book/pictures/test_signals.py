@@ -42,6 +42,12 @@ def test_adam_alone_flips_for_a_weak_gradient_at_every_eta():
     for results in found.values():
         assert set(results["Bop"].flips) == {0} and set(results[ADAM].flips) == {3}
     assert set(found[0.1][SGD].flips) == {0} and set(found[0.5][SGD].flips) == {3}
+    late = found[0.5][SGD]
+    mean, _ = signals.signal(0.05, 0.0)
+    turns = np.flatnonzero(np.diff(mean, prepend=-mean[0]))
+    flipped = np.flatnonzero(np.diff(late.weights[:, 0], prepend=-1.0))
+    assert list(flipped + 1 - turns) == [40, 40, 40]
+    assert says(f"it needs 40 steps for each flip and is wrong {wrong(late)} % of the time")
     assert set(run(strength=0.05, noise=0.0, threshold=0.02)["Bop"].flips) == {3}
 
 
