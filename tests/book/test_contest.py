@@ -5,7 +5,8 @@ import itertools
 import numpy as np
 import pytest
 
-from bopkit import rules
+from bopkit import models, rules
+from bopkit._tensorflow import tf
 from bopkit.book import comparison, contest, digits_contest, toy
 
 
@@ -133,6 +134,18 @@ def test_leaking_latent_weights_and_bop_at_zero_make_the_same_flips_up_to_roundi
     ]
     # Of 4,736 weights. One flip that is rounded the other way leads to others.
     assert differ[0] == 0 and max(differ) < 100, differ
+
+
+def test_a_seed_gives_adams_latent_weights_other_first_signs_than_all_flip_rules():
+    """In Keras; on the digits all rules begin at the same signs."""
+    signs = {}
+    for method in ("bop", "leaking", "latent"):
+        tf.keras.utils.set_random_seed(0)
+        network = models.binarynet((16, 16, 1), 10, method=method, filters=16, dense_units=16)
+        kernels = [v.numpy() for v in network.trainable_variables if "kernel" in v.name]
+        signs[method] = np.concatenate([rules.sign(kernel).ravel() for kernel in kernels])
+    assert np.array_equal(signs["bop"], signs["leaking"])
+    assert np.mean(signs["bop"] == signs["latent"]) == pytest.approx(0.5, abs=0.02)
 
 
 def test_latent_weights_begin_at_the_networks_first_weights():
