@@ -6,6 +6,7 @@ import contextlib
 import math
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import TextIO
 
@@ -64,6 +65,20 @@ def plain(value: float) -> str:
         ('3000', '1e-08')
     """
     return f"{value:g}"
+
+
+def tell_apart(names: Iterable[str]) -> list[str]:
+    """Number the names that occur before: Keras calls every kernel that it loads kernel:0.
+
+    Example:
+        >>> tell_apart(["kernel:0", "kernel:0", "head/kernel:0"])
+        ['kernel:0', 'kernel:0 (2)', 'head/kernel:0']
+    """
+    seen, found = Counter(), []
+    for name in names:
+        seen[name] += 1
+        found.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
+    return found
 
 
 def markdown(header: Iterable[str], rows: Iterable[Iterable[str]], *, right: int = 0) -> str:

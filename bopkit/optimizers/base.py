@@ -11,12 +11,13 @@ optimizer, `fp_optimizer`.
 
 from __future__ import annotations
 
+from bopkit._support.text import tell_apart
 from bopkit._tensorflow import tf
 from bopkit.optimizers.compiled import Programs
 from bopkit.optimizers.grouped import GroupedOptimizer
 from bopkit.optimizers.hyper import Hyper
 from bopkit.optimizers.measures import Measures
-from bopkit.optimizers.variables import is_binary_variable, require_signs, tell_apart, unwrap
+from bopkit.optimizers.variables import is_binary_variable, require_signs, unwrap
 from bopkit.rules import ranges
 
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable
-
 from absl import logging
 
 from bopkit._tensorflow import tf
@@ -40,20 +37,6 @@ def unwrap(variable: tf.Variable) -> tf.Variable:
     for wrapped in ("latent_variable", "_variable"):
         variable = getattr(variable, wrapped, variable)
     return variable
-
-
-def tell_apart(names: Iterable[str]) -> list[str]:
-    """Number the names that occur before, because Keras calls every kernel it loads kernel:0.
-
-    Example:
-        >>> tell_apart(["kernel:0", "kernel:0", "head/kernel:0"])
-        ['kernel:0', 'kernel:0 (2)', 'head/kernel:0']
-    """
-    seen, found = Counter(), []
-    for name in names:
-        seen[name] += 1
-        found.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
-    return found
 
 
 def with_gradients(grads_and_vars: list[tuple]) -> list[tuple]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 
 import torch
 
+from bopkit._support.text import tell_apart
 from bopkit.errors import ConfigError
 from bopkit.pytorch.flipping import flip, in_passes
 from bopkit.rules import ranges
@@ -95,10 +96,7 @@ class FlipOptimizer(torch.optim.Optimizer):
     def _check_group(self, group):
         for name, check in self._checks().items():
             value = group["lr" if name == "gamma" else name]
-            try:
-                check(value.item() if isinstance(value, torch.Tensor) else value, name)
-            except ValueError as error:
-                raise ConfigError(str(error)) from None
+            _check(check, value.item() if isinstance(value, torch.Tensor) else value, name)
         for parameter in group["params"]:
             if not parameter.is_floating_point():
                 raise ConfigError(
@@ -119,8 +117,8 @@ class FlipOptimizer(torch.optim.Optimizer):
 
         Raises:
             ConfigError: at the first update of a parameter, it holds anything but -1 and +1; at any
-                update, γ is a float outside [0, 1] or a group holds ``gamma``. The constructor
-                refuses 0, but a scheduler may end at 0.
+                update, a hyperparameter that is not a tensor is out of range, or a group holds
+                ``gamma``. The constructor refuses a γ of 0, but a scheduler may end at 0.
             TypeError: a gradient is sparse.
 
         Example:
@@ -145,9 +143,12 @@ class FlipOptimizer(torch.optim.Optimizer):
     def _with_gradients(self, group):
         if "gamma" in group:
             raise ConfigError('γ is group["lr"], which schedulers move; set it, and not "gamma".')
-        # A schedule may end at 0. A tensor is not read here: that would make the CPU wait.
-        if not isinstance(group["lr"], torch.Tensor) and not 0 <= group["lr"] <= 1:
-            raise ConfigError(f'γ, which is group["lr"], must be in [0, 1]; got {group["lr"]!r}.')
+        for name, check in self._checks().items():
+            key = "lr" if name == "gamma" else name
+            # A tensor is not read here: that would make the CPU wait. A schedule may end at 0.
+            value = 0 if isinstance(group[key], torch.Tensor) else group[key]
+            if not (ranges.is_number(value) and 0 <= value < ranges.SMALLEST):
+                _check(check, value, f'group["{key}"]')
         found = [parameter for parameter in group["params"] if parameter.grad is not None]
         for parameter in found:
             if parameter.grad.layout != torch.strided:
@@ -254,7 +255,8 @@ class FlipOptimizer(torch.optim.Optimizer):
 
         Returns:
             The name of each parameter, with its flips so far. Parameters that were given without
-            names are called "0.0", "0.1" and so on, by the numbers of group and parameter.
+            names are called "0.0", "0.1" and so on, by the numbers of group and parameter. A name
+            that occurs again, in another group, is numbered: "weight (2)".
 
         Example:
             >>> weight = torch.nn.Parameter(torch.tensor([1.0, 1.0, -1.0]))
@@ -276,7 +278,7 @@ class FlipOptimizer(torch.optim.Optimizer):
             >>> bopkit.pytorch.Bop([torch.nn.Parameter(torch.ones(4))]).total_flips()
             tensor(0)
         """
-        device = self.param_groups[0]["params"][0].device
+        device = next((parameter.device for _, parameter in self._named()), None)
         zero = torch.zeros((), dtype=torch.int64, device=device)  # before the first step
         kept = [state["flips"].to(device) for state in self.state.values() if state]
         return torch.stack([zero, *kept]).sum()
@@ -301,9 +303,12 @@ class FlipOptimizer(torch.optim.Optimizer):
         }
 
     def _named(self) -> Iterator[tuple[str, torch.nn.Parameter]]:
+        names, parameters = [], []
         for number, group in enumerate(self.param_groups):
             numbered = [f"{number}.{index}" for index in range(len(group["params"]))]
-            yield from zip(group.get("param_names", numbered), group["params"], strict=True)
+            names += group.get("param_names", numbered)
+            parameters += group["params"]
+        return zip(tell_apart(names), parameters, strict=True)
 
     def _name(self, parameter) -> str:
         return next(name for name, each in self._named() if each is parameter)
@@ -311,3 +316,10 @@ class FlipOptimizer(torch.optim.Optimizer):
     def _kept(self, what):
         for name, parameter in self._named():
             yield name, self.state.get(parameter, {}).get(what, 0)
+
+
+def _check(check, value, name):
+    try:
+        check(value, name)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None

@@ -88,6 +88,8 @@ def is_number(value: object) -> bool:
         >>> is_number(1e-4), is_number([1e-4]), is_number(True)
         (True, False, False)
     """
+    if isinstance(value, int | float):  # without NumPy, which `torch.compile` cannot trace here
+        return not isinstance(value, bool)
     return np.ndim(value) == 0 and np.asarray(value).dtype.kind in "fiu"
 
 

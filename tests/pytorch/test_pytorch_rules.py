@@ -224,6 +224,20 @@ def test_the_counts_are_the_changes_made():
     assert optimizer.binary_weights == 129
 
 
+def test_groups_may_use_a_name_again_or_be_empty():
+    """As two modules do, whose parameters `split_parameters` calls `weight` both."""
+    weights = parameter((3,)), parameter((5,), seed=3)
+    assert Bop([{"params": []}, {"params": [weights[0]]}]).total_flips() == 0
+    groups = [{"params": [("weight", weight)]} for weight in weights]
+    optimizer = Bop(groups, gamma=1.0, threshold=0.0)
+    for weight in weights:
+        weight.grad = weight.detach().clone()
+    optimizer.step()
+    assert optimizer.flip_counts() == {"weight": 3, "weight (2)": 5}
+    assert optimizer.flip_ratio() == {"weight": 1.0, "weight (2)": 1.0}
+    assert optimizer.total_flips() == 8
+
+
 def test_the_count_of_blocks_is_exact_above_2_to_the_24(monkeypatch):
     """Each block's count is a float32, which holds it; their sum is not."""
     monkeypatch.setattr(flipping, "BLOCK", 1)
@@ -371,13 +385,22 @@ def test_a_group_has_gamma_or_lr():
 def test_a_schedule_may_end_at_zero_and_not_below():
     weight = parameter((3,))
     weight.grad = torch.ones(3)
-    optimizer = Bop([weight], **RATES)
-    optimizer.param_groups[0]["lr"] = 0.0
-    optimizer.step()
-    for wrong in (-0.1, 1.1, float("nan")):
-        optimizer.param_groups[0]["lr"] = wrong
-        with pytest.raises(ConfigError, match=r"must be in \[0, 1\]"):
+    optimizer = Bop2ndOrder([weight], **RATES, sigma=0.1)
+    (group,) = optimizer.param_groups
+    for key, message in (
+        ("lr", r'group\["lr"\], the adaptivity rate, must be a number in \(0, 1\]'),
+        ("sigma", r'group\["sigma"\], the rate of the second moment, must be a number in \(0, 1\]'),
+        ("threshold", r'group\["threshold"\] must be a finite number of at least 0'),
+    ):
+        before = group[key]
+        for right in (0.0, 1e-40, torch.tensor(0.5)):
+            group[key] = right
             optimizer.step()
+        for wrong in (-0.1, float("inf"), float("nan"), "fast"):
+            group[key] = wrong
+            with pytest.raises(ConfigError, match=message):
+                optimizer.step()
+        group[key] = before
 
 
 @pytest.mark.parametrize("values", [[0.3, 1.0], [0.0, 1.0], [float("nan"), 1.0]])
