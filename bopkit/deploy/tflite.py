@@ -87,8 +87,8 @@ def as_convolutions(model: tf.keras.Model) -> tuple[tf.keras.Model, tuple[str, .
 
 
 def is_binary(layer: tf.keras.layers.Layer) -> bool:
-    """Tell whether a layer has a binary kernel."""
-    return any(is_binary_variable(v) for v in layer.trainable_variables)
+    """Tell whether a layer has a binary kernel, frozen or not."""
+    return any(is_binary_variable(v) for v in layer.weights)
 
 
 def _rewritten(model):

@@ -296,6 +296,17 @@ def test_dense_layers_as_convolutions_are_the_same_network(method):
     assert not any(isinstance(layer, models.networks.lq.layers.QuantDense) for layer in twin.layers)
 
 
+def test_frozen_layers_are_rewritten_and_reported_too():
+    tf.keras.utils.set_random_seed(0)
+    model = models.binarynet((12, 14, 3), 10, filters=8, dense_units=16)
+    model.trainable = False
+    twin, wide = tflite.as_convolutions(model)
+    assert wide == (model.layers[0].name,)
+    assert not any(isinstance(layer, models.networks.lq.layers.QuantDense) for layer in twin.layers)
+    kernels = [v for layer in twin.layers for v in layer.weights if "kernel" in v.name]
+    assert len(kernels) == 9 and all((abs(v.numpy()) == 1).all() for v in kernels)
+
+
 def test_shortcuts_stay():
     tf.keras.utils.set_random_seed(0)
     model = models.birealnet((32, 32, 3), 10)
