@@ -12,7 +12,7 @@ import pickle
 import pickletools
 import tarfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,7 +36,7 @@ class Form:
         archives: the names of the archive, the authors' own first.
         ending: of a file's name.
         decode: reads the labels and the pixels of one file's bytes.
-        sums: the published checksums: SHA-256 of the archive, MD5 of the files.
+        sums: the published checksums by name: SHA-256 of the authors' archive, MD5 of the files.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Form:
     archives: tuple[str, ...]
     ending: str
     decode: Callable[[bytes], tuple[np.ndarray, np.ndarray]]
-    sums: tuple[str, ...]
+    sums: Mapping[str, str]
 
     def files(self, split: str) -> list[str]:
         """Name the files of a split, in the order of the examples."""
@@ -96,16 +96,20 @@ class Source:
         """
         if self.packed:
             digest = hashlib.sha256()
-            with self.path.open("rb") as file:
-                while block := file.read(1 << 20):
-                    digest.update(block)
-            return digest.hexdigest() in self.form.sums
-        if len(self.form.sums) == 1:
-            return None
+            try:
+                with self.path.open("rb") as file:
+                    while block := file.read(1 << 20):
+                        digest.update(block)
+            except OSError as error:
+                raise DataError(f"{self.path} cannot be read: {error.strerror}.") from error
+            return digest.hexdigest() == self.form.sums[self.form.archives[0]]
         names = [name for split in splits for name in self.form.files(split)]
-        contents = _read(self.path, names).values()
-        sums = [hashlib.md5(c, usedforsecurity=False).hexdigest() for c in contents]
-        return set(sums) <= set(self.form.sums)
+        if not self.form.sums.keys() >= set(names):
+            return None
+        return all(
+            hashlib.md5(content, usedforsecurity=False).hexdigest() == self.form.sums[name]
+            for name, content in _read(self.path, names).items()
+        )
 
     def _decode(self, name, content):
         try:
@@ -286,15 +290,17 @@ FORMS = (
         ("cifar-10-python.tar.gz", "cifar-10-batches-py.tar.gz"),  # Keras 2 calls it the second
         "",
         _decode_python,
-        (
-            "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce",
-            "c99cafc152244af753f735de768cd75f",
-            "d4bba439e000b95fd0a9bffe97cbabec",
-            "54ebc095f3ab1f0389bbae665268c751",
-            "634d18415352ddfa80567beed471001a",
-            "482c414d41f54cd18b22e5b47cb7c3cb",
-            "40351d587109b95175f43aff81a1287e",
-        ),
+        {
+            "cifar-10-python.tar.gz": (
+                "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce"
+            ),
+            "data_batch_1": "c99cafc152244af753f735de768cd75f",
+            "data_batch_2": "d4bba439e000b95fd0a9bffe97cbabec",
+            "data_batch_3": "54ebc095f3ab1f0389bbae665268c751",
+            "data_batch_4": "634d18415352ddfa80567beed471001a",
+            "data_batch_5": "482c414d41f54cd18b22e5b47cb7c3cb",
+            "test_batch": "40351d587109b95175f43aff81a1287e",
+        },
     ),
     Form(
         "binary files",
@@ -302,6 +308,10 @@ FORMS = (
         ("cifar-10-binary.tar.gz",),
         ".bin",
         _decode_binary,
-        ("c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9dddda3db29a59bca1dd",),
+        {
+            "cifar-10-binary.tar.gz": (
+                "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9dddda3db29a59bca1dd"
+            )
+        },
     ),
 )

@@ -7,6 +7,7 @@ import pickle
 import tarfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -121,12 +122,26 @@ def test_prepare_says_what_it_found_where(tmp_path, form):
 @pytest.mark.parametrize("form", ["python", "binary packed"])
 def test_files_with_the_published_checksums_are_the_authors_own(tmp_path, monkeypatch, form):
     write(tmp_path, form)
-    files = [p for p in tmp_path.rglob("*") if p.is_file()]
-    kind = cifar10_files.FORMS[form != "python"]
-    sums = [hashlib.new(h, p.read_bytes()).hexdigest() for h in ("md5", "sha256") for p in files]
-    changed = [f if f is not kind else _with_sums(f, sums) for f in cifar10_files.FORMS]
-    monkeypatch.setattr(cifar10_files, "FORMS", changed)
+    kind, name = {"python": (0, "md5"), "binary packed": (1, "sha256")}[form]
+    sums = {
+        path.name: hashlib.new(name, path.read_bytes()).hexdigest()
+        for path in tmp_path.rglob("*")
+        if path.is_file()
+    }
+    forms = list(cifar10_files.FORMS)
+    forms[kind] = replace(forms[kind], sums=sums)
+    monkeypatch.setattr(cifar10_files, "FORMS", forms)
     assert data.load("cifar10", data_dir=tmp_path).origin.official is True
+    if form == "python":  # each file has its own checksum
+        first, second = (tmp_path / "cifar-10-batches-py" / name for name in NAMES[:2])
+        second.write_bytes(first.read_bytes())
+        assert data.load("cifar10", data_dir=tmp_path).origin.official is False
+
+
+def test_an_archive_that_is_gone_is_a_line(tmp_path):
+    gone = cifar10_files.Source(cifar10_files.FORMS[0], tmp_path / "gone.tar.gz", packed=True)
+    with pytest.raises(DataError, match=r"gone\.tar\.gz cannot be read: No such file"):
+        gone.is_official(("train",))
 
 
 def serve(place, tensorflow_datasets, monkeypatch, begun=lambda: None):
@@ -180,12 +195,6 @@ def test_a_run_resumes_on_a_moved_copy_and_not_on_one_in_another_order(tmp_path,
     record = run(tmp_path / "run", data_dir=tmp_path / "moved", **settings)
     assert record["status"] == "completed" and record["starts"][-1]["from_epoch"] == 1
     assert run(tmp_path / "run", **settings) == record  # nothing is left to resume
-
-
-def _with_sums(form, sums):
-    from dataclasses import replace
-
-    return replace(form, sums=tuple(sums))
 
 
 class Evil:
