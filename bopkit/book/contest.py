@@ -44,6 +44,7 @@ class Rule(NamedTuple):
 # By the experiment that the records of CIFAR-10 name; one rule was trained on the digits alone.
 RULES: dict[str, Rule] = {
     "binarynet/default": Rule("latent weights with Adam", METHODS["latent"].colour),
+    "binarynet/latent_sec52": Rule("latent weights with Adam", METHODS["latent"].colour),
     "binarynet/leaking": Rule("leaking latent weights", METHODS["leaking"].colour),
     "binarynet/bop": Rule("Bop at τ = 0", METHODS["bop"].colour),
     "binarynet/bop_threshold": Rule("Bop at τ > 0", SEQUENCE[1]),

@@ -48,7 +48,7 @@ PRESETS: dict[str, dict[str, dict[str, dict]]] = {
 def resize(experiment: Experiment, preset: str, values: Mapping[str, object]) -> Experiment:
     """An experiment at the size of a preset.
 
-    A staircase keeps its shape: γ falls at the same shares of the run, however many epochs
+    A staircase keeps its shape: a rate falls at the same shares of the run, however many epochs
     that has.
 
     Args:
@@ -65,7 +65,9 @@ def resize(experiment: Experiment, preset: str, values: Mapping[str, object]) ->
     """
     sizes = PRESETS[preset].get(experiment.dataset, {}).get("hparams", {})
     resized = experiments.override(experiment, sizes | dict(values))
-    if experiment.gamma_decay_epochs and "gamma_decay_epochs" not in values:
-        every = resized.epochs * experiment.gamma_decay_epochs / experiment.epochs
-        resized = dataclasses.replace(resized, gamma_decay_epochs=max(1, round(every)))
+    for field in ("gamma_decay_epochs", "learning_rate_decay_epochs"):
+        every = getattr(experiment, field)
+        if every and field not in values:
+            every = max(1, round(resized.epochs * every / experiment.epochs))
+            resized = dataclasses.replace(resized, **{field: every})
     return resized

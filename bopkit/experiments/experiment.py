@@ -35,6 +35,8 @@ class _Settings:
     batch_size: int  # over all replicas
     learning_rate: float  # Adam's: on latent weights, and on all that is not binary
     learning_rate_end: float | None = None
+    learning_rate_decay_rate: float | None = None
+    learning_rate_decay_epochs: int | None = None
     preprocess: str = "default"  # a name that bopkit.data knows
     image_size: int | None = None  # pixels a side; None: what the network takes
     filters: int | None = None  # only of binarynet
@@ -94,43 +96,44 @@ class _Settings:
                 if end is not None:
                     rate.check(end, f"{rate.name}_end")
                 if rate.decays:
-                    self._check_decay(rate)
+                    self._check_decay(rate.name)
             except ValueError as error:
                 raise ConfigError(str(error)) from None
+        self._check_decay("learning_rate")
 
-    def _check_decay(self, rate):
-        factor, every = f"{rate.name}_decay_rate", f"{rate.name}_decay_epochs"
+    def _check_decay(self, name):
+        factor, every = f"{name}_decay_rate", f"{name}_decay_epochs"
         given = [getattr(self, factor), getattr(self, every)]
         if given == [None, None]:
             return
         if None in given:
             raise ConfigError(f"{factor} and {every} go together; give both.")
-        rate.check(given[0], factor)
+        if not 0 < given[0] <= 1:
+            raise ConfigError(f"{factor} must be above 0 and at most 1; got {given[0]}.")
         if given[1] < 1:
             raise ConfigError(f"{every} must be at least 1; got {given[1]}.")
-        if getattr(self, f"{rate.name}_end") is not None:
+        if getattr(self, f"{name}_end") is not None:
             raise ConfigError(
-                f"{rate.name} decays linearly or in steps, not both: give {rate.name}_end, or "
+                f"{name} decays linearly or in steps, not both: give {name}_end, or "
                 f"{factor} and {every}."
             )
 
     def _check_schedules(self):
         """Refuse rates that float32 makes 0 on the way, though it can hold both ends."""
         positive = ["learning_rate"]
-        for rate in methods.METHODS[self.method].rates:
-            if not rate.may_be_zero:
-                positive.append(rate.name)
-            factor = getattr(self, f"{rate.name}_decay_rate", None)
+        rates = methods.METHODS[self.method].rates
+        positive += [rate.name for rate in rates if not rate.may_be_zero]
+        for name in positive:
+            factor = getattr(self, f"{name}_decay_rate", None)
             if factor is not None:
-                every = getattr(self, f"{rate.name}_decay_epochs")
-                last = getattr(self, rate.name) * factor ** ((self.epochs - 1) // every)
+                every = getattr(self, f"{name}_decay_epochs")
+                last = getattr(self, name) * factor ** ((self.epochs - 1) // every)
                 if last < ranges.SMALLEST:
                     raise ConfigError(
-                        f"{rate.name} decays to {last:.2g} by epoch {self.epochs}, and float32 "
+                        f"{name} decays to {last:.2g} by epoch {self.epochs}, and float32 "
                         f"rounds numbers below {ranges.SMALLEST:.2g} to 0; give a "
-                        f"{rate.name}_decay_rate nearer to 1, or more {rate.name}_decay_epochs."
+                        f"{name}_decay_rate nearer to 1, or more {name}_decay_epochs."
                     )
-        for name in positive:
             start, end = getattr(self, name), getattr(self, f"{name}_end")
             # A schedule takes the difference of the two first.
             if end is not None and np.float32(start) - np.float32(end) + np.float32(end) <= 0:
@@ -141,8 +144,9 @@ class _Settings:
 
 
 # A rate with an `_end` changes linearly from its start to its end over the run; without one it is
-# constant. `gamma_decay_rate` instead multiplies γ after every `gamma_decay_epochs` epochs. The
-# fields of the rules come from the table of methods, so that a new rule brings its own.
+# constant. `gamma_decay_rate` instead multiplies γ after every `gamma_decay_epochs` epochs, and
+# Adam's learning rate has the like. The fields of the rules come from the table of methods, so that
+# a new rule brings its own.
 Experiment = dataclasses.make_dataclass(
     "Experiment",
     [(field, kind | None, None) for field, kind in methods.FIELDS.items()],
@@ -175,7 +179,10 @@ Attributes:
     learning_rate: the learning rate of Adam, which trains all weights that are not binary and, in
         the method "latent", the latent weights.
     learning_rate_end: Adam's learning rate at the end of the run, reached linearly; None keeps the
-        rate constant.
+        rate constant, or lets it decay in steps.
+    learning_rate_decay_rate: factor that multiplies Adam's learning rate after every
+        `learning_rate_decay_epochs` epochs.
+    learning_rate_decay_epochs: epochs between two decays of Adam's learning rate.
     preprocess: what is done to images, "default" or "resize_and_flip".
     image_size: side of the images in pixels; None is what the network usually takes.
     filters: channels of BinaryNet's first convolution; None is the paper's 128.

@@ -20,9 +20,15 @@ _SETTINGS = {
         "above 0",
     ),
     "learning_rate_end": (
-        "Adam's learning rate at the end of the run, reached linearly; none: constant",
+        "Adam's learning rate at the end of the run, reached linearly; none: constant, or decays "
+        "in steps",
         "above 0, or none",
     ),
+    "learning_rate_decay_rate": (
+        "factor that multiplies η after every `learning_rate_decay_epochs` epochs",
+        "above 0, at most 1, or none",
+    ),
+    "learning_rate_decay_epochs": ("epochs between two decays of η", "at least 1, or none"),
     "preprocess": (
         "what is done to images; `--preprocess-fn` sets it too",
         "default or resize_and_flip",

@@ -116,7 +116,8 @@ class Method:
             signs of latent weights; the `method` of the functions in `bopkit.models`.
         optimizer: `MODULE:CLASS` in `bopkit.optimizers`; None trains everything with Adam.
         rates: the optimizer's numbers that may change over a run.
-        options: its other arguments, by name.
+        options: what else the method may be told, by name; the optimizer's other arguments, if it
+            has a class of its own.
 
     Example:
         >>> method = METHODS["bop"]
@@ -177,7 +178,20 @@ METHODS: dict[str, Method] = {
                 )
             },
         ),
-        Method("latent", "latent weights, Adam", "#D55E00", kernels="latent"),
+        Method(
+            "latent",
+            "latent weights, Adam",
+            "#D55E00",
+            kernels="latent",
+            options={
+                "glorot_scaling": Option(
+                    bool,
+                    "whether Adam's step on a latent weight is multiplied by "
+                    "√((inputs + outputs) / 1.5) of its layer",
+                    "true, false or none",
+                )
+            },
+        ),
         Method(
             "leaking",
             "leaking latent weights",

@@ -9,10 +9,11 @@ from bopkit.models import initializers, quantizers  # noqa: F401 -- saved models
 from bopkit.optimizers.base import FlipOptimizer, flip
 from bopkit.optimizers.bop import Bop
 from bopkit.optimizers.bop2ndorder import Bop2ndOrder
+from bopkit.optimizers.glorot import GlorotAdam
 from bopkit.optimizers.hyper import Hyper
 from bopkit.optimizers.leaking import LeakingSGD
 
-__all__ = ["Bop", "Bop2ndOrder", "FlipOptimizer", "Hyper", "LeakingSGD", "flip"]
+__all__ = ["Bop", "Bop2ndOrder", "FlipOptimizer", "GlorotAdam", "Hyper", "LeakingSGD", "flip"]
 
 
 def __getattr__(name):

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from bopkit import experiments, records
 from bopkit._support.text import markdown, number, plain, printable
+from bopkit.errors import ConfigError, unknown
 from bopkit.experiments import cost, methods
 
 METHOD_NAMES = {name: method.label for name, method in experiments.METHODS.items()}
@@ -102,7 +103,7 @@ def schedule(config: dict, key: str, form: Callable[[float], str] = plain) -> st
         return "–"
     if end is not None:
         return f"{form(start)} → {form(end)}"
-    if key in methods.RATES and methods.RATES[key].decays and config.get(f"{key}_decay_rate"):
+    if config.get(f"{key}_decay_rate"):
         every = config.get(f"{key}_decay_epochs")
         epochs = "epoch" if every == 1 else f"{every} epochs"
         return f"{form(start)}, ×{form(config[f'{key}_decay_rate'])} every {epochs}"
@@ -149,6 +150,9 @@ def markdown_table(runs: Iterable[dict], columns: Iterable[str] = COLUMNS) -> st
     Returns:
         Markdown; a header, and one line per group of runs that differ only in their seed.
 
+    Raises:
+        ConfigError: `columns` is empty, or names a column that does not exist.
+
     Example:
         >>> runs = bopkit.records.collect("runs/digits")
         >>> print(markdown_table(runs, ["method", "data", "epochs", "n"]))
@@ -156,7 +160,12 @@ def markdown_table(runs: Iterable[dict], columns: Iterable[str] = COLUMNS) -> st
         | --- | --- | --- | --- |
         | Bop | digits | 2 | 1 |
     """
-    columns = list(columns)
+    columns, known = list(columns), (*COLUMNS, "method")
+    if not columns:
+        raise ConfigError(f"columns must name at least one of: {', '.join(known)}.")
+    for column in columns:
+        if column not in known:
+            raise ConfigError(unknown("column", column, known))
     lines = ([escape(row[c]) for c in columns] for row in rows(runs, number))
     return markdown(columns, lines, right=int(columns[-1] == "top-1 %"))
 

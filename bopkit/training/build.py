@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bopkit import models, records
+from bopkit import models, optimizers, records
 from bopkit._tensorflow import tf
 from bopkit.experiments import METHODS
 from bopkit.models.layers import forward_is_fastest
@@ -42,21 +42,23 @@ def build_optimizer(experiment, train_examples: int) -> tf.keras.optimizers.Opti
 
     schedules = tf.keras.optimizers.schedules
 
-    def rate(name, decays=False):
+    def rate(name):
         start, end = getattr(experiment, name), getattr(experiment, f"{name}_end")
         if end is not None:
             return schedules.PolynomialDecay(start, steps(experiment.epochs), end)
-        if decays and getattr(experiment, f"{name}_decay_rate") is not None:
+        if getattr(experiment, f"{name}_decay_rate", None) is not None:
             every = steps(getattr(experiment, f"{name}_decay_epochs"))
             factor = getattr(experiment, f"{name}_decay_rate")
             return schedules.ExponentialDecay(start, every, factor, staircase=True)
         return start
 
+    if experiment.glorot_scaling:
+        return optimizers.GlorotAdam(rate("learning_rate"))
     adam = tf.keras.optimizers.Adam(rate("learning_rate"))
     method = METHODS[experiment.method]
     if method.optimizer is None:
         return adam
-    numbers = {r.name: rate(r.name, r.decays) for r in method.rates}
+    numbers = {r.name: rate(r.name) for r in method.rates}
     options = {name: getattr(experiment, name) for name in method.options}
     options = {name: value for name, value in options.items() if value is not None}
     return method.load_optimizer()(adam, **numbers, **options)

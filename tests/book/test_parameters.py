@@ -31,6 +31,7 @@ def test_defaults_are_the_smoke_preset_on_embedded_data():
     bop = settings.experiment("binarynet/bop_sec52")
     assert (bop.epochs, bop.filters, bop.gamma, bop.threshold) == (10, 16, 1e-4, 1e-8)
     assert bop.gamma_decay_epochs == 2  # a fifth of the run, as 100 of 500
+    assert settings.experiment("binarynet/latent_sec52").learning_rate_decay_epochs == 2
 
 
 def test_a_yaml_file_gives_text_and_it_counts_for_bop_alone():

@@ -17,6 +17,7 @@ BOP = experiments.get("binarynet/bop")
     ("name", "expected"),
     [
         ("binarynet/default", ("latent", 100, 256, None, None, 5e-3)),
+        ("binarynet/latent_sec52", ("latent", 500, 50, None, None, 1e-3)),
         ("binarynet/bop", ("bop", 100, 100, 1e-6, 1e-3, 1e-2)),
         ("binarynet/bop_sec52", ("bop", 500, 50, 1e-8, 1e-4, 1e-2)),
         ("binary_alexnet/bop", ("bop", 150, 1024, 1e-8, 1e-4, 2.5e-3)),
@@ -145,6 +146,20 @@ def test_override_reads_each_fields_type():
         ({"precision": 16}, "precision must be text"),
         ({"gamma_decay_rate": 0.1}, "go together"),
         ({"gamma_decay_rate": 0.1, "gamma_decay_epochs": 1, "gamma_end": 1e-6}, "gamma decays"),
+        ({"learning_rate_decay_epochs": 5}, "go together"),
+        (
+            {"learning_rate_decay_rate": 2, "learning_rate_decay_epochs": 5},
+            "must be above 0 and at",
+        ),
+        (
+            {"learning_rate_decay_rate": 1e-9, "learning_rate_decay_epochs": 1},
+            "learning_rate decays to 0 by epoch 100",
+        ),
+        (
+            dict.fromkeys(("learning_rate_decay_rate", "learning_rate_end"), 0.1)
+            | {"learning_rate_decay_epochs": 1},
+            "learning_rate decays linearly or in steps, not both",
+        ),
         ({"filters": 0}, "filters must be at least 1"),
     ],
 )

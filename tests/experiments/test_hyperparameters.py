@@ -42,10 +42,11 @@ def values(hyperparameter):
 def try_out(hyperparameter, value):
     changes = {hyperparameter.name: value}
     # A decay takes two values together.
-    partner = {"gamma_decay_rate": "gamma_decay_epochs", "gamma_decay_epochs": "gamma_decay_rate"}
-    if hyperparameter.name in partner and value != "none":
-        is_rate = hyperparameter.name.endswith("rate")
-        changes[partner[hyperparameter.name]] = "50" if is_rate else "0.5"
+    rate, decay, part = hyperparameter.name.partition("_decay_")
+    if decay and value != "none":
+        changes[f"{rate}_decay_epochs" if part == "rate" else f"{rate}_decay_rate"] = (
+            "50" if part == "rate" else "0.5"
+        )
     experiments.override(an_experiment(hyperparameter), changes)
 
 

@@ -136,7 +136,7 @@ def found(tmp_path_factory):
     (package / "optimizers" / "votes.py").write_text(OPTIMIZER.lstrip(), encoding="utf8")
     methods = package / "experiments" / "methods.py"
     insert(methods, "from bopkit.rules import ranges\n", "from bopkit.rules import votes\n")
-    insert(methods, '        Method("latent", ', row())
+    insert(methods, '        Method(\n            "latent",', row())
     done = subprocess.run(
         [sys.executable, "-c", USE, folder / "run"],
         env=os.environ | {"PYTHONPATH": str(folder)},
