@@ -225,7 +225,8 @@ def test_two_sets_of_hyperparameters_are_one_line(bopkit, asked):
 @pytest.mark.parametrize("name", experiments.EXPERIMENTS)
 def test_the_command_of_the_results_page_trains_on_the_papers_data(bopkit, asked, name):
     page = Path(__file__).parents[1] / "book" / "reproduction" / "results.md"
-    (command,) = re.findall(r"^bopkit (train NETWORK.*)$", page.read_text(), re.MULTILINE)
+    (command,) = re.findall(r"^bopkit (train NETWORK[^`]*)$", page.read_text(), re.MULTILINE)
+    command = command.replace("\\\n", " ")
     network, chosen = name.split("/")
     dataset = experiments.get(name).dataset
     for word, value in {"NETWORK": network, "SET": chosen, "DATA" + chosen: dataset}.items():
@@ -319,6 +320,18 @@ def test_a_tilde_is_the_home_folder_in_every_path(bopkit, tmp_path, monkeypatch)
     for arguments in (["~"], ["~", "--output=~/folder"], ["~/nowhere"], ["~nosuchuser"]):
         error = bopkit("export", *arguments).err
         assert str(tmp_path) in error or "no home folder is known for ~nosuchuser" in error
+
+
+@pytest.mark.parametrize(
+    "words", [["train", "binarynet", "--output-dir"], ["sweep", "--data-dir"], ["results"]]
+)
+def test_an_empty_path_is_not_the_current_folder(bopkit, asked, words):
+    """As of a shell's variable that is not set."""
+    done = bopkit(*words, "")
+    assert (done.code, done.out, done.err.count("\n"), asked) == (2, "", 1, [])
+    assert (
+        f"Invalid value for '{words[-1] if len(words) > 1 else 'FOLDER'}': it is empty" in done.err
+    )
 
 
 def test_help_names_every_flag_of_the_released_command_line(bopkit):
