@@ -18,8 +18,8 @@ def glorot_scale(shape: tuple[int, ...]) -> float:
             places, each of which has a weight per pair of channels.
 
     Returns:
-        The factor, without a unit: one over the standard deviation of Glorot's first weights, but
-        for a constant.
+        The factor, which has no unit. It is proportional to the inverse of the size of Glorot's
+        first weights.
 
     Source:
         Courbariaux et al. 2015 (BinaryConnect), section 2.6, and their released code.
