@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bopkit.book import streams
 from bopkit.book.pictures import two_rules
 from bopkit.book.streams import tenths
 
@@ -48,6 +49,18 @@ def test_no_learning_rate_is_as_calm_and_as_quick_as_bop(seed):
         best = min(latent, key=lambda eta: latent[eta].wrong.mean())
         said = f"wrong least often at η = {best}, but there it flips {means(latent[best])[0]} times"
         assert said in page()
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_start_at_the_clip_is_what_latent_sgd_pays(seed):
+    gradients, bop, clipped = two_rules.compute(0.1, 0.05, 0.3, 1.0, seed)
+    mean = streams.turning_mean(two_rules.STRENGTH, two_rules.STEPS)
+    free = streams.latent_sgd(gradients, learning_rate=0.3, clip=two_rules.CLIP, start=-1e-9)
+    late = streams.score(free.weights, mean)
+    assert late.wrong.mean() < clipped.wrong.mean() - 0.01 * two_rules.STEPS
+    assert abs(late.wrong.mean() - bop.wrong.mean()) < 0.005 * two_rules.STEPS
+    if seed == 1:
+        assert f"latent SGD at η = 0.3 is wrong {means(late)[1]} % of the time, about" in page()
 
 
 @pytest.mark.parametrize("seed", SEEDS)
