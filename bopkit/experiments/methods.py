@@ -116,8 +116,8 @@ class Method:
             signs of latent weights; the `method` of the functions in `bopkit.models`.
         optimizer: `MODULE:CLASS` in `bopkit.optimizers`; None trains everything with Adam.
         rates: the optimizer's numbers that may change over a run.
-        options: settings of the method that stay the same over a run, by name; the optimizer's other
-            arguments, if it has a class of its own.
+        options: settings of the method that stay the same over a run, by name: the optimizer's
+            other arguments, if it has a class of its own.
 
     Example:
         >>> method = METHODS["bop"]

@@ -74,9 +74,10 @@ def diagnose(
     7. healthy: none of these.
 
     The limits were chosen for the small network of `bopkit.book.toy`; for another network they are
-    a starting point. They are for batches of 100 images. If you scale γ with the batch, equally
-    many weights flip per epoch but more per step, so with batches of B images divide the flip
-    ratios by B / 100 first, and cap them at 1.
+    a starting point. They are for batches of 100 images out of 1,437, which are 14 steps per epoch.
+    If you scale γ with the batch, equally many weights flip per epoch but more per step, so with
+    batches of B of these images divide the flip ratios by B / 100 first, and cap them at 1. With
+    more steps per epoch the limits are too high.
 
     Args:
         train_accuracy: top-1 on the training batches of each epoch, in [0, 1]; (epochs,).

@@ -59,5 +59,5 @@ def test_votes_sides_with_the_many_where_the_few_weigh_more():
 
 def test_the_description_says_which_weight_is_better():
     told = votes.draw(0.4, 100.0, 50, 0.05).description
-    assert "once in 50 steps a gradient of −100: the mean is −1" in told
+    assert "once in 50 steps a gradient of −100: the mean of the 300 gradients is −1" in told
     assert "+1 the better weight" in told and "Votes makes 1 flip" in told
