@@ -142,7 +142,8 @@ def draw(push: float, size: float, every: int, gamma: float) -> Figure:
     )
     figure.description = (
         f"A push of +{number(push)}, and once in {every} steps a gradient of −{number(size)}: the "
-        f"mean of the {STEPS} gradients is {_signed(mean)}, {better} the better weight. With γ = {number(gamma)} {told}."
+        f"mean of the {STEPS} gradients is {_signed(mean)}, {better} the better weight. "
+        f"With γ = {number(gamma)} {told}."
     )
     return figure
 
