@@ -3,9 +3,11 @@
 import copy
 import re
 
+import pytest
 from small_records import record
 
 from bopkit import experiments, records
+from bopkit.errors import ConfigError
 from bopkit.experiments import methods
 from bopkit.records import tables
 
@@ -76,6 +78,18 @@ def paper_run(**config):
         config=settings | images | config,
         epochs=[row] * config.get("epochs", 300),
     )
+
+
+def test_columns_that_do_not_exist_are_refused():
+    columns = [*tables.COLUMNS, "method"]
+    assert tables.markdown_table([], columns).startswith("| experiment | data |")
+    for columns, message in (
+        (["γ", "gamma"], "unknown column 'gamma': there are: experiment, data,"),
+        (["methods"], "unknown column 'methods': did you mean method?"),
+        ([], "columns must name at least one of: experiment,"),
+    ):
+        with pytest.raises(ConfigError, match=re.escape(message)):
+            tables.markdown_table([], columns)
 
 
 def test_numbers_that_belong_together_stay_on_one_line():
