@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 import torch
@@ -9,6 +10,7 @@ from torch import nn
 from torch.nn import functional
 
 from bopkit.errors import ConfigError
+from bopkit.rules.ranges import check_positive
 
 
 class _Sign(torch.autograd.Function):
@@ -43,6 +45,9 @@ def sign_ste(x: torch.Tensor, clip: float = 1.0) -> torch.Tensor:
     Returns:
         -1 below zero and for NaN, +1 at zero and above, of `x`'s shape and type.
 
+    Raises:
+        ValueError: `clip` is not above 0.
+
     Source:
         Bengio et al. 2013, arXiv:1308.3432; the clipped form of Hubara et al. 2016.
 
@@ -54,6 +59,7 @@ def sign_ste(x: torch.Tensor, clip: float = 1.0) -> torch.Tensor:
         >>> x.grad.tolist()
         [0.0, 1.0, 1.0]
     """
+    check_positive(clip, "clip", math.inf)
     return _Sign.apply(x, clip)
 
 

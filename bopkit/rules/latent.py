@@ -8,9 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from bopkit.rules.ranges import (
-    LARGEST,
-    SMALLEST,
     check_finite,
+    check_positive,
     check_shapes,
     check_squares,
     is_number,
@@ -79,7 +78,7 @@ def ste_sign_gradient(values: np.ndarray, gradient: np.ndarray, *, clip: float =
         >>> ste_sign_gradient(np.array([-2.0, 0.3]), np.array([7.0, 7.0])).tolist()
         [0.0, 7.0]
     """
-    _check_positive(clip, "clip", math.inf)
+    check_positive(clip, "clip", math.inf)
     values, gradient = check_shapes(values=values, gradient=gradient).values()
     return np.where(np.abs(values) <= clip, gradient, 0.0)
 
@@ -219,7 +218,7 @@ def latent_adam_step(
         ([-0.01, 0.01], 1)
     """
     _check_rates(learning_rate, clip, beta_1=beta_1, beta_2=beta_2)
-    _check_positive(epsilon, "epsilon")
+    check_positive(epsilon, "epsilon")
     if moments is None:
         moments = AdamMoments(np.zeros_like(gradient), np.zeros_like(gradient), 0)
     latent, gradient, mean, square = _check_arrays(
@@ -267,17 +266,12 @@ def log_flip_ratio(flip_ratio: np.ndarray) -> np.ndarray:
 
 def _check_rates(learning_rate, clip, **decays):
     """Refuse a learning rate or a clip of 0 or less, and a decay outside [0, 1)."""
-    _check_positive(learning_rate, "learning_rate")
+    check_positive(learning_rate, "learning_rate")
     if clip is not None:
-        _check_positive(clip, "clip", math.inf)
+        check_positive(clip, "clip", math.inf)
     for name, decay in decays.items():
         if not (is_number(decay) and 0 <= decay < 1):
             raise ValueError(f"{name} must be a number in [0, 1), such as 0.9; got {decay!r}.")
-
-
-def _check_positive(value, name, largest=LARGEST):
-    if not (is_number(value) and SMALLEST <= value <= largest):
-        raise ValueError(f"{name} must be a positive number that float32 can hold; got {value!r}.")
 
 
 def _check_arrays(**given):

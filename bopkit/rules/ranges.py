@@ -68,6 +68,26 @@ def check_threshold(threshold: float, name: str = "threshold") -> None:
         )
 
 
+def check_positive(value: float, name: str, largest: float = LARGEST) -> None:
+    """Refuse a number that float32 cannot hold, or that is 0 or less.
+
+    Args:
+        value: the number.
+        name: what the message calls it.
+        largest: the largest that is allowed.
+
+    Raises:
+        ValueError: `value` is not a number in this range; NaN included.
+
+    Example:
+        >>> check_positive(0.0, "clip")
+        Traceback (most recent call last):
+        ValueError: clip must be a positive number that float32 can hold; got 0.0.
+    """
+    if not (is_number(value) and SMALLEST <= value <= largest):
+        raise ValueError(f"{name} must be a positive number that float32 can hold; got {value!r}.")
+
+
 def _check_rate(value, what):
     if not is_number(value) or not SMALLEST <= value <= 1:
         raise ValueError(

@@ -308,6 +308,15 @@ def test_binarize_marks_what_it_binarizes():
     assert all((parameter.abs() == 1).all() for parameter in layer.parameters())
 
 
+@pytest.mark.parametrize("clip", [0, -1.0, float("nan"), None])
+def test_the_estimators_window_has_a_width(clip):
+    with pytest.raises(ValueError, match="clip must be a positive number"):
+        sign_ste(torch.ones(2), clip)
+    x = torch.tensor([-1e30], requires_grad=True)
+    sign_ste(x, float("inf")).backward()
+    assert x.grad.item() == 1
+
+
 def test_nan_becomes_minus_one():
     x = torch.tensor([float("nan")], requires_grad=True)
     sign_ste(x).backward()
