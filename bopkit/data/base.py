@@ -92,8 +92,9 @@ class Data:
             seed: of the order and of the augmentation, which depend on nothing else.
             epochs: where the sequence ends; the last epoch is `epochs - 1`.
             start_epoch: where to begin.
-            start_step: where to begin in that epoch. The batches before it are not decoded, and
-                those that follow equal the uninterrupted sequence bit for bit.
+            start_step: where to begin, in steps from the start of that epoch. The batches before
+                it are not decoded, and those that follow equal the uninterrupted sequence bit for
+                bit.
             shard: (index, count): worker `index` of `count` gets every count-th example of each
                 global batch, beginning with the index-th.
 
@@ -103,7 +104,8 @@ class Data:
             (batch_size / count, num_classes).
 
         Raises:
-            DataError: if the batch is larger than the set, or not divisible by the shard count.
+            DataError: if the batch is larger than the set, or not divisible by the shard count, or
+                another number is out of range.
 
         Example:
             >>> digits = bopkit.data.load("digits")
@@ -113,10 +115,21 @@ class Data:
         """
         index, count = _check_shard(shard, batch_size)
         steps = self.steps_per_epoch(batch_size)
+        if not (is_whole(seed) and -(2**63) <= seed < 2**63):
+            raise DataError(f"seed must be a whole number of at most 64 bits, not {seed!r}.")
+        if not (is_whole(epochs) and epochs >= 0):
+            raise DataError(f"epochs must be a whole number of at least 0, not {epochs!r}.")
+        whole = is_whole(start_epoch) and is_whole(start_step) and min(start_epoch, start_step) >= 0
+        if not (whole and start_epoch * steps + start_step <= epochs * steps):
+            raise DataError(
+                f"start_epoch and start_step must lie within the {epochs} epochs of {steps} steps, "
+                f"not {start_epoch!r} and {start_step!r}."
+            )
+        start_epoch, start_step = divmod(start_epoch * steps + start_step, steps)
         batches = self._train(
             batch_size, steps, seed, range(start_epoch, epochs), start_step, index, count
         )
-        remaining = max(0, (epochs - start_epoch) * steps - start_step)
+        remaining = (epochs - start_epoch) * steps - start_step
         return _finish(batches.apply(tf.data.experimental.assert_cardinality(remaining)))
 
     def validation_batches(
@@ -174,7 +187,7 @@ class Data:
 
 def _check_shard(shard: tuple[int, int], batch_size: int) -> tuple[int, int]:
     index, count = shard
-    if not 0 <= index < count:
+    if not (is_whole(index) and is_whole(count) and 0 <= index < count):
         raise DataError(f"shard must be (index, count) with 0 <= index < count, not {shard}.")
     if not is_whole(batch_size) or batch_size < 1 or batch_size % count:
         raise DataError(

@@ -81,6 +81,24 @@ def test_resuming_continues_bit_for_bit(digits, sequence, start_epoch, start_ste
     assert_same(rest, batches(resumed))
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"seed": None}, "seed must be a whole number of at most 64 bits, not None"),
+        ({"seed": 1.5}, "seed must be a whole number"),
+        ({"seed": 2**63}, "seed must be a whole number"),
+        ({"epochs": 0.5}, "epochs must be a whole number of at least 0, not 0.5"),
+        ({"start_step": -1}, "must lie within the 3 epochs of 6 steps, not 0 and -1"),
+        ({"start_epoch": 2, "start_step": 7}, "must lie within the 3 epochs of 6 steps"),
+        ({"start_epoch": 0.5}, "must lie within the 3 epochs"),
+        ({"shard": (0.0, 1)}, "shard must be"),
+    ],
+)
+def test_numbers_out_of_range_are_refused(digits, change, message):
+    with pytest.raises(DataError, match=message):
+        digits.train_batches(48, **{"seed": 3, "epochs": 3} | change)
+
+
 @pytest.mark.parametrize("count", [2, 3])
 def test_shards_are_the_global_batch(digits, sequence, count):
     for index in range(count):
