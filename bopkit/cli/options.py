@@ -5,14 +5,22 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from typer import Argument, Option
+from typer import Argument, BadParameter, Option
 
 from bopkit import experiments
 from bopkit.data import DATASETS
 
 
+def _path(text):
+    if not str(text):  # a shell's variable that is not set; Path("") is the current folder
+        raise BadParameter("it is empty; name a file or a folder.")
+    return Path(text)
+
+
 def _option(kind, metavar, text, *names, **limits):
     """Annotate an option's Python type with how the help shows its value and itself."""
+    if kind in (Path, Path | None):
+        limits["parser"] = _path
     return Annotated[kind, Option(*names, help=text, metavar=metavar, **limits)]
 
 
@@ -96,9 +104,11 @@ Retries = _option(int, "N", "Number of retries of a failed run.", min=0)
 SweepDir = _option(Path, "DIR", "Folder that holds one folder per run.")
 
 # What a run left
-Records = Annotated[Path, Argument(help="Folder that holds the records.", metavar="FOLDER")]
+Records = Annotated[
+    Path, Argument(help="Folder that holds the records.", metavar="FOLDER", parser=_path)
+]
 Markdown = _option(bool, None, "Print the table as Markdown.", "--markdown")
-Run = Annotated[Path, Argument(help="Folder of a completed run.", metavar="RUN")]
+Run = Annotated[Path, Argument(help="Folder of a completed run.", metavar="RUN", parser=_path)]
 Format = _option(
     str,
     "NAME",
