@@ -9,11 +9,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from bopkit._support.text import note, printable
 from bopkit.data.identity import fingerprint_names
 from bopkit.data.imagenet.archives import imagenet_list
 from bopkit.errors import DataError, did_you_mean
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".gif")  # what TensorFlow decodes, in any case
+_OF_WINDOWS = ("thumbs.db", "desktop.ini")  # which it hides
 
 
 @dataclass(frozen=True)
@@ -117,21 +119,24 @@ def find_imagenet(places: Iterable[Path]) -> Listing | None:
 
 
 def _subfolders(folder):
-    return sorted(e.name for e in os.scandir(folder) if e.is_dir() and e.name[0] not in "._")
+    return sorted(e.name for e in os.scandir(folder) if e.is_dir() and e.name[0] != ".")
 
 
 def _files(folder):
-    """List the images of a folder; follow links, and skip hidden files."""
-    return sorted(
-        entry.name
-        for entry in os.scandir(folder)
-        if entry.name.lower().endswith(ENDINGS) and entry.name[0] != "." and not entry.is_dir()
-    )
+    """List the images of a folder, and what else it holds; follow links, and skip hidden files."""
+    images, others = [], []
+    for entry in os.scandir(folder):
+        if entry.name[0] == "." or entry.name.lower() in _OF_WINDOWS:
+            continue
+        image = entry.name.lower().endswith(ENDINGS) and not entry.is_dir()
+        (images if image else others).append(entry.name)
+    return sorted(images), sorted(others)
 
 
 def _images(root, half, classes, *, some=False, may_lack=False):
     """(Path below the root, label) of each image of one half of a set."""
     labels, found = {name: label for label, name in enumerate(classes)}, []
+    ignored = [half / file for file in _files(half)[0]]
     for name in _subfolders(half):
         if name not in labels:
             near = did_you_mean(name, labels)
@@ -142,7 +147,8 @@ def _images(root, half, classes, *, some=False, may_lack=False):
                 else f"{half / name} is a class that the training set lacks; {near}each class "
                 "needs a folder of this name in train."
             )
-        names = _files(half / name)
+        names, others = _files(half / name)
+        ignored += [half / name / other for other in others]
         if not names and not may_lack:
             raise DataError(
                 f"{half / name} holds no image (one of {', '.join(ENDINGS)}): remove the folder, "
@@ -150,6 +156,10 @@ def _images(root, half, classes, *, some=False, may_lack=False):
             )
         below = (half / name).relative_to(root)
         found += [(str(below / file), labels[name]) for file in names]
+    if ignored:
+        more = f", as are {len(ignored) - 1:,} more" if ignored[1:] else ""
+        images = f"the images are the files {', '.join(ENDINGS)} in {half / 'CLASS'}"
+        note(printable(f"{ignored[0]} is ignored{more}: {images}."))
     return found
 
 
@@ -173,7 +183,7 @@ def _flat(root, val, place, classes):
         of = {image: text.split(" ")[0] for image, text in rows}
     official = imagenet_list("validation_labels.txt")
     found = []
-    for name in _files(val):
+    for name in _files(val)[0]:
         synset = of.get(name.rpartition(".")[0])
         number = re.fullmatch(r"ILSVRC2012_val_(\d{8})\.JPEG", name)
         if synset is None and number and 1 <= int(number[1]) <= len(official):

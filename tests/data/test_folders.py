@@ -54,7 +54,7 @@ def test_own_images_have_the_labels_of_their_folders(own):
         np.testing.assert_array_equal(colours(images), labels.numpy().argmax(1))
 
 
-@pytest.mark.parametrize(("start_epoch", "start_step"), [(0, 2), (1, 0), (1, 3), (2, 0)])
+@pytest.mark.parametrize(("start_epoch", "start_step"), [(0, 2), (1, 0), (1, 3), (0, 6)])
 def test_resuming_continues_bit_for_bit(own, start_epoch, start_step):
     found = data.load("image_folder", data_dir=own, image_size=16)
     whole = list(found.train_batches(5, seed=3, epochs=3))
@@ -146,6 +146,29 @@ def test_a_class_that_val_lacks_keeps_the_labels(own):
     found = data.load("image_folder", data_dir=own, image_size=16)
     labels = np.concatenate([y.numpy().argmax(1) for _, y in found.validation_batches(4)])
     assert sorted(labels) == [0, 0, 2, 2]
+
+
+def test_what_is_no_image_of_a_class_is_named_once(own, capsys):
+    for clutter in (".DS_Store", "Thumbs.db", "desktop.ini", ".hidden/a.jpg"):
+        paint(own / "train" / "red" / "a.png", COLOURS["red"])
+        (own / "train" / "red" / clutter).parent.mkdir(exist_ok=True)
+        (own / "train" / "red" / "a.png").rename(own / "train" / "red" / clutter)
+    assert data.load("image_folder", data_dir=own).train_examples == 21
+    assert capsys.readouterr().out == ""
+    paint(own / "train" / "red" / "nested" / "a.png", COLOURS["red"])
+    (own / "train" / "red" / "new\n.webp").write_bytes(b"RIFF")
+    paint(own / "train" / "0.png", COLOURS["red"])
+    assert data.load("image_folder", data_dir=own).train_examples == 21
+    said = capsys.readouterr().out
+    assert said.count("\n") == 1
+    assert f"{own}/train/0.png is ignored, as are 2 more: the images are the files .jpg," in said
+
+
+def test_a_class_may_begin_with_an_underscore(own):
+    for half in ("train", "val"):
+        (own / half / "red").rename(own / half / "_background_")
+    found = data.load("image_folder", data_dir=own)
+    assert found.origin.classes == ("_background_", "blue", "green") and found.train_examples == 21
 
 
 def png_that_claims(pixels):
