@@ -17,6 +17,7 @@ Attributes:
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Iterable, Mapping
 
 from bopkit import experiments
@@ -45,13 +46,18 @@ def count_macs(model) -> int:
 
     A convolution takes `output height x output width x output channels x kernel height x kernel
     width x input channels` multiply-accumulates. A dense layer takes `inputs x units`. The count
-    leaves out batch normalization, pooling and activations, whose share is below a hundredth.
+    leaves out batch normalization, pooling and activations, whose share is below a hundredth. A
+    layer that the model calls several times counts once.
 
     Args:
-        model: a built Keras model, quantized layers included.
+        model: a built Keras model, quantized layers and models within it included.
 
     Returns:
         Multiply-accumulates per image.
+
+    Raises:
+        ConfigError: a layer with a kernel is neither dense nor a convolution, or the size of its
+            images is not known.
 
     Example:
         >>> network = bopkit.models.binarynet((32, 32, 3), 10)
@@ -60,13 +66,32 @@ def count_macs(model) -> int:
     """
     from bopkit._tensorflow import tf
 
-    macs = 0
+    layers, macs = tf.keras.layers, 0
+    transposed = (layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose)
+    known = (
+        *(layers.Dense, layers.Conv1D, layers.Conv2D, layers.Conv3D, *transposed),
+        *(layers.DepthwiseConv1D, layers.DepthwiseConv2D),
+        *(layers.SeparableConv1D, layers.SeparableConv2D),
+    )
     for layer in model.layers:
-        if isinstance(layer, tf.keras.layers.Conv2D):
-            _, height, width, _ = layer.output_shape
-            macs += height * width * layer.kernel.shape.num_elements()
-        elif isinstance(layer, tf.keras.layers.Dense):
-            macs += layer.kernel.shape.num_elements()
+        if isinstance(layer, tf.keras.Model):
+            macs += count_macs(layer)
+            continue
+        weights = [v.shape.num_elements() for v in layer.weights if v.shape.rank > 1]
+        if not weights or isinstance(layer, layers.Embedding | layers.PReLU):
+            continue
+        if not isinstance(layer, known):
+            raise ConfigError(
+                "only dense layers and convolutions can be counted; "
+                f"{layer.name} is of the class {type(layer).__name__}."
+            )
+        # The kernel is at each place of the output once, or of the input if it is transposed.
+        shape = layer.input_shape if isinstance(layer, transposed) else layer.output_shape
+        first = getattr(layer, "data_format", "channels_last") == "channels_first"
+        places = shape[2:] if first else shape[1:-1]
+        if None in places:
+            raise ConfigError(f"{layer.name} has images of unknown size: name it in the Input.")
+        macs += math.prod(places) * sum(weights)
     return macs
 
 

@@ -26,6 +26,48 @@ def test_a_tiny_network_by_hand():
     assert cost.count_macs(model) == 6 * 6 * 4 * 27 + 3 * 3 * 5 * 9 * 4 + 45 * 10
 
 
+def test_convolutions_of_each_kind_and_models_within_models():
+    import larq as lq
+    import tensorflow as tf
+
+    layers = tf.keras.layers
+    inner = tf.keras.Sequential(
+        [
+            layers.Input((4, 4, 6)),
+            layers.DepthwiseConv2D(3, depth_multiplier=2, padding="same"),  # 12 channels
+            lq.layers.QuantSeparableConv2D(5, 3, padding="same"),
+        ]
+    )
+    outer = tf.keras.Sequential(
+        [
+            layers.Input((2, 2, 3)),
+            layers.Conv2DTranspose(6, 3, strides=2, padding="same"),
+            inner,
+            layers.PReLU(),
+            layers.Reshape((16, 5)),
+            layers.Dense(7),  # at each of 16 places
+        ]
+    )
+    by_layer = [2 * 2 * 9 * 6 * 3, 4 * 4 * 9 * 12, 4 * 4 * 9 * 12 + 4 * 4 * 12 * 5, 16 * 5 * 7]
+    assert cost.count_macs(outer) == sum(by_layer)
+    first = tf.keras.Sequential(
+        [layers.Input((3, 8, 9)), layers.Conv2D(4, 3, data_format="channels_first")]
+    )
+    assert cost.count_macs(first) == 6 * 7 * 4 * 27
+
+
+def test_what_cannot_be_counted_is_refused():
+    import tensorflow as tf
+
+    layers = tf.keras.layers
+    recurrent = tf.keras.Sequential([layers.Input((5, 3)), layers.LSTM(4, name="memory")])
+    with pytest.raises(ConfigError, match="can be counted; memory is of the class LSTM"):
+        cost.count_macs(recurrent)
+    any_size = tf.keras.Sequential([layers.Input((None, None, 3)), layers.Conv2D(4, 3, name="c")])
+    with pytest.raises(ConfigError, match="c has images of unknown size"):
+        cost.count_macs(any_size)
+
+
 def test_binarynet_by_hand():
     by_layer = [
         30 * 30 * 128 * 9 * 3,
