@@ -47,8 +47,8 @@ def save_packed(model: tf.keras.Model, path: str | os.PathLike) -> int:
         The file's size in bytes.
 
     Raises:
-        DataError: a weight is NaN or infinite, or a layer uses a binary weight that is not -1 or
-            +1, because the file keeps only its sign.
+        DataError: a weight is NaN or infinite, float32 cannot hold it, or a layer uses a binary
+            weight that is not -1 or +1, because the file keeps only its sign.
         OSError: the file cannot be written.
 
     Example:
@@ -60,7 +60,7 @@ def save_packed(model: tf.keras.Model, path: str | os.PathLike) -> int:
     weights = [
         (
             variable.name,
-            np.asarray(tf.convert_to_tensor(variable), np.float32),
+            np.asarray(tf.convert_to_tensor(variable)),
             1 if is_binary_variable(variable) else 32,
         )
         for variable in model.weights

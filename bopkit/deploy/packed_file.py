@@ -33,12 +33,19 @@ def write(
         The file's size in bytes.
 
     Raises:
+        DataError: a weight of 32 bits holds a number that float32 cannot hold.
         OSError: the file cannot be written.
     """
     path, arrays = with_home(path, DataError), {}
-    for number, (_, values, bits) in enumerate(weights):
+    for number, (name, values, bits) in enumerate(weights):
         # sign(0) is +1, as in the quantizers
-        arrays[str(number)] = np.packbits(values.ravel() >= 0) if bits == 1 else values
+        kept = np.packbits(values.ravel() >= 0) if bits == 1 else values.astype(np.float32)
+        if bits == 32 and not (kept.astype(values.dtype) == values).all():
+            raise DataError(
+                f"{name} is {values.dtype} and holds numbers that float32, the type in the file, "
+                "would round: build the network in float32, and copy the weights."
+            )
+        arrays[str(number)] = kept
     listed = [[name, list(values.shape), bits] for name, values, bits in weights]
     header = {"format": FORMAT, "version": VERSION, "network": network, "weights": listed}
     arrays["header"] = np.frombuffer(json.dumps(header).encode(), np.uint8)

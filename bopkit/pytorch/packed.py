@@ -78,8 +78,8 @@ def save_packed(model: nn.Module, path: str | os.PathLike) -> int:
 
     Raises:
         ConfigError: a layer of the network has no counterpart in the file's format.
-        DataError: a weight is NaN or infinite, a binary weight is not -1 or +1, or a frozen scale
-            is not 1.
+        DataError: a weight is NaN or infinite, float32 cannot hold it, a binary weight is not -1 or
+            +1, or a frozen scale is not 1.
         OSError: the file cannot be written.
 
     Example:
@@ -88,7 +88,9 @@ def save_packed(model: nn.Module, path: str | os.PathLike) -> int:
     """
     weights = []
     for name, tensor, bits, axes in _entries(model):
-        values = tensor.detach().cpu().float().permute(axes).contiguous().numpy()
+        values = tensor.detach().cpu().permute(axes).contiguous()
+        # NumPy has no bfloat16, and float64 is for the file to refuse
+        values = (values if values.dtype == torch.float64 else values.float()).numpy()
         archives.require_finite("the network", [(name, values)])
         if bits == 1 and not (np.abs(values) == 1).all():
             raise DataError(

@@ -292,6 +292,29 @@ def test_a_network_that_could_not_be_loaded_again_is_not_saved(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("kind", "rounded", "kept"),
+    [("float64", 0.1, 0.5), ("int64", 2**24 + 1, 2**24), ("bfloat16", None, 0.1)],
+)
+def test_numbers_that_float32_would_round_are_not_saved(tmp_path, kind, rounded, kept):
+    def build(value):
+        layer = tf.keras.layers.Layer(name="layer")
+        layer.add_weight("scale", (1,), kind, trainable=False)
+        model = tf.keras.Sequential([tf.keras.layers.Input((1,)), layer])
+        layer.weights[0].assign(tf.constant([value], kind))
+        return model
+
+    path, model = tmp_path / "model.npz", build(kept)
+    bopkit.save_packed(model, path)
+    (loaded,) = bopkit.load_packed(path, into=build(0)).weights
+    assert loaded.dtype == kind and loaded.numpy() == model.weights[0].numpy()
+    if rounded is not None:
+        path.unlink()
+        with pytest.raises(DataError, match=f"scale:0 is {kind} and holds numbers that float32"):
+            bopkit.save_packed(build(rounded), path)
+        assert list(tmp_path.iterdir()) == []
+
+
 def test_a_quantizer_that_scales_is_not_one_bit_wide(tmp_path):
     """Nor is it given to Larq's converter, whose file could predict nearly the same."""
     scales = lq.quantizers.MagnitudeAwareSign()

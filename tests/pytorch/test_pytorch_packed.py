@@ -82,7 +82,17 @@ def test_refuses_what_the_file_cannot_hold(tmp_path):
     torch.nn.init.constant_(frozen.weight, 2).requires_grad_(False)
     with pytest.raises(DataError, match="frozen and not 1"):
         save_packed(frozen, path)
+    with pytest.raises(DataError, match="kernel:0 is float64 and holds numbers that float32"):
+        save_packed(torch.nn.Linear(4, 2, dtype=torch.float64), path)
     assert not path.exists()
+
+
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16, torch.float64])
+def test_binary_weights_of_any_type_come_back(kind, tmp_path):
+    layer = BinaryLinear(4, 2, dtype=kind)
+    save_packed(layer, tmp_path / "a.npz")
+    again = load_packed(tmp_path / "a.npz", into=BinaryLinear(4, 2, dtype=kind))
+    assert torch.equal(layer.weight, again.weight) and again.weight.dtype == kind
 
 
 def test_a_refused_file_changes_nothing(tmp_path):
