@@ -9,14 +9,13 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import numpy as np
-
-from bopkit import records, rules
+from bopkit import records
 from bopkit._support.files import only_one, whole_file
 from bopkit._tensorflow import tf
 from bopkit.data.identity import require_same_form
 from bopkit.errors import ConfigError, RecordError
 from bopkit.training.checkpoints import Checkpoints, ends_with_run
+from bopkit.training.curves import Curves
 from bopkit.training.faults import REMOVED
 from bopkit.training.state import State
 
@@ -43,6 +42,7 @@ class RunFolder:
         self._held = held  # what the folder was when it was locked; None for a reader
         self.record: dict = {}
         self._earlier: Path | None = None  # where the record goes that `record` shortens
+        self._curves = Curves(path / "tensorboard", self.check)
 
     @classmethod
     @contextlib.contextmanager
@@ -66,7 +66,9 @@ class RunFolder:
             return
         busy = f"another process is running in {path}; wait for it, or choose another folder."
         with only_one(path / ".lock", ConfigError(busy)), _kept_open(path):
-            yield cls(path, os.stat(path))
+            folder = cls(path, os.stat(path))
+            with contextlib.closing(folder._curves):
+                yield folder
 
     def check(self) -> None:
         """Refuse to write where the folder was removed or another one has taken its place.
@@ -266,29 +268,14 @@ class RunFolder:
                 os.replace(Path(fresh) / MODEL, self.path / MODEL)
 
     def log_step(self, step: int, scalars: dict[str, float]) -> None:
-        """Write scalars of a step within an epoch for TensorBoard, as a curve over all steps."""
+        """Write scalars of a step within an epoch for TensorBoard; see `Curves`."""
         if self._held:
-            self._write("steps", step, {f"within_epoch/{k}": v for k, v in scalars.items()})
+            self._curves.log_step(step, scalars)
 
     def log(self, row: dict) -> None:
-        """Write an epoch's scalars for TensorBoard, training and validation as two curves."""
-        if not self._held:
-            return
-        row = row.copy()
-        epoch = row.pop("epoch")
-        train = {k: v for k, v in row.items() if not k.startswith("val_") and v is not None}
-        train["log_flip_ratio"] = float(rules.log_flip_ratio(np.float64(row["flip_ratio"])))
-        validation = {k[4:]: v for k, v in row.items() if k.startswith("val_")}
-        self._write("train", epoch, train)
-        self._write("validation", epoch, validation)
-
-    def _write(self, curve, step, scalars):
-        self.check()
-        writer = tf.summary.create_file_writer(str(self.path / "tensorboard" / curve))
-        with writer.as_default(step=step):
-            for key, value in scalars.items():
-                tf.summary.scalar(key, value)
-        writer.close()
+        """Write an epoch's scalars for TensorBoard; see `Curves`."""
+        if self._held:
+            self._curves.log(row)
 
 
 @contextlib.contextmanager

@@ -110,6 +110,16 @@ def logged(folder):
     return steps
 
 
+def test_tensorboard_shows_an_epoch_as_soon_as_it_is_logged(tmp_path):
+    """So that a run that is killed keeps what it logged."""
+    row = {"accuracy": 0.5, "flip_ratio": 0.0, "val_accuracy": 0.25}
+    with RunFolder.hold(tmp_path) as folder:
+        for epoch in (1, 2, 3):
+            folder.log(row | {"epoch": epoch})
+            assert logged(tmp_path) == set(range(1, epoch + 1))
+    assert len(list((tmp_path / "tensorboard" / "train").iterdir())) == 1
+
+
 @pytest.mark.parametrize(
     ("owner", "moment", "minutes", "replaced"),
     [

@@ -85,6 +85,8 @@ def test_tensorboard_holds_the_records_numbers(finished):
         for event in tf.compat.v1.train.summary_iterator(str(path)):
             for value in event.summary.value:
                 found[value.tag, event.step] = float(tf.make_ndarray(value.tensor))
+    # One file for each curve, however many epochs there are.
+    assert {len(list(curve.iterdir())) for curve in (folder / "tensorboard").iterdir()} == {1}
     for row in records.read(folder)["epochs"]:
         assert found["accuracy", row["epoch"]] == pytest.approx(row["val_accuracy"])
 
