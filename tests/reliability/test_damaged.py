@@ -252,6 +252,7 @@ def test_a_class_whose_archive_is_damaged_does_not_end_there_in_silence(tmp_path
 def test_archives_with_a_flipped_bit_anywhere(tmp_path):
     """30 flips in either archive: prepared, or an error that names the archive; never a crash."""
     manual, moments = write_imagenet(tmp_path / "m", images(GOOD)), random.Random(0)
+    in_headers = []
     for number in range(30):
         path = sorted(manual.iterdir())[number % 2]
         whole = path.read_bytes()
@@ -263,6 +264,8 @@ def test_archives_with_a_flipped_bit_anywhere(tmp_path):
         _, error = attempt(lambda a=arguments: prepare.prepare("imagenet2012", **a))
         assert error is None or (path.name in error and "\n" not in error)
         path.write_bytes(whole)
+        in_headers += [error is not None] if number % 4 < 2 else []
+    assert any(in_headers) and len(in_headers) == 16
 
 
 # Prepared files that were damaged later, or prepared by TFDS without a look.

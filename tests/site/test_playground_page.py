@@ -198,7 +198,9 @@ def test_it_trains_from_a_folder_without_a_server(html, open_page):
 def test_controls_and_pictures_share_the_first_screen(playing):
     page = playing.page
     page.set_viewport_size({"width": 1280, "height": 800})
-    for box in page.locator(".bop-pictures canvas:visible, .bop-run:visible, .bop-bar").all():
+    boxes = page.locator(".bop-pictures canvas:visible, .bop-run:visible, .bop-bar").all()
+    assert len(boxes) >= 3
+    for box in boxes:
         place = box.bounding_box()
         assert place["y"] + place["height"] <= 800 and place["x"] + place["width"] <= 1280
 
