@@ -239,14 +239,6 @@ class GroupedOptimizer(tf.keras.optimizers.Optimizer):
         for variable, weight in zip(self.variables, weights, strict=True):
             variable.assign(weight)
 
-    def load_own_variables(self, store):
-        """Set all variables from a file that Keras wrote."""
-        own, keys = len(super().variables), sorted(store.keys(), key=int)
-        if len(keys) == len(self.variables) + 1:
-            del keys[own]  # a second step counter, as files had it at first
-            store = {str(number): store[key] for number, key in enumerate(keys)}
-        super().load_own_variables(store)
-
     def get_config(self):
         """Return everything that `from_config` needs to make the same optimizer again.
 

@@ -148,13 +148,8 @@ class Bop2ndOrder(FlipOptimizer):
         for group in self.param_groups:
             for parameter in group["params"]:
                 state = self.state.get(parameter, {})
-                step = state.pop("step", None)  # as dictionaries had it at first, without c and d
-                for name, rate in (("c", group["lr"]), ("d", group["sigma"])):
-                    if name in state:
-                        state[name] = _share(state[name], parameter, group)
-                    elif step is not None and group["bias_correction"]:
-                        share = 1 - (1 - float(rate)) ** float(step)
-                        state[name] = _share(share, parameter, group)
+                for name in state.keys() & {"c", "d"}:
+                    state[name] = _share(state[name], parameter, group)
 
     def _update(self, group, parameters):
         if group["bias_correction"]:

@@ -114,8 +114,7 @@ class Checkpoints:
         if found is None:
             return
         try:
-            # Without the identity, which those of before do not have, and which is compared by now.
-            status = tf.train.Checkpoint(**vars(state)).read(str(found.path))
+            status = self._checkpoint.read(str(found.path))
             status.assert_existing_objects_matched().expect_partial()
         except (AssertionError, ValueError, tf.errors.InvalidArgumentError) as error:
             raise RecordError(
@@ -197,8 +196,7 @@ class Checkpoints:
             key: f"{key}/.ATTRIBUTES/VARIABLE_VALUE" for key in ("epoch", "step", "identity")
         }
         there = {k: int(reader.get_tensor(n)) for k, n in numbers.items() if n in names}
-        # Those of before have no identity.
-        if {"epoch", "step"} - there.keys() or there.get("identity") not in (None, self._identity):
+        if {"epoch", "step"} - there.keys() or there.get("identity") != self._identity:
             raise RecordError(
                 f"{path} is of another run (another seed, other data or another setting): put this "
                 "run's own checkpoints back, or choose another output folder."

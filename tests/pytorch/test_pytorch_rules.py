@@ -283,20 +283,6 @@ def test_hooks_around_load_state_dict_act_on_what_is_loaded():
     assert seen == [torch.float32]
 
 
-def test_a_dictionary_with_a_count_of_steps_still_loads():
-    """As dictionaries had it before c and d."""
-    weight = parameter((9,))
-    optimizer, other = corrected(weight), corrected(weight)
-    run(optimizer, weight, 20)
-    stored = optimizer.state_dict()
-    stored["state"][0] = {k: v for k, v in stored["state"][0].items() if k not in ("c", "d")}
-    stored["state"][0]["step"] = torch.tensor(20.0)
-    other.load_state_dict(stored)
-    found, expected = other.state[weight], optimizer.state[weight]
-    assert found.keys() == expected.keys()
-    torch.testing.assert_close([found[k] for k in "cd"], [expected[k] for k in "cd"])
-
-
 def test_binarize_marks_what_it_binarizes():
     layer = torch.nn.Linear(3, 2)
     with pytest.raises(ConfigError, match="no parameter 'wieght' of its own"):

@@ -6,8 +6,17 @@ import shutil
 from pathlib import Path
 
 import pytest
+import small_runs
 import tensorflow as tf
-from small_runs import HPARAMS, assert_same_end, checkpoints, rows, run, stopped_at_row
+from small_runs import (
+    HPARAMS,
+    assert_same_end,
+    checkpoints,
+    rows,
+    run,
+    stopped_at_row,
+    two_layers,
+)
 
 from bopkit import records
 from bopkit.errors import ConfigError, RecordError
@@ -176,35 +185,9 @@ def test_checkpoints_of_another_setting_are_refused(stopped, tmp_path, settings)
     refused(stopped, r"ckpt-3 is of another run \(another seed, other data or another setting\)")
 
 
-@pytest.fixture(scope="module")
-def older(tmp_path_factory):
-    """`older(units)`: a run whose checkpoints are as they were before they had an identity."""
-
-    def make(units):
-        folder = tmp_path_factory.mktemp("older")
-        with pytest.MonkeyPatch.context() as patch:
-            make = tf.train.Checkpoint
-            patch.setattr(tf.train, "Checkpoint", lambda identity=None, **fields: make(**fields))
-            run(folder, hparams=QUICK | {"dense_units": units})
-        names = tf.train.load_checkpoint(checkpoints(folder)[-1]).get_variable_to_shape_map()
-        assert not any("identity" in name for name in names)
-        records.write(folder, records.read(folder) | {"status": "running", "final": None})
-        return folder
-
-    return make
-
-
-def test_checkpoints_without_an_identity_resume(older, whole, capsys):
-    folder = older(8)
-    for path in (folder / "checkpoints").glob("ckpt-3.*"):
-        path.unlink()
-    run(folder, hparams=QUICK, progress=True)
-    assert "resuming after epoch 2" in capsys.readouterr().out
-    assert_same_end(folder, whole)
-
-
-def test_checkpoints_without_an_identity_of_another_width_are_one_line(older, stopped):
-    take_from(stopped, older(9))
+def test_checkpoints_that_do_not_fit_the_network_are_one_line(stopped, monkeypatch):
+    """As where another release builds another network by the same name."""
+    monkeypatch.setattr(small_runs, "two_layers", lambda *_, **__: two_layers((16, 16, 1), 11))
     with pytest.raises(RecordError, match="does not fit this run's network and opt") as caught:
         run(stopped, hparams=QUICK)
     assert "\n" not in str(caught.value)
