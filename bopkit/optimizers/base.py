@@ -86,7 +86,7 @@ class FlipOptimizer(Measures, GroupedOptimizer):
             for variables of at least 131,072 weights.
         name: the optimizer's name; `None` for the rule's.
         **hypers: the rule's hyperparameters, each a float or a `LearningRateSchedule` of the
-            step.
+            step. A schedule is checked at step 0 and not later.
 
     Raises:
         ValueError: a hyperparameter is out of range or NaN, or a binary variable holds anything but

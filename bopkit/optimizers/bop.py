@@ -31,7 +31,8 @@ class Bop(FlipOptimizer):
             (batch normalization, real-valued layers), or its name.
         threshold: :math:`\tau \ge 0`, in units of the gradient; a float, or a
             `LearningRateSchedule` of the step.
-        gamma: the adaptivity rate :math:`\gamma \in (0, 1]`; a float or a schedule.
+        gamma: the adaptivity rate :math:`\gamma \in (0, 1]`; a float or a schedule. A schedule is
+            checked at step 0 and not later, because a check per step would cost time.
         jit_compile: compile the update with XLA, or not; `None` compiles it on a GPU, and elsewhere
             for variables of at least 131,072 weights.
         name: the optimizer's name.

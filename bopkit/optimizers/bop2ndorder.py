@@ -28,7 +28,8 @@ class Bop2ndOrder(FlipOptimizer):
             name.
         threshold: :math:`\tau \ge 0`, a share of the gradient's usual size; a float, or a
             `LearningRateSchedule` of the step.
-        gamma: the adaptivity rate :math:`\gamma \in (0, 1]` of m; a float or a schedule.
+        gamma: the adaptivity rate :math:`\gamma \in (0, 1]` of m; a float or a schedule. A schedule
+            is checked at step 0 and not later, because a check per step would cost time.
         sigma: the rate :math:`\sigma \in (0, 1]` of v; a float or a schedule.
         bias_correction: divide m by c and v by d in the condition, where
             :math:`c_t = (1 - \gamma)\, c_{t-1} + \gamma` and

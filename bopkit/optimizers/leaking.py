@@ -24,7 +24,8 @@ class LeakingSGD(GroupedOptimizer):
         fp_optimizer: a `tf.keras.optimizers.Optimizer` for everything that is not a latent weight,
             or its name.
         gamma: :math:`\gamma \in (0, 1]`, the learning rate and the share that is forgotten per
-            step; a float or a `LearningRateSchedule` of the step.
+            step; a float or a `LearningRateSchedule` of the step, which is checked at step 0 and
+            not later.
         name: the optimizer's name.
 
     Raises:
