@@ -68,6 +68,8 @@ def check(records: Iterable[dict]) -> list[Claim]:
     for field, fixed, word in (("gamma", "threshold", "higher"), ("threshold", "gamma", "lower")):
         line = _line(records, field, fixed)
         values = sorted(line, reverse=word == "lower")  # the last should flip most
+        if len(values) < 2:  # nothing to compare, and perhaps at another value of `fixed`
+            values = []
         symbol, most = RATES[field].symbol, f"{word[:-2]}est"
         for statistic in _STATISTICS:
             levels = {f"at {number(v)}": _each(line[v], statistic.level) for v in values}
@@ -180,7 +182,7 @@ def _decide(statistic, levels: Mapping[str, Mapping[int, float]], short):
     )
     seeds = sorted(set.intersection(*map(set, levels.values()))) if len(levels) > 1 else []
     if len(seeds) < 2:
-        return Claim(statistic.claim, "not decided", shown)
+        return Claim(statistic.claim, "not decided", shown or "no runs yet")
     with np.errstate(all="ignore"):  # a setting without a flip: not a number, and not decided
         x = statistic.compare(np.array([[of[seed] for seed in seeds] for of in levels.values()]))
         mean, half = mean_interval(x)

@@ -68,6 +68,14 @@ def test_too_few_seeds_or_epochs_decide_nothing(seeds, epochs):
     assert verdicts(runs(PAPER, (0.0, 0.01, -0.01)[:seeds], epochs)) == ["not decided"] * 9
 
 
+def test_a_sweep_with_one_value_shows_no_numbers():
+    """Those of the other sweep would stand there, at another γ."""
+    gammas = {key: curve for key, curve in PAPER.items() if key[1] == 1e-6}
+    found = claims.check([*runs(gammas), run((1e-2, 1e-6), 3, PAPER[1e-2, 1e-6])])
+    assert [claim.evidence for claim in found[4:]] == ["no runs yet"] * 5
+    assert all("%" in claim.evidence or "points" in claim.evidence for claim in found[:4])
+
+
 def test_a_seed_that_a_setting_lacks_is_no_pair():
     missing = [r for r in runs(PAPER) if (r["config"]["gamma"], r["seed"]) != (1e-4, 2)]
     assert verdicts(missing) == ["not decided"] * 4 + ["holds"] * 5
