@@ -64,6 +64,11 @@ class DataSet:
 
         Raises:
             DataError: as `check_arrays`.
+
+        Example:
+            >>> images, labels = DATASETS["digits"].read_checked("test", None)
+            >>> images.shape, labels.shape
+            ((360, 8, 8, 1), (360,))
         """
         return check_arrays(self.name, split, *self.read(split, data_dir), self.num_classes)
 
