@@ -16,7 +16,7 @@ class BopkitError(Exception):
         ... except bopkit.errors.BopkitError as error:
         ...     print(error)
         unknown set of hyperparameters for binarynet 'bap': did you mean bop?
-        there are: default, bop, bop_sec52, bop2ndorder, leaking.
+        there are: default, latent_sec52, bop, bop_sec52, bop2ndorder, leaking.
     """
 
 

@@ -1,8 +1,9 @@
 """Show how rules for binary weights compare: in a table, in a sentence and in a chart.
 
 Attributes:
-    RULES: a `Rule` for each experiment that can be compared, by its name: "binarynet/default",
-        "binarynet/leaking", "binarynet/bop", "binarynet/bop_threshold", "binarynet/bop_sec52" and
+    RULES: a `Rule` for each experiment that can be compared, by its name. Latent weights have
+        "binarynet/default", "binarynet/latent_sec52" and "binarynet/leaking". Flip rules have
+        "binarynet/bop", "binarynet/bop_threshold", "binarynet/bop_sec52" and
         "binarynet/bop2ndorder". "real" is the same network with real-valued weights.
 """
 

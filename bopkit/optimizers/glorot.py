@@ -25,8 +25,8 @@ def glorot_scale(shape: tuple[int, ...]) -> float:
         Courbariaux et al. 2015 (BinaryConnect), section 2.6, and their released code.
 
     Example:
-        >>> glorot_scale((3, 3, 128, 128))
-        39.191...
+        >>> round(glorot_scale((3, 3, 128, 128)), 1)
+        39.2
     """
     *places, channels_in, channels_out = shape
     return math.sqrt(math.prod(places) * (channels_in + channels_out) / 1.5)

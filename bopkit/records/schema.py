@@ -53,6 +53,8 @@ class _Config(_Open):
     filters: _Count | None
     learning_rate: _Number | None
     learning_rate_end: _Number | None = None
+    learning_rate_decay_rate: _Number | None = None
+    learning_rate_decay_epochs: _Positive | None = None
     network: _Line = ""
     dataset: _Line = ""
     batch_size: _Positive = 1
