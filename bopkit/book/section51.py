@@ -9,6 +9,7 @@ from IPython.display import Markdown
 from bopkit import experiments
 from bopkit.book import claims, figures
 from bopkit.book.evidence import collect, nothing
+from bopkit.book.style import INK
 from bopkit.training import variations
 from bopkit.training.variations import SECTION_51
 
@@ -33,7 +34,8 @@ def curves(vary: str):
         return nothing()
     figure = figures.sweep_curves(runs, vary=vary, fixed=FIXED[vary])
     filters = runs[0]["config"]["filters"]
-    figure.suptitle(f"CIFAR-10 (a JPEG copy), {filters} filters", x=0.01, ha="left", fontsize=10)
+    title = f"CIFAR-10 (a JPEG copy), {filters} filters"
+    figure.suptitle(title, x=0.01, ha="left", fontsize=10, color=INK)
     return figure
 
 
