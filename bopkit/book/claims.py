@@ -11,7 +11,6 @@ Attributes:
 from __future__ import annotations
 
 import functools
-import statistics
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
@@ -21,6 +20,7 @@ import numpy as np
 from bopkit._support.text import markdown, number
 from bopkit.book.comparison import mean_interval
 from bopkit.experiments.methods import RATES
+from bopkit.training.variations import fixed_value
 
 # With fewer seeds or fewer epochs every claim is not decided.
 SEEDS, EPOCHS = 3, 20
@@ -49,8 +49,8 @@ def check(records: Iterable[dict]) -> list[Claim]:
 
     Args:
         records: complete run records that differ in γ, in τ and in their seed. A claim about γ
-            compares the runs at the most frequent τ, and a claim about τ those at the most
-            frequent γ, seed by seed.
+            compares the runs at the τ of that sweep, and a claim about τ those at the γ of the
+            other (`bopkit.training.variations.fixed_value`), seed by seed.
 
     Returns:
         Nine claims. A claim holds if the 95 % interval of its statistic lies above zero, does not
@@ -68,7 +68,7 @@ def check(records: Iterable[dict]) -> list[Claim]:
     for field, fixed, word in (("gamma", "threshold", "higher"), ("threshold", "gamma", "lower")):
         line = _line(records, field, fixed)
         values = sorted(line, reverse=word == "lower")  # the last should flip most
-        if len(values) < 2:  # nothing to compare, and perhaps at another value of `fixed`
+        if len(values) < 2:  # no sweep, so its numbers would be those of the other one
             values = []
         symbol, most = RATES[field].symbol, f"{word[:-2]}est"
         for statistic in _STATISTICS:
@@ -85,11 +85,11 @@ def check(records: Iterable[dict]) -> list[Claim]:
 
 
 def _line(records, field, fixed):
-    """The runs at the most frequent value of `fixed`: by their value of `field`, by their seed."""
+    """The runs of the sweep of `field`: by their value of `field`, by their seed."""
     records = [r for r in records if None not in (r["config"].get(field), r["config"].get(fixed))]
     line = defaultdict(dict)
     if records:
-        at = statistics.mode(r["config"][fixed] for r in records)
+        at = fixed_value(records, field, fixed)
         for record in records:
             if record["config"][fixed] == at:
                 line[record["config"][field]][record["seed"]] = record

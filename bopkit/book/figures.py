@@ -14,6 +14,7 @@ from bopkit import rules
 from bopkit._support.text import number
 from bopkit.book.style import SEQUENCE, STYLE, new_figure
 from bopkit.experiments.methods import METHODS, RATES
+from bopkit.training.variations import fixed_value
 
 
 def _method(run):
@@ -160,7 +161,8 @@ def sweep_curves(runs: Iterable[dict], *, vary: str, fixed: str) -> Figure:
     Args:
         runs: run records of a sweep.
         vary: "gamma" or "threshold", the hyperparameter that differs between the lines.
-        fixed: the other hyperparameter. Only the runs at its most frequent value are drawn.
+        fixed: the other hyperparameter. Only the runs at the value that `fixed_value` of
+            `bopkit.training.variations` finds are drawn.
 
     Returns:
         A figure of three panels: top-1 in training and in validation, in percent, and π_t. The
@@ -182,7 +184,7 @@ def sweep_curves(runs: Iterable[dict], *, vary: str, fixed: str) -> Figure:
     for run in runs:
         if run["config"].get(vary) is None or run["config"].get(fixed) is None:
             raise ValueError(f"{run['experiment']} has no {vary} and {fixed} to compare it by.")
-    at = statistics.mode(run["config"][fixed] for run in runs)
+    at = fixed_value(runs, vary, fixed)
     groups = defaultdict(list)
     for run in runs:
         if run["config"][fixed] == at:

@@ -9,7 +9,7 @@ from bopkit.optimizers.variables import is_binary_variable
 
 
 def glorot_scale(shape: tuple[int, ...]) -> float:
-    r"""Compute what Glorot's initialization says of a layer's learning rate.
+    r"""Compute the factor by which the steps of a layer's latent weights are scaled.
 
     .. math:: \sqrt{\frac{n_\text{in} + n_\text{out}}{1.5}}
 
@@ -22,7 +22,7 @@ def glorot_scale(shape: tuple[int, ...]) -> float:
         first weights.
 
     Source:
-        Courbariaux et al. 2015 (BinaryConnect), section 2.6, and their released code.
+        Courbariaux et al. 2015 (BinaryConnect), arXiv:1511.00363.
 
     Example:
         >>> round(glorot_scale((3, 3, 128, 128)), 1)

@@ -56,6 +56,32 @@ def vary(
     return {f"{name}_seed{s}": (e, s) for name, e in settings.items() for s in seeds}
 
 
+def fixed_value(records: Iterable[Mapping], vary: str, fixed: str) -> object:
+    """Find where a sweep of one hyperparameter holds another one fixed.
+
+    Runs of several sweeps may be mixed, and a sweep may be unfinished. So it is the value at which
+    the varied hyperparameter takes the most values, and among equals the most frequent one.
+
+    Args:
+        records: run records; at least one.
+        vary: the hyperparameter that is varied, such as "gamma".
+        fixed: the one that stays, such as "threshold".
+
+    Returns:
+        A value of `fixed`.
+
+    Example:
+        >>> pairs = [(1e-2, 1e-6), (1e-2, 1e-6), (1e-3, 1e-6), (1e-3, 0.0)]
+        >>> records = [{"config": {"gamma": g, "threshold": t}} for g, t in pairs]
+        >>> fixed_value(records, "threshold", "gamma")
+        0.001
+    """
+    found: dict[object, list[object]] = {}
+    for record in records:
+        found.setdefault(record["config"][fixed], []).append(record["config"][vary])
+    return max(found, key=lambda value: (len(set(found[value])), len(found[value])))
+
+
 def _text(value):
     """A value as a part of a folder's name: short, and different for different values."""
     if not isinstance(value, int | float):

@@ -76,6 +76,15 @@ def test_a_sweep_with_one_value_shows_no_numbers():
     assert all("%" in claim.evidence or "points" in claim.evidence for claim in found[:4])
 
 
+def test_an_unfinished_sweep_is_found_beside_more_runs_of_the_other():
+    """Each γ has as many runs as τ's sweep has, so that the number of runs tells nothing."""
+    gammas = {key: curve for key, curve in PAPER.items() if key[1] == 1e-6}
+    begun = [run(key, 0, curve) for key, curve in PAPER.items() if key[1] != 1e-6]
+    found = claims.check([*runs(gammas), *begun])
+    assert [claim.verdict for claim in found[:4]] == ["holds"] * 4
+    assert found[4].evidence == "0.01 % at 10⁻⁵, 1 % at 10⁻⁶, 50 % at 0"
+
+
 def test_a_seed_that_a_setting_lacks_is_no_pair():
     missing = [r for r in runs(PAPER) if (r["config"]["gamma"], r["seed"]) != (1e-4, 2)]
     assert verdicts(missing) == ["not decided"] * 4 + ["holds"] * 5
