@@ -2,7 +2,9 @@
 
 A line of text may end at any space. So "71.3 %", "-1.8 ± 1.4" and "γ = 0.1" would be split between
 two lines, and a phone has many lines. The spaces inside them become no-break spaces, and the hyphen
-before a number becomes a minus sign. Text that a cell prints is treated like the text around it.
+before a number becomes a minus sign. A line may also end between a formula and the comma behind it,
+so these two stay together. Text that a cell prints is treated like the text around it, so "27%" in
+a table of a cell becomes "27 %".
 """
 
 import re
@@ -12,7 +14,8 @@ from sphinx.addnodes import desc_signature
 from sphinx.transforms.post_transforms import SphinxPostTransform
 
 RULES = [
-    (re.compile(r"(?<=\d)\s(?=%)"), "\u00a0"),
+    (re.compile(r"(?<=\d)\s?(?=%)"), "\u00a0"),
+    (re.compile(r"(?<=\d)\s(?=(?:[kKMGT]i?B|ms|µs)\b)"), "\u00a0"),
     (re.compile(r"\s?±\s(?=\d)"), "\u00a0±\u00a0"),
     (re.compile(r"(?<=\b[γτσηλμc])\s=\s(?=[-−+]?\d)"), "\u00a0=\u00a0"),
     (re.compile(r"(?<![^\s(])-(?=\d)"), "−"),
@@ -20,6 +23,9 @@ RULES = [
 ]
 # A reader copies these, or a program reads them.
 VERBATIM = (nodes.literal, nodes.FixedTextElement, nodes.raw, nodes.math, desc_signature)
+
+MARKS = re.compile(r"[,.;:)?!]+")  # what belongs to the formula before it
+BREAKABLE = 40  # characters of LaTeX from which a formula may fill a phone's line, and must break
 
 
 def tidy(text: str) -> str:
@@ -39,6 +45,21 @@ class Typography(SphinxPostTransform):
         for text in list(self.document.findall(nodes.Text)):
             if (new := tidy(text)) != text and not _verbatim(text):
                 text.parent.replace(text, nodes.Text(new))
+        for formula in list(self.document.findall(nodes.math)):
+            if len(formula.astext()) < BREAKABLE:
+                _keep_marks(formula)
+
+
+def _keep_marks(formula):
+    """Put a formula and the punctuation behind it into one box that no line's end divides."""
+    after = formula.next_node(descend=False, siblings=True)
+    marks = MARKS.match(after) if isinstance(after, nodes.Text) else None
+    if marks:
+        parent = formula.parent
+        parent.replace(after, nodes.Text(after[marks.end() :]))
+        box = nodes.inline("", "", classes=["nowrap"])
+        parent.replace(formula, box)
+        box += [formula, nodes.Text(marks.group())]
 
 
 def _verbatim(node):

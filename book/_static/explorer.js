@@ -26,7 +26,7 @@ async function bringToLife(explorer) {
     const index = fields.reduce((sum, field) => sum * field.dataset.size + position(field), 0);
     const [numbers, description] = frames[index];
     picture.innerHTML = numbers.map((number) => "<" + parts[number]).join("");
-    says.textContent = description;
+    says.textContent = description.replaceAll(" %", "\u00a0%"); // no line ends before the sign
     for (const input of form.querySelectorAll("input[type=range]")) {
       const text = JSON.parse(input.dataset.texts)[input.value];
       input.setAttribute("aria-valuetext", text);

@@ -171,11 +171,12 @@ def _frame(scene, packed=""):
     if scene.data:
         text = json.dumps(scene.data(), ensure_ascii=False).replace("<", "\\u003c")
         packed += f'<script type="application/json">{text}</script>'
+    says = escape(figure.description).replace(" %", "\u00a0%")  # no line ends before the sign
     return (
         f'<div class="bop-explorer{" bop-live" if scene.live else ""}" data-scene="{scene.name}">'
         f'<form class="bop-controls" hidden>{controls}</form>'
         f'<div class="bop-picture">{style.inline_svg(figure)}</div>'
-        f'<p class="bop-says" aria-live="polite">{escape(figure.description)}</p>'
+        f'<p class="bop-says" aria-live="polite">{says}</p>'
         f"<noscript><p>With JavaScript on, this picture moves.</p></noscript>{packed}</div>"
     )
 

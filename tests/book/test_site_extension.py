@@ -249,6 +249,8 @@ def test_a_page_is_described_by_its_first_sentences():
     ("typed", "printed"),
     [
         ("ends at 71.3 % of it", "ends at 71.3\u00a0% of it"),
+        ("27%, 100 %", "27\u00a0%, 100\u00a0%"),
+        ("59 kB in 2 ms, 3 msgs", "59\u00a0kB in 2\u00a0ms, 3 msgs"),
         ("behind (-1.82 ± 1.42 points)", "behind (−1.82\u00a0±\u00a01.42 points)"),
         ("At τ =\n0 and γ = -1", "At τ\u00a0=\u00a00 and γ\u00a0=\u00a0−1"),
         ("top-1 %, a top-level", "top-\u20601\u00a0%, a top-level"),
@@ -259,6 +261,18 @@ def test_numbers_keep_their_units_and_signs(typed, printed):
     tidy = extension("typography").tidy
     assert tidy(typed) == (printed or typed)
     assert tidy(tidy(typed)) == tidy(typed)
+
+
+def test_no_line_ends_between_a_formula_and_the_comma_behind_it():
+    document = new_document("page")
+    short, long = nodes.math("", r"s\sqrt{\gamma}"), nodes.math("", "x + " * 20 + "x")
+    document += nodes.paragraph("", "", nodes.Text("It is "), short, nodes.Text("), where x is 1."))
+    document += nodes.paragraph("", "", long, nodes.Text(", where"), short.deepcopy())
+    before = document.astext()
+    extension("typography").Typography(document).run()
+    assert document.astext() == before
+    kept = [box.astext() for box in document.findall(nodes.inline) if "nowrap" in box["classes"]]
+    assert kept == [r"s\sqrt{\gamma}),"]
 
 
 def test_code_keeps_its_hyphens():

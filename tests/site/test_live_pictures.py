@@ -116,7 +116,7 @@ def test_a_kernel_sends_a_module_that_draws_the_same_picture(blank, name):
     explorer.locator("form").wait_for()
     explorer.locator(".bop-picture svg text").first.wait_for()
     scene = pictures.get(name)
-    assert explorer.locator(".bop-says").text_content() == scene.draw(**scene.start).description
+    assert explorer.locator(".bop-says").text_content() == shown(scene.draw(**scene.start))
     assert errors == []
 
 
@@ -143,6 +143,11 @@ MOVE = """(explorer, i) => {
 }"""
 
 
+def shown(figure):
+    """The words below a picture: no line ends before a percent sign."""
+    return figure.description.replace(" %", "\u00a0%")
+
+
 def explorer_of(page, name):
     return page.locator(f'[data-scene="{name}"]').first
 
@@ -153,9 +158,10 @@ def test_its_words_and_numbers_are_pythons_at_every_corner(filed, live_scenes):
         for values in (scene.start, *scene.corners()):
             places = {s.name: s.values.index(values[s.name]) for s in scene.sliders}
             explorer.evaluate(SET, places)
-            expected = scene.draw(**values).description
-            assert explorer.locator(".bop-says").text_content() == expected
-            assert explorer.locator("svg[role=img]").get_attribute("aria-label") == expected
+            figure = scene.draw(**values)
+            assert explorer.locator(".bop-says").text_content() == shown(figure)
+            label = explorer.locator("svg[role=img]").get_attribute("aria-label")
+            assert label == figure.description
     assert filed.console == [] and filed.foreign == []
 
 
@@ -289,7 +295,7 @@ def plane(site, open_page):
 
 
 def told_of(gamma, threshold):
-    return gamma_tau.draw(gamma, threshold, gamma_tau.CONSTANT).description
+    return shown(gamma_tau.draw(gamma, threshold, gamma_tau.CONSTANT))
 
 
 def test_a_cell_of_the_plane_is_clicked_or_reached_by_the_arrow_keys(plane):

@@ -24,7 +24,8 @@ export function bringToLife(root, draw) {
     svg.style.height = `${height}px`;
     svg.setAttribute("aria-label", words);
     svg.innerHTML = inside;
-    if (says.textContent !== words) says.textContent = words;
+    const shown = words.replaceAll(" %", "\u00a0%"); // no line ends before the sign
+    if (says.textContent !== shown) says.textContent = shown;
   }
 
   box.replaceChildren(svg);
