@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import shlex
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -101,6 +102,44 @@ def markdown(header: Iterable[str], rows: Iterable[Iterable[str]], *, right: int
     header = list(header)
     rule = ["---"] * (len(header) - right) + ["---:"] * right
     return "\n".join("| " + " | ".join(line) + " |" for line in [header, rule, *rows])
+
+
+def shell_lines(command: str, width: int = 80) -> str:
+    r"""Break a command into lines that a shell joins again when they are pasted.
+
+    Args:
+        command: on one line, without comments.
+        width: number of characters per line. A longer word is broken at commas only, so a line may
+            be longer if a word has none.
+
+    Returns:
+        Lines that end in a backslash, but for the last.
+
+    Example:
+        >>> print(shell_lines("bopkit train binarynet --hparams epochs=3,gamma=1e-3", 32))
+        bopkit train binarynet \
+            --hparams \
+            epochs=3,gamma=1e-3
+    """
+    lines, line = [], ""
+    for word in map(shlex.quote, shlex.split(command)):
+        if line and len(line) + 1 + len(word) > width - 2:
+            lines.append(line + " \\")
+            line = "    " + word
+        else:
+            line += " " + word if line else word
+        # A blank would end the word, so the next line begins at the margin.
+        while (
+            len(line) > width and "'" not in word and 0 < (cut := _comma(line, width)) < len(line)
+        ):
+            lines.append(line[:cut] + "\\")
+            line = line[cut:]
+    return "\n".join([*lines, line])
+
+
+def _comma(line, width):
+    """Where the last comma that fits ends; else where the first ends, or 0."""
+    return (line.rfind(",", 0, width - 1) + 1) or line.find(",") + 1
 
 
 def open_closed_streams() -> None:

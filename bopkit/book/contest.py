@@ -313,8 +313,10 @@ def _row(axis, row, values, colour):
     axis.axhline(row, color=GRID, linewidth=0.8, zorder=0)
     # Dots of equal height would hide each other.
     spread = 0.24 * np.linspace(-1, 1, len(values)) if len(values) > 3 else np.zeros(len(values))
-    axis.plot(values, row + spread, "o", markersize=5, color=colour, alpha=0.55, markeredgewidth=0)
     mean, half = mean_interval(values)
     if np.isfinite(half):
         axis.plot([mean - half, mean + half], [row, row], color=INK, linewidth=2)
     axis.plot([mean], [row], "|", markersize=14, markeredgewidth=2, color=INK)
+    # Above the line, which would hide them.
+    dots = {"markersize": 6, "alpha": 0.8 if len(values) <= 3 else 0.55, "markeredgewidth": 0}
+    axis.plot(values, row + spread, "o", color=colour, zorder=3, **dots)

@@ -105,8 +105,8 @@ def schedule(config: dict, key: str, form: Callable[[float], str] = plain) -> st
         return f"{form(start)} → {form(end)}"
     if config.get(f"{key}_decay_rate"):
         every = config.get(f"{key}_decay_epochs")
-        epochs = "epoch" if every == 1 else f"{every} epochs"
-        return f"{form(start)}, ×{form(config[f'{key}_decay_rate'])} every {epochs}"
+        epochs = "per epoch" if every == 1 else f"every {every} epochs"
+        return f"{form(start)}, ×{form(config[f'{key}_decay_rate'])} {epochs}"
     return form(start)
 
 

@@ -1,12 +1,13 @@
 """Numbers as a page and a terminal show them."""
 
 import math
+import shlex
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bopkit._support.text import markdown, number, plain
+from bopkit._support.text import markdown, number, plain, shell_lines
 
 ASCII = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
 
@@ -45,3 +46,20 @@ def test_a_table_is_its_header_its_rule_and_its_lines():
     table = markdown(["rule", "τ", "flips"], [["Bop", "0", "3"]], right=2)
     assert table == "| rule | τ | flips |\n| --- | ---: | ---: |\n| Bop | 0 | 3 |"
     assert markdown(["a"], []) == "| a |\n| --- |"
+
+
+WORDS = st.text("ab,= '\"\\$é", min_size=1, max_size=40)
+
+
+@given(st.lists(WORDS, min_size=1, max_size=12), st.integers(10, 80))
+def test_a_shell_joins_the_lines_of_a_command_to_the_same_words(words, width):
+    lines = shell_lines(shlex.join(words), width)
+    assert shlex.split(lines.replace("\\\n", "")) == words
+    *broken, last = lines.split("\n")
+    assert all(line.endswith("\\") for line in broken) and not last.endswith(",\\")
+
+
+def test_the_hyperparameters_of_a_command_are_broken_at_commas():
+    settings = ",".join(f"{name}=0.001" for name in "abcdefghijklmnopqr")
+    lines = shell_lines(f"bopkit train binarynet --hparams {settings} --seed 0").split("\n")
+    assert all(len(line) <= 80 for line in lines) and len(lines) > 2
