@@ -2,7 +2,8 @@
 
     python examples/to_mlflow.py RUNS
 
-Set MLFLOW_TRACKING_URI to choose the server or the folder. A second call sends the runs again.
+Set MLFLOW_TRACKING_URI to choose the server or the folder. A second call sends
+the runs again.
 """
 
 import json
@@ -18,7 +19,8 @@ for path in sorted(folder.rglob("run.json")):
     if record["status"] == "completed":
         with mlflow.start_run(run_name=str(path.parent.relative_to(folder))):
             mlflow.log_params(record["config"])
-            mlflow.set_tags({key: record[key] for key in ("experiment", "command", "git_commit")})
+            tags = ("experiment", "command", "git_commit")
+            mlflow.set_tags({key: record[key] for key in tags})
             for row in record["epochs"]:
                 numbers = {key: value for key, value in row.items() if value is not None}
                 mlflow.log_metrics(numbers, step=row["epoch"])

@@ -9,7 +9,7 @@
 #SBATCH --mem=32G
 #SBATCH --time=12:00:00
 #SBATCH --output=%x-%j.out
-# SLURM warns the run two minutes before the time limit, and the run saves its step.
+# Two minutes before the time limit SLURM warns the run, which saves its step.
 #SBATCH --signal=TERM@120
 
 VENV=${VENV:-$HOME/bop/env}  # the environment that holds bopkit
@@ -19,7 +19,7 @@ export BOPKIT_DATA_DIR=${BOPKIT_DATA_DIR:-$HOME/bop/data}
 # Since version 22.05 srun no longer takes the number of CPUs from sbatch.
 export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK
 
-# SLURM's signals reach processes that srun starts. Options after the script's name come last, so
-# they override the options here.
-srun "$VENV/bin/bopkit" train binarynet --dataset cifar10 --hparams-set bop_sec52 \
-    --output-dir "$RUNS/one_gpu" "$@"
+# SLURM's signals reach processes that srun starts. Options after the script's
+# name come last, so they override the options here.
+srun "$VENV/bin/bopkit" train binarynet --dataset cifar10 \
+    --hparams-set bop_sec52 --output-dir "$RUNS/one_gpu" "$@"

@@ -19,9 +19,10 @@ RUNS=${RUNS:-$HOME/bop/runs} # on a file system that both nodes see
 export BOPKIT_DATA_DIR=${BOPKIT_DATA_DIR:-$HOME/bop/data}
 export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK
 
-# Twice the workers, so twice the batch. γ grows with it: 100 and 2e-4 instead of 50 and 1e-4.
-# If you pass --hparams, it replaces this list, so repeat the batch and γ.
-# The two tasks find each other from SLURM's variables. If one of them ends, the other has two
-# minutes to save before srun ends it.
-srun --wait=120 "$VENV/bin/bopkit" train binarynet --dataset cifar10 --hparams-set bop_sec52 \
-    --hparams batch_size=100,gamma=2e-4 --output-dir "$RUNS/two_nodes" "$@"
+# Twice the workers, so twice the batch. γ grows with it: 100 and 2e-4 instead
+# of 50 and 1e-4. If you pass --hparams, it replaces this list, so repeat the
+# batch and γ. The two tasks find each other from SLURM's variables. If one of
+# them ends, the other has two minutes to save before srun ends it.
+srun --wait=120 "$VENV/bin/bopkit" train binarynet --dataset cifar10 \
+    --hparams-set bop_sec52 --hparams batch_size=100,gamma=2e-4 \
+    --output-dir "$RUNS/two_nodes" "$@"

@@ -14,6 +14,9 @@
         .map(cell => cell.clientWidth),
     cutFigures: [...document.querySelectorAll('.bop-figure')]
         .filter(figure => figure.scrollWidth > figure.clientWidth + 1).length,
+    cutCode: [...document.querySelectorAll('.bd-article pre')]
+        .filter(code => code.scrollWidth > code.clientWidth + 1)
+        .map(code => code.textContent.split('\n').sort((a, b) => b.length - a.length)[0]),
     folded: ['details:not([open])', '.toggle-hidden']
         .map(what => document.querySelectorAll('.bd-article ' + what).length)
         .reduce((sum, count) => sum + count),

@@ -43,6 +43,11 @@ def test_no_cell_left_a_traceback_or_a_warning(served):
     assert served.facts["stderr"] == []
 
 
+def test_code_and_what_it_prints_fit_their_column_at_a_desk(served, page_name):
+    """Folded code too. The module's pages are exempt: its docstrings have lines of 100 characters."""
+    assert "/api/" in page_name or served.facts["cutCode"] == []
+
+
 def test_works_from_a_folder_without_a_server(filed, page_name, index):
     assert filed.foreign == []
     assert filed.failed == []
