@@ -44,7 +44,7 @@ def test_no_cell_left_a_traceback_or_a_warning(served):
 
 
 def test_code_and_what_it_prints_fit_their_column_at_a_desk(served, page_name):
-    """Folded code too. The module's pages are exempt: its docstrings have lines of 100 characters."""
+    """Folded code too, but not the module's pages, because docstrings have longer lines."""
     assert "/api/" in page_name or served.facts["cutCode"] == []
 
 
