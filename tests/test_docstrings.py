@@ -96,6 +96,30 @@ def test_every_first_line_is_an_imperative():
     assert {name: first for name, first in firsts.items() if other.match(first)} == {}
 
 
+def untyped(member):
+    """The parameters of a function or class that have no type, and "return" if it has none."""
+    call = vars(member).get("__init__") if inspect.isclass(member) else member
+    if not inspect.isfunction(call):  # it takes what its base takes
+        return []
+    signature = inspect.signature(call)
+    various = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    found = [
+        name
+        for name, parameter in signature.parameters.items()
+        if parameter.annotation is parameter.empty
+        and name not in ("self", "cls")
+        and parameter.kind not in various
+    ]
+    is_open = call is member and signature.return_annotation is signature.empty
+    return found + ["return"] * is_open
+
+
+def test_everything_public_is_typed():
+    """The package says that it is (py.typed), and editors complete by the types."""
+    found = {name: untyped(member) for name, member in public().items()}
+    assert {name: missing for name, missing in found.items() if missing} == {}
+
+
 def test_every_public_name_has_an_example():
     found = public()
     assert len(found) > 140

@@ -28,6 +28,7 @@ from html import escape
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bopkit.experiments import METHODS
@@ -117,7 +118,9 @@ class BookFigure(Figure):
         return f'<div class="bop-figure">{_side_by_side(self) or inline_svg(self)}</div>'
 
 
-def new_figure(width: float, height: float, rows: int = 1, columns: int = 1, **kwargs):
+def new_figure(
+    width: float, height: float, rows: int = 1, columns: int = 1, **kwargs
+) -> tuple[Figure, Axes | np.ndarray]:
     """Make a figure and its axes without pyplot, which would keep the figure in memory.
 
     Args:

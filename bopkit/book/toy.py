@@ -109,7 +109,7 @@ class NumPyBop:
         self.threshold, self.gamma = threshold, gamma
         self.momentum: dict[int, np.ndarray] = {}
 
-    def step(self, layer: int, weights, gradient, epoch: int):
+    def step(self, layer: int, weights: np.ndarray, gradient: np.ndarray, epoch: int) -> np.ndarray:
         """Return the new weights of one layer."""
         update = rules.bop_step(
             weights,
@@ -144,7 +144,7 @@ class NumPyBop2ndOrder:
         self.threshold, self.gamma, self.sigma = threshold, gamma, sigma
         self.averages: dict[int, tuple[np.ndarray, np.ndarray]] = {}
 
-    def step(self, layer: int, weights, gradient, epoch: int):
+    def step(self, layer: int, weights: np.ndarray, gradient: np.ndarray, epoch: int) -> np.ndarray:
         """Return the new weights of one layer."""
         zeros = np.zeros_like(weights)
         update = rules.bop2ndorder_step(
@@ -181,7 +181,7 @@ class LatentSGD:
         self.learning_rate, self.scale, self.clip = learning_rate, scale, clip
         self.latent: dict[int, np.ndarray] = {}
 
-    def step(self, layer: int, weights, gradient, epoch: int):
+    def step(self, layer: int, weights: np.ndarray, gradient: np.ndarray, epoch: int) -> np.ndarray:
         """Return the new weights of one layer."""
         if layer not in self.latent:
             magnitude = np.random.RandomState(layer).uniform(0, 1, weights.shape)
@@ -194,7 +194,7 @@ class LatentSGD:
 
 @on_one_core
 def train(
-    optimizer,
+    optimizer: NumPyBop | NumPyBop2ndOrder | LatentSGD,
     *,
     epochs: int = 10,
     hidden: int = 64,

@@ -29,7 +29,7 @@ from bopkit.book import live, pictures, style
 from bopkit.book.pictures.scene import Scene, Slider
 
 
-def explore(name: str):
+def explore(name: str) -> Live | Computed | Page:
     """Show an interactive picture, as the last line of a cell.
 
     Args:

@@ -19,11 +19,15 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
 from bopkit import experiments
 from bopkit._support.text import markdown
 from bopkit.errors import ConfigError, unknown
 from bopkit.experiments import Experiment
+
+if TYPE_CHECKING:
+    from bopkit._tensorflow import tf
 
 # The paper's data: training images, validation images, shape of an image, classes.
 DATASETS = {
@@ -41,7 +45,7 @@ GPUS: dict[str, dict[str, float]] = {
 }
 
 
-def count_macs(model) -> int:
+def count_macs(model: tf.keras.Model) -> int:
     """Count the multiply-accumulates of one image's forward pass through a model.
 
     A convolution takes `output height x output width x output channels x kernel height x kernel

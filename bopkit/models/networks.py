@@ -18,9 +18,17 @@ from bopkit.models.pieces import batch_norm, binary_kernel, softmax
 from bopkit.models.quantizers import ApproxSign, SteSign
 
 layers = tf.keras.layers
+Shape = tuple[int, int, int]  # height, width, channels
 
 
-def binarynet(input_shape, num_classes, *, method="bop", filters=128, dense_units=1024):
+def binarynet(
+    input_shape: Shape,
+    num_classes: int,
+    *,
+    method: str = "bop",
+    filters: int = 128,
+    dense_units: int = 1024,
+) -> tf.keras.Model:
     """Build BinaryNet: six binary convolutions and three binary dense layers (CIFAR-10).
 
     Args:
@@ -72,7 +80,7 @@ def binarynet(input_shape, num_classes, *, method="bop", filters=128, dense_unit
     return tf.keras.Sequential([*model, softmax()], name="binarynet")
 
 
-def binary_alexnet(input_shape, num_classes, *, method="bop"):
+def binary_alexnet(input_shape: Shape, num_classes: int, *, method: str = "bop") -> tf.keras.Model:
     """Build Binary AlexNet, in which every convolution and dense layer is binary.
 
     Args:
@@ -119,7 +127,7 @@ def binary_alexnet(input_shape, num_classes, *, method="bop"):
     return tf.keras.Sequential([*model, softmax()], name="binary_alexnet")
 
 
-def xnornet(input_shape, num_classes, *, method="bop"):
+def xnornet(input_shape: Shape, num_classes: int, *, method: str = "bop") -> tf.keras.Model:
     """Build XNOR-Net: a binary AlexNet whose first and last layers are real-valued.
 
     Args:
@@ -175,7 +183,7 @@ def xnornet(input_shape, num_classes, *, method="bop"):
     )
 
 
-def birealnet(input_shape, num_classes, *, method="bop"):
+def birealnet(input_shape: Shape, num_classes: int, *, method: str = "bop") -> tf.keras.Model:
     """Build Bi-Real Net: a binary ResNet-18 with a shortcut around every binary convolution.
 
     Args:
@@ -260,7 +268,7 @@ def count_weights(model: tf.keras.Model) -> tuple[int, int]:
     return model.count_params(), binary
 
 
-def check_input(network, input_shape, num_classes):
+def check_input(network: str, input_shape: Shape, num_classes: int) -> None:
     """Refuse images that are too small for the pools of a network.
 
     Args:

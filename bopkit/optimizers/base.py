@@ -11,14 +11,18 @@ optimizer, `fp_optimizer`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from bopkit._support.text import tell_apart
 from bopkit._tensorflow import tf
 from bopkit.optimizers.compiled import Programs
 from bopkit.optimizers.grouped import GroupedOptimizer
-from bopkit.optimizers.hyper import Hyper
+from bopkit.optimizers.hyper import Hyper, Optimizer, Schedule
 from bopkit.optimizers.measures import Measures
 from bopkit.optimizers.variables import is_binary_variable, require_signs, unwrap
 from bopkit.rules import ranges
+
+Tensors = Mapping[str, tf.Tensor]
 
 
 def flip(weights: tf.Tensor, signal: tf.Tensor, threshold: tf.Tensor | float) -> tf.Tensor:
@@ -118,7 +122,9 @@ class FlipOptimizer(Measures, GroupedOptimizer):
     signal_name = "|m|"  # the size of the signal, as messages write it
     threshold = Hyper(ranges.check_threshold)
 
-    def update_averages(self, averages, gradient, now):
+    def update_averages(
+        self, averages: Tensors, gradient: tf.Tensor, now: Tensors
+    ) -> dict[str, tf.Tensor]:
         """Compute the averages after one more gradient; a subclass defines this method.
 
         Args:
@@ -141,7 +147,7 @@ class FlipOptimizer(Measures, GroupedOptimizer):
         """
         raise NotImplementedError
 
-    def signal(self, averages, now):
+    def signal(self, averages: Tensors, now: Tensors) -> tf.Tensor:
         """Compute the evidence against the weights; a subclass defines this method.
 
         Args:
@@ -159,11 +165,18 @@ class FlipOptimizer(Measures, GroupedOptimizer):
         """
         raise NotImplementedError
 
-    def __init__(self, fp_optimizer, *, jit_compile=None, name=None, **hypers):
+    def __init__(
+        self,
+        fp_optimizer: Optimizer | str,
+        *,
+        jit_compile: bool | None = None,
+        name: str | None = None,
+        **hypers: float | Schedule,
+    ):
         super().__init__(fp_optimizer, name=name, **hypers)
         self._programs = Programs(self, flip, jit_compile)
 
-    def build(self, var_list):
+    def build(self, var_list: Sequence[tf.Variable]) -> None:
         """Create the averages and flip counts of the binary variables; build `fp_optimizer`.
 
         Args:
@@ -207,7 +220,7 @@ class FlipOptimizer(Measures, GroupedOptimizer):
                 require_signs(variable)
         self._unchecked -= {self._var_key(variable) for variable in variables}
 
-    def update_step(self, gradient, variable):
+    def update_step(self, gradient: tf.Tensor, variable: tf.Variable) -> None:
         """Update one binary variable.
 
         The rule averages the gradient, and `flip` moves the weights by the signal of the averages.
@@ -229,6 +242,6 @@ class FlipOptimizer(Measures, GroupedOptimizer):
         now["step"] = tf.maximum(step, 1)
         return {name: tf.cast(value, kind) for name, value in now.items()}
 
-    def get_config(self):
+    def get_config(self) -> dict[str, object]:
         """Return everything that `from_config` needs to make the same optimizer again."""
         return super().get_config() | {"jit_compile": self._programs.jit_compile}

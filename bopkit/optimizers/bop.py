@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from bopkit._tensorflow import tf
-from bopkit.optimizers.base import FlipOptimizer
-from bopkit.optimizers.hyper import Hyper
+from bopkit.optimizers.base import FlipOptimizer, Tensors
+from bopkit.optimizers.hyper import Hyper, Optimizer, Schedule
 from bopkit.rules import ranges
 
 
@@ -59,11 +59,21 @@ class Bop(FlipOptimizer):
 
     gamma = Hyper(ranges.check_gamma)
 
-    def __init__(self, fp_optimizer, threshold=1e-8, gamma=1e-4, *, jit_compile=None, name="Bop"):
+    def __init__(
+        self,
+        fp_optimizer: Optimizer | str,
+        threshold: float | Schedule = 1e-8,
+        gamma: float | Schedule = 1e-4,
+        *,
+        jit_compile: bool | None = None,
+        name: str = "Bop",
+    ):
         hypers = {"threshold": threshold, "gamma": gamma}
         super().__init__(fp_optimizer, jit_compile=jit_compile, name=name, **hypers)
 
-    def update_averages(self, averages, gradient, now):
+    def update_averages(
+        self, averages: Tensors, gradient: tf.Tensor, now: Tensors
+    ) -> dict[str, tf.Tensor]:
         """Average the gradient: m moves towards g by the share γ.
 
         The arguments and the return value are those of `FlipOptimizer.update_averages`.
@@ -76,7 +86,7 @@ class Bop(FlipOptimizer):
         # m_t = (1 - γ) m_{t-1} + γ g_t, written with one product
         return {"m": m + now["gamma"] * (gradient - m)}
 
-    def signal(self, averages, now):
+    def signal(self, averages: Tensors, now: Tensors) -> tf.Tensor:
         """Take m itself as the signal.
 
         The arguments and the return value are those of `FlipOptimizer.signal`.

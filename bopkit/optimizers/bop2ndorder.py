@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from bopkit._tensorflow import tf
-from bopkit.optimizers.base import FlipOptimizer
-from bopkit.optimizers.hyper import Hyper
+from bopkit.optimizers.base import FlipOptimizer, Tensors
+from bopkit.optimizers.hyper import Hyper, Optimizer, Schedule
 from bopkit.rules import EPSILON, ranges
 
 
@@ -63,21 +63,21 @@ class Bop2ndOrder(FlipOptimizer):
 
     def __init__(
         self,
-        fp_optimizer,
-        threshold,
-        gamma,
-        sigma,
-        bias_correction=False,
+        fp_optimizer: Optimizer | str,
+        threshold: float | Schedule,
+        gamma: float | Schedule,
+        sigma: float | Schedule,
+        bias_correction: bool = False,
         *,
-        jit_compile=None,
-        name="Bop2ndOrder",
+        jit_compile: bool | None = None,
+        name: str = "Bop2ndOrder",
     ):
         self.bias_correction = bool(bias_correction)
         hypers = {"threshold": threshold, "gamma": gamma, "sigma": sigma}
         super().__init__(fp_optimizer, jit_compile=jit_compile, name=name, **hypers)
 
     @property
-    def scalars(self):
+    def scalars(self) -> tuple[str, ...]:
         """The names of c and d, which only the bias correction needs.
 
         Example:
@@ -86,7 +86,9 @@ class Bop2ndOrder(FlipOptimizer):
         """
         return ("c", "d") if self.bias_correction else ()
 
-    def update_averages(self, averages, gradient, now):
+    def update_averages(
+        self, averages: Tensors, gradient: tf.Tensor, now: Tensors
+    ) -> dict[str, tf.Tensor]:
         """Average the gradient and its square: m by the share γ, v by the share σ.
 
         The arguments and the return value are those of `FlipOptimizer.update_averages`.
@@ -108,7 +110,7 @@ class Bop2ndOrder(FlipOptimizer):
             new[name] = share + tf.cast(now[rate], share.dtype) * (1 - share)
         return new
 
-    def signal(self, averages, now):
+    def signal(self, averages: Tensors, now: Tensors) -> tf.Tensor:
         """Compute m / (√v + 1e-10); with bias correction, m and v are divided first.
 
         The arguments and the return value are those of `FlipOptimizer.signal`.
@@ -127,6 +129,6 @@ class Bop2ndOrder(FlipOptimizer):
             )
         return m / (tf.sqrt(v) + EPSILON)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, object]:
         """Return everything that `from_config` needs to make the same optimizer again."""
         return super().get_config() | {"bias_correction": self.bias_correction}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from bopkit._tensorflow import tf
+from bopkit.optimizers.hyper import Schedule
 from bopkit.optimizers.variables import is_binary_variable
 
 
@@ -59,10 +60,12 @@ class GlorotAdam(tf.keras.optimizers.Adam):
         -0.002
     """
 
-    def __init__(self, learning_rate=1e-3, *, name="GlorotAdam", **kwargs):
+    def __init__(
+        self, learning_rate: float | Schedule = 1e-3, *, name: str = "GlorotAdam", **kwargs
+    ):
         super().__init__(learning_rate, name=name, **kwargs)
 
-    def update_step(self, gradient, variable):
+    def update_step(self, gradient: tf.Tensor, variable: tf.Variable) -> None:
         """Update one variable."""
         if not is_binary_variable(variable):
             super().update_step(gradient, variable)

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import copy
 import warnings
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
 
 from bopkit._tensorflow import find_optimizer, tf
-from bopkit.optimizers.hyper import Hyper
+from bopkit.optimizers.hyper import Hyper, Optimizer, Schedule
 from bopkit.optimizers.variables import is_binary_variable, with_gradients
 
 
@@ -41,7 +44,13 @@ class GroupedOptimizer(tf.keras.optimizers.Optimizer):
         'Adam'
     """
 
-    def __init__(self, fp_optimizer, *, name=None, **hypers):
+    def __init__(
+        self,
+        fp_optimizer: Optimizer | str,
+        *,
+        name: str | None = None,
+        **hypers: float | Schedule,
+    ):
         self.fp_optimizer = find_optimizer(fp_optimizer)  # first: Keras reads its counter next
         super().__init__(name=name or type(self).__name__, weight_decay=None, jit_compile=False)
         own = Hyper.declared(type(self))
@@ -57,7 +66,7 @@ class GroupedOptimizer(tf.keras.optimizers.Optimizer):
         self._iterations = self.fp_optimizer.iterations
         self._variables.append(self._iterations)
 
-    def build(self, var_list):
+    def build(self, var_list: Sequence[tf.Variable]) -> None:
         """Create what is kept of the variables of both groups.
 
         Args:
@@ -75,13 +84,17 @@ class GroupedOptimizer(tf.keras.optimizers.Optimizer):
         super().build(binary)
         self.fp_optimizer.build([v for v in var_list if not is_binary_variable(v)])
 
-    def update_step(self, gradient, variable):
+    def update_step(self, gradient: tf.Tensor, variable: tf.Variable) -> None:
         """Update one binary variable; for a subclass to define."""
         raise NotImplementedError
 
     def apply_gradients(
-        self, grads_and_vars, name=None, skip_gradients_aggregation=False, **kwargs
-    ):
+        self,
+        grads_and_vars: Iterable[tuple[tf.Tensor, tf.Variable]],
+        name: str | None = None,
+        skip_gradients_aggregation: bool = False,
+        **kwargs: bool,
+    ) -> tf.Variable:
         """Update the binary variables, and hand the others to `fp_optimizer`.
 
         Args:
@@ -163,7 +176,7 @@ class GroupedOptimizer(tf.keras.optimizers.Optimizer):
             self.update_step(gradient, variable)
 
     @property
-    def learning_rate(self):
+    def learning_rate(self) -> tf.Variable:
         """The learning rate of `fp_optimizer`.
 
         Example:
@@ -182,7 +195,11 @@ class GroupedOptimizer(tf.keras.optimizers.Optimizer):
     def _learning_rate(self):
         return self.fp_optimizer._learning_rate  # Keras' TensorBoard callback reads the schedule
 
-    def exclude_from_weight_decay(self, var_list=None, var_names=None):
+    def exclude_from_weight_decay(
+        self,
+        var_list: Sequence[tf.Variable] | None = None,
+        var_names: Sequence[str] | None = None,
+    ) -> None:
         """Exclude variables from the weight decay of `fp_optimizer`, as Keras' optimizers do.
 
         Args:
@@ -195,14 +212,14 @@ class GroupedOptimizer(tf.keras.optimizers.Optimizer):
         """
         self.fp_optimizer.exclude_from_weight_decay(var_list, var_names)
 
-    def finalize_variable_values(self, var_list):
+    def finalize_variable_values(self, var_list: Sequence[tf.Variable]) -> None:
         """Let `fp_optimizer` finish `fit`; with `use_ema` it assigns the averages."""
         self.fp_optimizer.finalize_variable_values(
             [v for v in var_list if not is_binary_variable(v)]
         )
 
     @property
-    def variables(self):
+    def variables(self) -> Sequence[tf.Variable]:
         """The step, what this optimizer keeps, then the variables of `fp_optimizer`.
 
         Example:
@@ -214,7 +231,7 @@ class GroupedOptimizer(tf.keras.optimizers.Optimizer):
         others = [v for v in self.fp_optimizer.variables if v is not self.iterations]
         return type(own)([*own, *others])
 
-    def set_weights(self, weights):
+    def set_weights(self, weights: Sequence[np.ndarray]) -> None:
         """Set all variables, those of `fp_optimizer` included.
 
         Args:
@@ -239,7 +256,7 @@ class GroupedOptimizer(tf.keras.optimizers.Optimizer):
         for variable, weight in zip(self.variables, weights, strict=True):
             variable.assign(weight)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, object]:
         """Return everything that `from_config` needs to make the same optimizer again.
 
         Example:
@@ -254,7 +271,9 @@ class GroupedOptimizer(tf.keras.optimizers.Optimizer):
         }
 
     @classmethod
-    def from_config(cls, config, custom_objects=None):
+    def from_config(
+        cls, config: Mapping[str, object], custom_objects: Mapping[str, type] | None = None
+    ) -> GroupedOptimizer:
         """Make an optimizer from what `get_config` returned.
 
         Args:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from bopkit._tensorflow import tf
 
+Optimizer = tf.keras.optimizers.Optimizer
 Schedule = tf.keras.optimizers.schedules.LearningRateSchedule
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from bopkit._tensorflow import tf
 from bopkit.optimizers.grouped import GroupedOptimizer
-from bopkit.optimizers.hyper import Hyper
+from bopkit.optimizers.hyper import Hyper, Optimizer, Schedule
 from bopkit.rules import ranges
 
 
@@ -49,17 +51,23 @@ class LeakingSGD(GroupedOptimizer):
 
     gamma = Hyper(ranges.check_gamma)
 
-    def __init__(self, fp_optimizer, gamma=1e-3, *, name="LeakingSGD"):
+    def __init__(
+        self,
+        fp_optimizer: Optimizer | str,
+        gamma: float | Schedule = 1e-3,
+        *,
+        name: str = "LeakingSGD",
+    ):
         super().__init__(fp_optimizer, name=name, gamma=gamma)
 
-    def build(self, var_list):
+    def build(self, var_list: Sequence[tf.Variable]) -> None:
         """Build `fp_optimizer`; a latent weight needs nothing beside itself."""
         if getattr(self, "_built", False):
             return
         super().build(var_list)
         self._built = True
 
-    def update_step(self, gradient, variable):
+    def update_step(self, gradient: tf.Tensor, variable: tf.Variable) -> None:
         """Update the latent weights of one layer."""
         gamma = tf.cast(self.gamma, variable.dtype)
         # w̃_t = (1 - γ) w̃_{t-1} - γ g_t, written with one product

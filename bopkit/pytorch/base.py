@@ -104,7 +104,7 @@ class FlipOptimizer(torch.optim.Optimizer):
                 )
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None):
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:
         """Update the averages, and flip the weights whose signal exceeds the threshold.
 
         The step leaves parameters without a gradient as they are.

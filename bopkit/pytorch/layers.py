@@ -167,7 +167,15 @@ class BinaryLinear(_RandomSigns, nn.Linear):
         (torch.Size([8, 30]), [1.0])
     """
 
-    def __init__(self, in_features, out_features, *, binary_input=True, device=None, dtype=None):
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        *,
+        binary_input: bool = True,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ):
         super().__init__(in_features, out_features, bias=False, device=device, dtype=dtype)
         self.binary_input = binary_input
 
@@ -208,7 +216,15 @@ class BinaryConv2d(_RandomSigns, nn.Conv2d):
         torch.Size([2, 8, 28, 28])
     """
 
-    def __init__(self, in_channels, out_channels, kernel_size, *, binary_input=True, **options):
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | tuple[int, int],
+        *,
+        binary_input: bool = True,
+        **options,
+    ):
         super().__init__(in_channels, out_channels, kernel_size, bias=False, **options)
         self.binary_input = binary_input
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 
 from bopkit.pytorch.base import FlipOptimizer
@@ -62,7 +64,14 @@ class Bop(FlipOptimizer):
         [0.0005]
     """
 
-    def __init__(self, params, gamma=1e-4, threshold=1e-8, *, foreach=None):
+    def __init__(
+        self,
+        params: Iterable,
+        gamma: float | torch.Tensor = 1e-4,
+        threshold: float | torch.Tensor = 1e-8,
+        *,
+        foreach: bool | None = None,
+    ):
         super().__init__(params, {"lr": gamma, "threshold": threshold, "foreach": foreach})
 
     def _signals(self, averages, gradients, group, states):
@@ -120,14 +129,14 @@ class Bop2ndOrder(FlipOptimizer):
 
     def __init__(
         self,
-        params,
-        threshold,
-        gamma,
-        sigma,
-        bias_correction=False,
+        params: Iterable,
+        threshold: float | torch.Tensor,
+        gamma: float | torch.Tensor,
+        sigma: float | torch.Tensor,
+        bias_correction: bool = False,
         *,
-        foreach=None,
-        capturable=False,
+        foreach: bool | None = None,
+        capturable: bool = False,
     ):
         defaults = {"lr": gamma, "threshold": threshold, "sigma": sigma, "foreach": foreach}
         defaults |= {"bias_correction": bool(bias_correction), "capturable": bool(capturable)}

@@ -46,7 +46,7 @@ class Slider:
         """Whether the values are words."""
         return isinstance(self.values[0], str)
 
-    def text(self, value) -> str:
+    def text(self, value: float | str) -> str:
         """Write a value as a page shows it.
 
         Args:
