@@ -26,7 +26,8 @@ def measure(folder, found, batches):
     network, record = bopkit.load_run(folder), records.read(folder)
     config = record["config"]
     assert config["data_fingerprint"] == found.fingerprint, folder
-    row = {key: config[key] for key in ("gamma", "threshold", "seed", "batch_size", "filters")}
+    shown = ("method", "gamma", "threshold", "seed", "batch_size", "filters", "epochs")
+    row = {key: config[key] for key in shown}
     row |= {"recorded": records.final(record), "kept": _accuracy(network, found)}
     norms = [
         norm for norm in network.layers if isinstance(norm, tf.keras.layers.BatchNormalization)
@@ -49,10 +50,10 @@ def _accuracy(network, found):
 def main():
     """Measure every complete run of a folder."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("runs", type=Path)
-    parser.add_argument("data_dir", type=Path)
-    parser.add_argument("output", type=Path)
-    parser.add_argument("--batches", type=int, default=50)
+    parser.add_argument("runs", type=Path, help="folder of the runs")
+    parser.add_argument("data_dir", type=Path, help="folder that holds CIFAR-10")
+    parser.add_argument("output", type=Path, help="the file to write")
+    parser.add_argument("--batches", type=int, default=50, help="training batches to average")
     given = parser.parse_args()
     load_tensorflow()
     found = data.load("cifar10", data_dir=given.data_dir, preprocess="resize_and_flip")
@@ -70,7 +71,7 @@ def main():
     }
     given.output.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(given.output) as file:
-        file.write_text(json.dumps(record, indent=1) + "\n", encoding="utf8")
+        file.write((json.dumps(record, indent=1) + "\n").encode())
 
 
 if __name__ == "__main__":
