@@ -22,21 +22,15 @@ from bopkit._tensorflow import load_tensorflow, tf
 
 
 def measure(folder, found, batches):
-    """Validate the network of a run, fit its averages to its weights, and validate again."""
+    """Validate the network of a run, recalibrate its averages, and validate again."""
     network, record = bopkit.load_run(folder), records.read(folder)
     config = record["config"]
     assert config["data_fingerprint"] == found.fingerprint, folder
     shown = ("method", "gamma", "threshold", "seed", "batch_size", "filters", "epochs")
     row = {key: config[key] for key in shown}
     row |= {"recorded": records.final(record), "kept": _accuracy(network, found)}
-    norms = [
-        norm for norm in network.layers if isinstance(norm, tf.keras.layers.BatchNormalization)
-    ]
     training = found.train_batches(config["batch_size"], seed=config["seed"] + 1000, epochs=1)
-    for number, (images, _) in enumerate(training.take(batches)):
-        for norm in norms:
-            norm.momentum = number / (number + 1)  # so the average is the mean of all batches
-        network(images, training=True)
+    bopkit.models.recalibrate(network, training.take(batches))
     return row | {"fitted": _accuracy(network, found)}
 
 

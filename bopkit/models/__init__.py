@@ -25,6 +25,7 @@ from bopkit.models.networks import (
 )
 from bopkit.models.pieces import METHODS
 from bopkit.models.quantizers import ApproxSign, SteSign
+from bopkit.models.recalibration import recalibrate
 
 __all__ = [
     "METHODS",
@@ -40,5 +41,6 @@ __all__ = [
     "build_network",
     "check_input",
     "count_weights",
+    "recalibrate",
     "xnornet",
 ]
