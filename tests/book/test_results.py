@@ -1,6 +1,7 @@
 """The committed records: whole, traceable, and as fair as the results page says."""
 
 import importlib.util
+import json
 import re
 from collections import Counter
 from pathlib import Path
@@ -223,6 +224,22 @@ def test_the_runs_of_section_53_differ_in_the_network_and_the_method_alone():
         assert config["precision"] == "mixed_bfloat16"
         smallest = models.MINIMUM_SIZE[config["network"]]
         assert config["image_size"] == max(64, smallest)
+
+
+def test_the_lag_of_normalization_was_measured_on_the_networks_of_the_records():
+    cifar10 = RESULTS.parent / "cifar10"
+    folder = cifar10 / "normalization"
+    for path in folder.glob("*.json"):
+        found = json.loads(path.read_text(encoding="utf8"))
+        assert re.fullmatch(r"[0-9a-f]{40}", found["git_commit"])
+        # The networks of section 5.2 were not kept, so its runs were repeated.
+        runs = folder / path.stem if path.stem == "section52" else cifar10 / path.stem
+        for name, row in found["runs"].items():
+            run = records.read(runs / name)
+            assert all(row[key] == run["config"][key] for key in ("method", "gamma", "seed"))
+            assert row["recorded"] == records.final(run)
+            assert row["kept"] == pytest.approx(row["recorded"], abs=0.002)  # another CPU
+    assert (folder / "section51.json").exists()
 
 
 def is_run(record, experiment):
