@@ -22,6 +22,6 @@ for path in sorted(folder.rglob("run.json")):
             tags = ("experiment", "command", "git_commit")
             mlflow.set_tags({key: record[key] for key in tags})
             for row in record["epochs"]:
-                numbers = {key: value for key, value in row.items() if value is not None}
+                numbers = {k: v for k, v in row.items() if v is not None}
                 mlflow.log_metrics(numbers, step=row["epoch"])
             mlflow.log_artifact(path)

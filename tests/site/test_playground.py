@@ -192,7 +192,7 @@ LAST_EPOCHS = """hash => {
 def claims():
     """The rows of the page's table: address, lowest and highest accuracy, flips."""
     text = (ROOT / "book/intuition/playground.md").read_text(encoding="utf8")
-    row = r'^\| <a href="(#[^"]+)">.*?</a> \| [\d.]+ \(([\d.]+) to ([\d.]+)\) \| ([\d.]+) \|$'
+    row = r'^\| <a href="(#[^"]+)">.*?</a> \| [\d.]+ \| ([\d.]+)\s+to\s+([\d.]+) \| ([\d.]+) \|$'
     return [(found[0], *map(float, found[1:])) for found in re.findall(row, text, re.MULTILINE)]
 
 
