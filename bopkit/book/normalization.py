@@ -73,7 +73,7 @@ def finding52() -> Markdown:
     }.get(of_lag.verdict, "the lag **explains no part of the distance**")
     sentence = contest.sentence({RULES[m]: fitted[m] for m in RULES}, *RULES.values())
     return Markdown(
-        f"{text} By the protocol, {verdict} (the first rule's lag is greater by {of_lag.mean:+.2f} "
+        f"{text} By the protocol, {verdict} (Bop's lag is greater by {of_lag.mean:+.2f} "
         f"± {of_lag.half:.2f} points). With recalibrated averages: {sentence}"
     )
 
