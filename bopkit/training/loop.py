@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from bopkit import models
 from bopkit._tensorflow import tf
 from bopkit.errors import DataError, TrainingError
-from bopkit.training.faults import Stop
+from bopkit.training.faults import Stop, in_short
 from bopkit.training.progress import Progress
 from bopkit.training.state import CURE, State, read_metrics
 from bopkit.training.step import compile_evaluation, compile_training
@@ -46,8 +46,8 @@ def fit(
         seed: of the order of the data and of its augmentation.
         cluster: a `bopkit.training.devices.Cluster`.
         show: where the steps are shown.
-        stop: whether the run was asked to stop. It is answered between two calls of the steps,
-            after a checkpoint, and between two batches of the validation.
+        stop: whether the run was asked to stop. It is answered after a checkpoint, between two
+            calls of the steps or two batches of the validation.
         log: takes the number of a step and its scalars, every few minutes.
         save: writes a checkpoint; called within an epoch.
         save_seconds: the age of the last checkpoint from which `save` is called.
@@ -69,7 +69,7 @@ def fit(
     )
     validation = cluster.batches(data.validation_batches(batch_size, shard=shard), batch_size)
     train_steps = compile_training(state, cluster, batch_size, jit_compile)
-    evaluate = compile_evaluation(state, cluster, validation, data.num_classes, stop)
+    evaluate = compile_evaluation(state, cluster, validation, data.num_classes, stop, save)
     batches = iter(cluster.batches(training, batch_size))
     chunk, first, saved = 1, True, time.monotonic()
     stop.training = True
@@ -78,7 +78,7 @@ def fit(
         show.start(epoch + 1, int(state.step))
         while (step := int(state.step)) < steps:
             started, count = time.perf_counter(), min(cluster.agree(chunk), steps - step)
-            with _damaged_images_named(data, batch_size, seed, epoch, step):
+            with _damaged_images_named(data, show, batch_size, seed, epoch, step):
                 train_steps(batches, tf.constant(count, tf.int64))
             now = read_metrics(state.metrics)
             _require_finite("loss", now["loss"], f"epoch {epoch + 1}, step {step + count}")
@@ -106,7 +106,7 @@ def fit(
         row = {"epoch": epoch + 1, "seconds": round(seconds, 3)}
         row["images_per_second"] = round(steps * batch_size / seconds, 1)
         row |= read_metrics(state.metrics)
-        with _damaged_images_named(data):
+        with _damaged_images_named(data, show):
             row |= {f"val_{name}": value for name, value in evaluate().items()}
         _require_finite("validation loss", row["val_loss"], f"epoch {epoch + 1}")
         row |= state.read_flips_and_rates(steps, binary_weights)
@@ -121,11 +121,13 @@ def _require_finite(what, loss, where):
 
 
 @contextlib.contextmanager
-def _damaged_images_named(data, *where):
+def _damaged_images_named(data, show, *where):
     """Name the image in the error: TensorFlow does not say which one it could not decode."""
     try:
         yield
     except (tf.errors.InvalidArgumentError, tf.errors.DataLossError) as error:
+        # To decode them all again can take long, and the error may be of another kind.
+        show.note(f"TensorFlow stopped ({in_short(error)}): looking for a damaged image.")
         damaged = data.find_damaged(*where)
         if damaged is None:
             raise

@@ -69,7 +69,7 @@ def compile_training(
 
 
 def compile_evaluation(
-    state: State, cluster, batches, num_classes: int, stop: Stop
+    state: State, cluster, batches, num_classes: int, stop: Stop, save: Callable[[], None]
 ) -> Callable[[], dict]:
     """Compile the pass over a validation set.
 
@@ -79,6 +79,7 @@ def compile_evaluation(
         batches: the whole set, as `Cluster.batches` hands it out.
         num_classes: of the data.
         stop: answered between two batches, where no other worker waits for this one.
+        save: writes a checkpoint; called before the answer.
 
     Returns:
         A function without arguments that returns loss, top-1 and top-5 accuracy by name.
@@ -101,6 +102,7 @@ def compile_evaluation(
         for images, labels in batches:
             evaluate_batch(images, labels)
             if stop.number is not None and cluster.workers == 1:
+                save()  # what was trained since the last checkpoint can be a whole epoch
                 stop.answer()
         return read_metrics(metrics)
 

@@ -46,6 +46,10 @@ def asked(number, where, name, when=lambda *call: True):
     return mock.patch.object(where, name, call)
 
 
+def saved_step(folder):
+    return int.from_bytes(state(folder)["step/.ATTRIBUTES/VARIABLE_VALUE"], "little")
+
+
 @pytest.mark.parametrize(("number", "code"), [("SIGTERM", 143), ("SIGHUP", 129)])
 @pytest.mark.parametrize("at", [1, STEPS])
 def test_it_saves_the_step_it_stands_at(undisturbed, tmp_path, number, code, at):
@@ -60,7 +64,7 @@ def test_it_saves_the_step_it_stands_at(undisturbed, tmp_path, number, code, at)
     assert e.value.code == code
     record = records.read(tmp_path)
     assert (record["status"], record["error"], record["epochs"]) == ("failed", "interrupted", [])
-    assert int.from_bytes(state(tmp_path)["step/.ATTRIBUTES/VARIABLE_VALUE"], "little") == sum(done)
+    assert saved_step(tmp_path) == sum(done)
     run(tmp_path)
     assert_same_end(tmp_path, undisturbed)
 
@@ -106,6 +110,7 @@ def test_the_validation_is_not_waited_for(undisturbed, tmp_path):
     with asked(signal.SIGTERM, State, "require_finite"), pytest.raises(SystemExit):
         run(tmp_path)
     assert records.read(tmp_path)["epochs"] == []
+    assert saved_step(tmp_path) == STEPS
     run(tmp_path)
     assert_same_end(tmp_path, undisturbed)
 
