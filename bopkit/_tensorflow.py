@@ -113,6 +113,19 @@ def can_compile() -> bool:
     return not (platform.system() == "Darwin" and platform.machine() == "arm64")
 
 
+def optimizers() -> dict[str, type[tf.keras.optimizers.Optimizer]]:
+    """List the classes of Keras' optimizers of its current kind by their names.
+
+    Keras' own functions look them up in a table that lacks some of them, and on Apple Silicon it is
+    the table of the legacy ones.
+    """
+    from bopkit._tensorflow import tf
+
+    kind = tf.keras.optimizers.Optimizer
+    kinds = [k for k in vars(tf.keras.optimizers).values() if isinstance(k, type)]
+    return {k.__name__: k for k in kinds if issubclass(k, kind) and k is not kind}
+
+
 def find_optimizer(optimizer: tf.keras.optimizers.Optimizer | str) -> tf.keras.optimizers.Optimizer:
     """Make one of Keras' optimizers by its name, in upper or lower case, or pass one on.
 
@@ -122,18 +135,15 @@ def find_optimizer(optimizer: tf.keras.optimizers.Optimizer | str) -> tf.keras.o
     """
     from bopkit._tensorflow import tf
 
-    kind = tf.keras.optimizers.Optimizer
-    if isinstance(optimizer, kind):
+    if isinstance(optimizer, tf.keras.optimizers.Optimizer):
         return optimizer
     if isinstance(optimizer, str):
-        kinds = vars(tf.keras.optimizers).values()
-        names = {k.__name__.lower() for k in kinds if isinstance(k, type) and issubclass(k, kind)}
-        names -= {"optimizer"}
-        if optimizer.lower() in names:
-            return tf.keras.optimizers.get(optimizer)
+        named = {name.lower(): kind for name, kind in optimizers().items()}
+        if optimizer.lower() in named:
+            return named[optimizer.lower()]()
         raise ValueError(
-            f"there is no optimizer {optimizer!r}: {did_you_mean(optimizer, names)}"
-            f"there are: {', '.join(sorted(names))}."
+            f"there is no optimizer {optimizer!r}: {did_you_mean(optimizer, named)}"
+            f"there are: {', '.join(sorted(named))}."
         )
     given = type(optimizer)
     of_keras_3 = given.__module__.partition(".")[0] == "keras"

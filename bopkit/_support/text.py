@@ -68,8 +68,12 @@ def plain(value: float) -> str:
     return f"{value:g}"
 
 
-def tell_apart(names: Iterable[str]) -> list[str]:
+def tell_apart(names: Iterable[str], numbered: str = "{} ({})") -> list[str]:
     """Number the names that occur before: Keras calls every kernel that it loads kernel:0.
+
+    Args:
+        names: in their order.
+        numbered: what becomes of a name and its number.
 
     Example:
         >>> tell_apart(["kernel:0", "kernel:0", "head/kernel:0"])
@@ -78,7 +82,7 @@ def tell_apart(names: Iterable[str]) -> list[str]:
     seen, found = Counter(), []
     for name in names:
         seen[name] += 1
-        found.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
+        found.append(name if seen[name] == 1 else numbered.format(name, seen[name]))
     return found
 
 

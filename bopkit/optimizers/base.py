@@ -176,6 +176,21 @@ class FlipOptimizer(Measures, GroupedOptimizer):
         super().__init__(fp_optimizer, name=name, **hypers)
         self._programs = Programs(self, flip, jit_compile)
 
+    @property
+    def jit_compile(self) -> bool | None:
+        """Whether the update is compiled with XLA; `None` decides for each variable.
+
+        Example:
+            >>> bopkit.Bop("adam", jit_compile=True).jit_compile
+            True
+        """
+        return self._programs.jit_compile
+
+    @jit_compile.setter
+    def jit_compile(self, value):
+        if hasattr(self, "_programs"):  # not yet where Keras' constructor sets it
+            self._programs.jit_compile = value
+
     def build(self, var_list: Sequence[tf.Variable]) -> None:
         """Create the averages and flip counts of the binary variables; build `fp_optimizer`.
 
@@ -189,16 +204,12 @@ class FlipOptimizer(Measures, GroupedOptimizer):
         self._unchecked = {self._var_key(variable) for variable in binary}
         self._binary_names = tell_apart([v.name for v in binary])
         self._averages = [[self._add_average(v, key) for key in self.averages] for v in binary]
-        self._flips = [
-            self.add_variable([], tf.int64, name=f"flips/{name.replace(':0', '')}")
-            for name in self._binary_names
-        ]
+        # A SavedModel takes no blank in the name of a variable.
+        names = tell_apart([v.name.removesuffix(":0") for v in binary], "{}_{}")
+        self._flips = [self.add_variable([], tf.int64, name=f"flips/{name}") for name in names]
         self._scalars = [
-            [
-                self.add_variable([], tf.float64, name=f"{key}/{name.replace(':0', '')}")
-                for key in self.scalars
-            ]
-            for name in self._binary_names
+            [self.add_variable([], tf.float64, name=f"{key}/{name}") for key in self.scalars]
+            for name in names
         ]
         self._built = True
 
@@ -244,4 +255,4 @@ class FlipOptimizer(Measures, GroupedOptimizer):
 
     def get_config(self) -> dict[str, object]:
         """Return everything that `from_config` needs to make the same optimizer again."""
-        return super().get_config() | {"jit_compile": self._programs.jit_compile}
+        return super().get_config() | {"jit_compile": self.jit_compile}

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from bopkit._tensorflow import find_optimizer, tf
+from bopkit._tensorflow import find_optimizer, optimizers, tf
 from bopkit.optimizers.hyper import Hyper, Optimizer, Schedule
 from bopkit.optimizers.variables import is_binary_variable, with_gradients
 
@@ -289,8 +289,8 @@ class GroupedOptimizer(tf.keras.optimizers.Optimizer):
             0.25
         """
         config = copy.deepcopy(config)  # Keras writes into what it deserializes
-        config["fp_optimizer"] = tf.keras.optimizers.deserialize(
-            config["fp_optimizer"], custom_objects
+        config["fp_optimizer"] = tf.keras.saving.deserialize_keras_object(
+            config["fp_optimizer"], {**optimizers(), **(custom_objects or {})}
         )
         for key in Hyper.declared(cls):
             if isinstance(config[key], dict):

@@ -1,5 +1,7 @@
 """The Keras optimizer: parity with the NumPy rule and with larq, and what users rely on."""
 
+import json
+
 import larq as lq
 import numpy as np
 import pytest
@@ -418,6 +420,31 @@ def test_the_second_order_rule_refuses_its_own():
     assert float(bop.sigma) == 0.25
     with pytest.raises(ValueError, match="sigma"):
         bop.sigma = 2.0
+
+
+def every_optimizer_of_keras():
+    base, kinds = tf.keras.optimizers.Optimizer, vars(tf.keras.optimizers).values()
+    kinds = {k for k in kinds if isinstance(k, type) and issubclass(k, base) and k is not base}
+    return sorted(kinds, key=lambda kind: kind.__name__)
+
+
+@pytest.mark.parametrize("kind", every_optimizer_of_keras())
+def test_every_optimizer_of_keras_is_found_by_its_name_and_comes_back_from_its_configuration(kind):
+    optimizer = Bop(kind.__name__.lower())
+    assert type(optimizer.fp_optimizer) is kind
+    for rate in (0.25, schedules.PolynomialDecay(0.5, 10)):
+        saved = json.loads(json.dumps(Bop(kind(rate)).get_config()))
+        again = Bop.from_config(saved)
+        assert type(again.fp_optimizer) is kind
+        assert again.get_config() == saved
+
+
+def test_jit_compile_can_be_read_and_set():
+    optimizer = Bop("adam")
+    assert optimizer.jit_compile is None
+    optimizer.jit_compile = True
+    assert optimizer.jit_compile is optimizer.get_config()["jit_compile"] is True
+    assert Bop.from_config(optimizer.get_config()).jit_compile is True
 
 
 def test_refuses_an_optimizer_of_another_kind():
