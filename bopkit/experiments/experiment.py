@@ -30,7 +30,7 @@ class _Settings:
     name: str  # NETWORK/SET
     network: str  # a function of bopkit.models
     method: str  # a name of bopkit.experiments.methods.METHODS
-    dataset: str  # the paper's; bopkit.train takes another
+    dataset: str  # the paper's, until `on_dataset` or bopkit.train takes another
     epochs: int
     batch_size: int  # over all replicas
     learning_rate: float  # Adam's: on latent weights, and on all that is not binary
@@ -173,7 +173,8 @@ Attributes:
     name: the name of the network and of the set of hyperparameters, such as "binarynet/bop".
     network: a name of `bopkit.experiments.NETWORKS`.
     method: what trains the binary weights, a name of `bopkit.experiments.METHODS`.
-    dataset: the paper's data set. `bopkit.train` replaces it by the one that it trains on.
+    dataset: the data set. That of an experiment of the paper is the paper's; `on_dataset` and the
+        argument of `bopkit.train` replace it.
     epochs: passes over the training images.
     batch_size: images per step, over all devices.
     learning_rate: the learning rate of Adam, which trains all weights that are not binary and, in

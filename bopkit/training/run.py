@@ -61,7 +61,8 @@ def train(
     Args:
         experiment: a name of `bopkit.experiments.EXPERIMENTS`, or an `Experiment`.
         output_dir: the run's folder; `train` makes it if it does not exist.
-        dataset: a name of `bopkit.data.DATASETS`; `None` is "digits", which needs no files.
+        dataset: a name of `bopkit.data.DATASETS`; `None` is an `Experiment`'s own data set, and for
+            a name "digits", which needs no files.
         data_dir: the folder of the data; `None` for the usual places of `bopkit.data.load`.
         preprocess: "default" or "resize_and_flip"; `None` is the experiment's own on the
             paper's data set and "default" elsewhere.
@@ -103,7 +104,7 @@ def train(
         >>> record["status"], len(record["epochs"]), record["config"]["binary_weights"]
         ('completed', 2, 18856)
     """
-    experiment = _resolve(experiment, dataset or "digits", preprocess, hparams or {})
+    experiment = _resolve(experiment, dataset, preprocess, hparams or {})
     seed = experiments.check_seed(seed)
     bopdata.readers.check_name(experiment.dataset)
     if experiment.network not in models.NETWORKS:
@@ -207,6 +208,7 @@ def train(
 
 def _resolve(experiment, dataset, preprocess, hparams) -> Experiment:
     if isinstance(experiment, str):
+        dataset = dataset or "digits"
         experiment = experiments.get(experiment)
     if not isinstance(experiment, Experiment):
         raise ConfigError(
@@ -221,7 +223,7 @@ def _resolve(experiment, dataset, preprocess, hparams) -> Experiment:
             f"preprocess is given twice, as {preprocess!r} and in hparams as "
             f"{hparams['preprocess']!r}: leave one out."
         )
-    return experiments.on_dataset(experiment, dataset, given | dict(hparams))
+    return experiments.on_dataset(experiment, dataset or experiment.dataset, given | dict(hparams))
 
 
 def _with_precision(experiment, folder, cluster, jit_compile) -> tuple[Experiment, str]:

@@ -18,10 +18,31 @@ from joblib.externals.loky import get_reusable_executor
 from bopkit import experiments, records
 from bopkit._support.files import output_folder, with_home
 from bopkit._support.numbers import check_whole, is_whole
-from bopkit.errors import BopkitError, ConfigError, SetupError, TrainingError, as_our_error
+from bopkit.errors import (
+    BopkitError,
+    ConfigError,
+    SetupError,
+    TrainingError,
+    as_our_error,
+    unknown,
+)
 from bopkit.experiments import Experiment
 from bopkit.training import sharing
 from bopkit.training.precision import begun_in
+
+# What `sweep` hands to `bopkit.train`, whose other arguments are the sweep's own.
+OPTIONS = (
+    "dataset",
+    "data_dir",
+    "preprocess",
+    "train_examples",
+    "validation_examples",
+    "holdout",
+    "hparams",
+    "tensorboard",
+    "checkpoint_minutes",
+    "jit_compile",
+)
 
 
 def sweep(
@@ -52,8 +73,9 @@ def sweep(
             on this machine. The workers need bopkit and the same file system.
         retries: the number of retries of a run that failed.
         report: called with one line for each run that ends; what it raises ends the sweep.
-        **options: arguments of `bopkit.train`: dataset, data_dir, train_examples and others. To
-            vary `preprocess` on a dataset that is not the paper's, vary an experiment of
+        **options: arguments of `bopkit.train`: dataset, data_dir, preprocess, train_examples,
+            validation_examples, holdout, hparams, tensorboard, checkpoint_minutes and jit_compile.
+            To vary `preprocess` on a dataset that is not the paper's, vary an experiment of
             `bopkit.experiments.on_dataset`.
 
     Returns:
@@ -61,8 +83,9 @@ def sweep(
 
     Raises:
         ConfigError: there is no run, `jobs`, `gpus_per_run` or `retries` is out of range,
-            `output_dir` cannot be a folder, or no Dask scheduler answers at `scheduler`. Or with
-            `jobs=1`, TensorFlow already uses more GPUs in this process than a run gets.
+            `output_dir` cannot be a folder, an option is none of these, or no Dask scheduler
+            answers at `scheduler`. Or with `jobs=1`, TensorFlow already uses more GPUs in this
+            process than a run gets.
         SetupError: `scheduler` is given, and Dask is not installed.
         TrainingError: some runs failed at every try; the others are kept.
 
@@ -72,12 +95,16 @@ def sweep(
         ...     {"epochs": 2, "filters": 8, "dense_units": 16, "batch_size": 50},
         ... )
         >>> runs = {"digits": (base, 0)}  # or what `variations.vary` returns
-        >>> records = sweep(runs, output_dir="runs", jobs=1, report=lambda line: None)
+        >>> records = sweep(
+        ...     runs, output_dir="runs", jobs=1, report=lambda line: None, dataset="digits"
+        ... )
         >>> records[0]["status"]
         'completed'
     """
     if not runs:
         raise ConfigError("runs holds no run: give at least one.")
+    for option in options.keys() - set(OPTIONS):
+        raise ConfigError(unknown("option of a sweep", option, OPTIONS))
     if jobs is not None:
         jobs = check_whole("jobs", jobs, least=1)
     check_whole("retries", retries, least=0)

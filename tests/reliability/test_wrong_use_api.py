@@ -96,6 +96,13 @@ CASES = {
     "rule: gamma 0": (lambda: step(gamma=0), "gamma, the adaptivity rate"),
     "rule: threshold an array": (lambda: step(threshold=WEIGHTS), "threshold must be a finite"),
     "train: no such experiment": (lambda: train("binarynet/bopp"), "did you mean bop?"),
+    "train: the experiment's own data set, which is not there": (
+        lambda: train(
+            experiments.on_dataset(experiments.get("binarynet/bop"), "image_folder", {}),
+            data_dir="nowhere",
+        ),
+        "nowhere",
+    ),
     "train: a number for an experiment": (lambda: train(5), "experiment must be a name"),
     "train: no such network": (
         # before the data is looked for, which is not there either
@@ -141,6 +148,11 @@ CASES = {
         "there are: bop, latent",
     ),
     "sweep: no runs": (lambda: sweep.sweep({}, output_dir="runs"), "runs holds no run"),
+    "sweep: an argument that it gives itself": (
+        lambda: run_sweep(progress=False),
+        "unknown option of a sweep 'progress'",
+    ),
+    "sweep: no such argument": (lambda: run_sweep(holdouts=9), "did you mean holdout?"),
     "sweep: no jobs": (lambda: run_sweep(jobs=0), "jobs must be a whole number of at"),
     "sweep: fewer retries than none": (lambda: run_sweep(retries=-1), "retries must be a whole"),
     "experiments: a set without a network": (lambda: experiments.get("bop"), "unknown network"),

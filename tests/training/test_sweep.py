@@ -1,6 +1,7 @@
 """Sweeps: what is run, what is kept, what is tried again, here and on a Dask cluster."""
 
 import contextlib
+import inspect
 import os
 import shutil
 import signal
@@ -16,6 +17,7 @@ import pytest
 import small_records
 from small_runs import two_layers
 
+import bopkit
 from bopkit import experiments, models, records
 from bopkit._support.files import only_one
 from bopkit._tensorflow import tf
@@ -25,6 +27,11 @@ from bopkit.training import sweep, variations
 SMALL = {"epochs": 1, "filters": 8, "dense_units": 32, "batch_size": 100}
 BASE = experiments.override(experiments.get("binarynet/bop"), SMALL)
 DATA = {"dataset": "digits", "train_examples": 200, "validation_examples": 50}
+
+
+def test_its_options_are_the_arguments_of_train_that_it_does_not_give():
+    given = {"experiment", "output_dir", "seed", "progress"}
+    assert set(sweep.OPTIONS) == inspect.signature(bopkit.train).parameters.keys() - given
 
 
 def test_a_sweep_starts_no_more_runs_than_it_may_use_cores(monkeypatch, tmp_path):
