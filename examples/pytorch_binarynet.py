@@ -120,7 +120,7 @@ def main():
     forward = torch.compile(model) if settings.compile else model
     half = settings.precision == "mixed_bfloat16"
     binary, others = split_parameters(model)
-    bop = Bop(binary, settings.gamma, settings.threshold)
+    bop = Bop(binary, gamma=settings.gamma, threshold=settings.threshold)
     adam = torch.optim.Adam(others, settings.learning_rate, eps=1e-7)
     size = settings.batch_size
     steps = len(images) // size

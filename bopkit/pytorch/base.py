@@ -235,11 +235,6 @@ class FlipOptimizer(torch.optim.Optimizer):
             for name, value in state_dict["state"].get(key, {}).items():
                 self.state[parameter][name] = value.detach().to(parameter.device, copy=True)
 
-    def __setstate__(self, state):
-        super().__setstate__(state)
-        for group in self.param_groups:
-            group.setdefault("foreach", None)
-
     @property
     def binary_weights(self) -> int:
         """The number of binary weights in all groups.

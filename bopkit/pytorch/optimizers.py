@@ -29,6 +29,10 @@ class Bop(FlipOptimizer):
 
     Any other optimizer trains the parameters that are not binary; call the `step` of both.
 
+    A gradient of NaN makes the average of its weight NaN, and such a weight never flips again. To
+    stop at one, call ``torch.nn.utils.clip_grad_norm_(parameters, max_norm,
+    error_if_nonfinite=True)`` before `step`, with ``max_norm=float("inf")`` to clip nothing.
+
     :math:`\gamma` is the group's ``lr``, so PyTorch's schedulers decay it:
     ``torch.optim.lr_scheduler.ExponentialLR(bop, 0.9)``.
 
@@ -67,9 +71,9 @@ class Bop(FlipOptimizer):
     def __init__(
         self,
         params: Iterable,
+        *,  # by name: Keras' Bop takes the threshold first, and PyTorch's optimizers the rate
         gamma: float | torch.Tensor = 1e-4,
         threshold: float | torch.Tensor = 1e-8,
-        *,
         foreach: bool | None = None,
     ):
         super().__init__(params, {"lr": gamma, "threshold": threshold, "foreach": foreach})
@@ -130,11 +134,11 @@ class Bop2ndOrder(FlipOptimizer):
     def __init__(
         self,
         params: Iterable,
+        *,
         threshold: float | torch.Tensor,
         gamma: float | torch.Tensor,
         sigma: float | torch.Tensor,
         bias_correction: bool = False,
-        *,
         foreach: bool | None = None,
         capturable: bool = False,
     ):

@@ -49,7 +49,7 @@ def load_packed(path: str | os.PathLike, into: nn.Module) -> nn.Module:
         >>> torch.equal(load_packed("torch.npz", into=other).weight, layer.weight)
         True
     """
-    entries = list(_entries(into))
+    entries = _entries(into)
     shapes = [tuple(e.tensor.shape[axis] for axis in e.axes) for e in entries]
     names, bits = ([getattr(entry, what) for entry in entries] for what in ("name", "bits"))
     arrays = packed_file.read(path, names, shapes, bits)
@@ -112,26 +112,41 @@ def _is_norm(module):
     return isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d)
 
 
-def _entries(model: nn.Module) -> Iterator[_Entry]:
-    """What the file holds of each layer, in Keras' order and layout."""
+def _entries(model: nn.Module) -> list[_Entry]:
+    """What the file holds of the network, in Keras' order and layout."""
+    found, known = [], []
     for path, module in model.named_modules():
-        own = {name for name, _ in module.named_parameters(recurse=False)}
-        if isinstance(module, nn.Conv2d | nn.Linear):
-            bits = 1 if "weight" in getattr(module, "binary_parameters", ()) else 32
-            # Keras: (height, width, in, out) and (in, out)
-            axes = (2, 3, 1, 0) if isinstance(module, nn.Conv2d) else (1, 0)
-            yield _Entry(f"{path}/kernel:0", module.weight, bits, axes)
-            if module.bias is not None:
-                yield _Entry(f"{path}/bias:0", module.bias, 32, (0,))
-        elif _is_norm(module) and module.track_running_stats:
-            if module.affine and module.weight.requires_grad:
-                yield _Entry(f"{path}/gamma:0", module.weight, 32, (0,))
-            if module.affine:
-                yield _Entry(f"{path}/beta:0", module.bias, 32, (0,))
-            yield _Entry(f"{path}/moving_mean:0", module.running_mean, 32, (0,))
-            yield _Entry(f"{path}/moving_variance:0", module.running_var, 32, (0,))
-        elif own or _is_norm(module):
+        found += _entries_of_layer(path, module)
+        if _is_norm(module):
+            known += [module.weight, module.num_batches_tracked]  # a frozen scale is 1
+    known += [entry.tensor for entry in found]
+    for name, value in model.state_dict(keep_vars=True).items():
+        if not any(value is tensor for tensor in known):
             raise ConfigError(
-                f"the packed format holds Conv2d, Linear and batch normalization with running "
-                f"statistics; {path or 'the network'} is {type(module).__name__}."
+                f"the packed format has no place for {name}: take it out of the network, or make "
+                "it a buffer with persistent=False if the network computes it by itself."
             )
+    return found
+
+
+def _entries_of_layer(path: str, module: nn.Module) -> Iterator[_Entry]:
+    own = {name for name, _ in module.named_parameters(recurse=False)}
+    if isinstance(module, nn.Conv2d | nn.Linear):
+        bits = 1 if "weight" in getattr(module, "binary_parameters", ()) else 32
+        # Keras: (height, width, in, out) and (in, out)
+        axes = (2, 3, 1, 0) if isinstance(module, nn.Conv2d) else (1, 0)
+        yield _Entry(f"{path}/kernel:0", module.weight, bits, axes)
+        if module.bias is not None:
+            yield _Entry(f"{path}/bias:0", module.bias, 32, (0,))
+    elif _is_norm(module) and module.track_running_stats:
+        if module.affine and module.weight.requires_grad:
+            yield _Entry(f"{path}/gamma:0", module.weight, 32, (0,))
+        if module.affine:
+            yield _Entry(f"{path}/beta:0", module.bias, 32, (0,))
+        yield _Entry(f"{path}/moving_mean:0", module.running_mean, 32, (0,))
+        yield _Entry(f"{path}/moving_variance:0", module.running_var, 32, (0,))
+    elif own or _is_norm(module):
+        raise ConfigError(
+            f"the packed format holds Conv2d, Linear and batch normalization with running "
+            f"statistics; {path or 'the network'} is {type(module).__name__}."
+        )

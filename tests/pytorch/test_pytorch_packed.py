@@ -69,6 +69,40 @@ def test_layers_of_pytorchs_own_keep_their_scale_and_bias(tmp_path):
             torch.testing.assert_close(other.state_dict()[name], value, rtol=0, atol=0)
 
 
+class Scaled(BinaryLinear):
+    """A layer of a reader's own, with a parameter or a buffer that Keras' layer lacks."""
+
+    def __init__(self, *sizes, **buffer):
+        super().__init__(*sizes)
+        if buffer:
+            self.register_buffer("scale", torch.ones(()), **buffer)
+        else:
+            self.scale = torch.nn.Parameter(torch.ones(()))
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        Scaled(4, 2),
+        torch.nn.Sequential(Scaled(4, 2, persistent=True)),
+        torch.nn.Sequential(BinaryLinear(4, 2), torch.nn.SyncBatchNorm(2, affine=False)),
+    ],
+)
+def test_refuses_state_that_it_would_lose(model, tmp_path):
+    for use in (save_packed, lambda model, path: load_packed(path, into=model)):
+        with pytest.raises(ConfigError, match=r"has no place for .*(scale|running_mean): take it"):
+            use(model, tmp_path / "a.npz")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_layer_that_is_used_twice_is_saved_once(tmp_path):
+    layer = Scaled(4, 4, persistent=False)
+    save_packed(torch.nn.Sequential(layer, layer), tmp_path / "a.npz")
+    other = Scaled(4, 4, persistent=False)
+    load_packed(tmp_path / "a.npz", into=torch.nn.Sequential(other, other))
+    assert torch.equal(other.weight, layer.weight)
+
+
 def test_refuses_what_the_file_cannot_hold(tmp_path):
     path = tmp_path / "a.npz"
     with pytest.raises(ConfigError, match=r"batch normalization .* 0 is LayerNorm"):

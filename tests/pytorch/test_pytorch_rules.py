@@ -71,7 +71,7 @@ def test_bop_flips_every_weight_that_numpy_flips(
     threshold, gamma, seed, shape, scale, foreach, block
 ):
     weight = parameter(shape, seed)
-    optimizer = Bop([weight], gamma, threshold, foreach=foreach)
+    optimizer = Bop([weight], gamma=gamma, threshold=threshold, foreach=foreach)
     weights, m, count = weight.detach().numpy().copy(), np.zeros(shape, np.float32), 0
     for gradient in gradients(shape, 10, seed, scale):
         weight.grad = gradient
@@ -157,7 +157,7 @@ def test_the_bias_correction_follows_gamma_wherever_it_goes(capturable):
     for threshold, flips in ((1.001, 0), (0.999, 1)):
         weight = torch.nn.Parameter(torch.tensor([1.0, -1.0, -1.0]))
         options = {"bias_correction": True, "capturable": capturable}
-        optimizer = Bop2ndOrder([weight], threshold, 0.1, 0.1, **options)
+        optimizer = Bop2ndOrder([weight], threshold=threshold, gamma=0.1, sigma=0.1, **options)
         for gamma in (0.0, 0.1, 1e-6, 1e-6, 0.0):
             optimizer.param_groups[0]["lr"] = gamma
             weight.grad = torch.tensor([2.0, 0.5, -1.0])
