@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 
 from bopkit._tensorflow import tf
@@ -31,7 +32,8 @@ def recalibrate(model: tf.keras.Model, batches: Iterable) -> int:
         The number of batches.
 
     Raises:
-        ConfigError: there is no batch.
+        ConfigError: there is no batch, or no batch normalization that is not frozen. After any
+            error the averages are those of before.
 
     Example:
         >>> network = bopkit.models.binarynet((16, 16, 1), 10, filters=8, dense_units=16)
@@ -39,14 +41,15 @@ def recalibrate(model: tf.keras.Model, batches: Iterable) -> int:
         >>> bopkit.models.recalibrate(network, batches)
         14
     """
-    norms = [
-        layer
-        for layer in model.submodules
-        if isinstance(layer, tf.keras.layers.BatchNormalization) and layer.trainable
-    ]
-    before = [norm.momentum for norm in norms]
-    count = 0
-    try:
+    layers = tf.keras.layers
+    kinds = (layers.BatchNormalization, layers.experimental.SyncBatchNormalization)
+    norms = [layer for layer in model.submodules if isinstance(layer, kinds) and layer.trainable]
+    if not norms:
+        raise ConfigError(
+            f"recalibrate needs a batch normalization that is not frozen; {model.name} has none."
+        )
+    with _as_before(norms):
+        count = 0
         for batch in batches:
             images = batch[0] if isinstance(batch, tuple | list) else batch
             for norm in norms:
@@ -54,9 +57,24 @@ def recalibrate(model: tf.keras.Model, batches: Iterable) -> int:
                 norm.momentum = count / (count + 1)
             model(images, training=True)
             count += 1
-    finally:
-        for norm, momentum in zip(norms, before, strict=True):
-            norm.momentum = momentum
-    if not count:
-        raise ConfigError("recalibrate needs at least one batch of training images; got none.")
+        if not count:
+            raise ConfigError("recalibrate needs at least one batch of training images; got none.")
     return count
+
+
+@contextlib.contextmanager
+def _as_before(norms):
+    """Put every momentum back, and after an error the averages too."""
+    momenta = [norm.momentum for norm in norms]
+    averages = [norm.non_trainable_weights for norm in norms]
+    values = [[variable.numpy() for variable in of_norm] for of_norm in averages]
+    try:
+        yield
+    except BaseException:  # Ctrl-C too
+        for of_norm, kept in zip(averages, values, strict=True):
+            for variable, value in zip(of_norm, kept, strict=True):
+                variable.assign(value)
+        raise
+    finally:
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum

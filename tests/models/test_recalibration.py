@@ -1,5 +1,7 @@
 """Averages of batch normalization that belong to the current weights."""
 
+import functools
+
 import larq as lq
 import numpy as np
 import pytest
@@ -10,15 +12,17 @@ from bopkit import models
 from bopkit.errors import ConfigError
 
 
-def network(momentum=0.99):
+def network(momentum=0.99, kind=tf.keras.layers.BatchNormalization):
     layers = tf.keras.layers
-    inner = layers.BatchNormalization(momentum=momentum)
+    inner = kind(momentum=momentum)
     block = tf.keras.Sequential([layers.Dense(3), inner])  # a network inside the network
     return tf.keras.Sequential([tf.keras.Input((4,)), block, layers.BatchNormalization()])
 
 
-def test_the_averages_are_those_of_the_batches():
-    model, random = network(), np.random.RandomState(0)
+@pytest.mark.parametrize("kind", ["BatchNormalization", "experimental.SyncBatchNormalization"])
+def test_the_averages_are_those_of_the_batches(kind):
+    kind = functools.reduce(getattr, kind.split("."), tf.keras.layers)
+    model, random = network(kind=kind), np.random.RandomState(0)
     batches = [random.normal(2, 3, (10, 4)).astype("float32") for _ in range(5)]
     weights = [v.numpy() for v in model.trainable_variables]
     assert models.recalibrate(model, iter(batches)) == 5
@@ -54,8 +58,19 @@ def test_frozen_layers_stay_as_they_are():
     assert np.all(norm.moving_mean == 0) and norm.momentum == 0.99
 
 
-def test_without_a_batch_it_says_so_and_an_error_leaves_the_momentum():
+def test_a_network_without_batch_normalization_is_refused():
     model = network()
+    for layer in (model.layers[0].layers[1], model.layers[1]):
+        layer.trainable = False
+    for refused in (model, tf.keras.Sequential([tf.keras.Input((4,)), tf.keras.layers.Dense(3)])):
+        with pytest.raises(ConfigError, match="needs a batch normalization that is not frozen"):
+            models.recalibrate(refused, [np.ones((10, 4), "float32")])
+
+
+def test_without_a_batch_it_says_so_and_an_error_changes_nothing():
+    model = network()
+    models.recalibrate(model, [np.random.RandomState(2).normal(size=(9, 4)).astype("float32")])
+    before = model.get_weights()
     with pytest.raises(ConfigError, match="at least one batch of training images; got none"):
         models.recalibrate(model, [])
 
@@ -66,6 +81,8 @@ def test_without_a_batch_it_says_so_and_an_error_leaves_the_momentum():
     with pytest.raises(OSError, match="disk"):
         models.recalibrate(model, broken())
     assert model.layers[0].layers[1].momentum == 0.99
+    for value, kept in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(value, kept)
 
 
 def test_a_network_whose_weights_still_flip_recognizes_more_images():
