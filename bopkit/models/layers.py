@@ -244,6 +244,9 @@ class QuantConv2D(lq.layers.QuantConv2D):
         kernel = tf.convert_to_tensor(kernel)
         sure = isinstance(self.kernel_quantizer, _SIGNS)
         binary = sure or getattr(self.kernel_quantizer, "precision", None) == 1
+        # larq has put its `pad_values` around the input by now.
+        padded = tf.is_tensor(self.pad_values) or self.pad_values not in (-1, 0, 1)
         signs = self._training and isinstance(self.input_quantizer, _SIGNS) and binary
+        signs = signs and not padded
         padding = self.padding.upper()
         return conv2d(inputs, kernel, padding, self.strides, signs=signs, sure=sure)

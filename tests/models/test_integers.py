@@ -94,6 +94,7 @@ def test_a_layer_trains_in_integers_and_predicts_in_float32(kernel):
         {"input_quantizer": "ste_tern"},
         {"channels": 16},
         {"strides": 2},
+        {"pad_values": 0.5},
         {"policy": "mixed_bfloat16"},
         {"kernel": "bop", "jit_compile": True},
     ],
