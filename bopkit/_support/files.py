@@ -151,18 +151,25 @@ def only_one(path: Path, busy: BopkitError, *, wait: bool = False) -> Iterator[N
     except OSError as error:
         raise type(busy)(f"cannot write {path}: {error.strerror}.") from error
     with os.fdopen(handle, "r+b") as lock:
-        with contextlib.suppress(ImportError):  # not on Windows
-            import fcntl
-
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-            except (BlockingIOError, PermissionError):
-                raise busy from None
-            except OSError as error:
-                # Some network file systems have no locks, which is no reason not to work there.
-                print(
-                    f"bopkit: {path.parent} cannot be locked ({error.strerror}): see to it that no "
-                    "other process works there.",
-                    file=sys.stderr,
-                )
+        if reason := _lock(lock, busy, wait):
+            print(
+                f"bopkit: {path.parent} cannot be locked ({reason}): see to it that no other "
+                "process works there.",
+                file=sys.stderr,
+            )
         yield
+
+
+def _lock(file, busy, wait) -> str:
+    """Lock a file, or say why it cannot be locked, which is no reason not to work there."""
+    try:
+        import fcntl
+    except ImportError:
+        return "Windows has no such locks"
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except (BlockingIOError, PermissionError):
+        raise busy from None
+    except OSError as error:  # as of some network file systems
+        return error.strerror
+    return ""

@@ -308,6 +308,9 @@ def test_a_file_system_without_locks_is_used_with_a_warning(tmp_path, monkeypatc
     monkeypatch.setattr(fcntl, "flock", no_locks)
     with only_one(tmp_path / ".lock", BopkitError("busy")):
         assert "cannot be locked (No locks available)" in capsys.readouterr().err
+    monkeypatch.setitem(sys.modules, "fcntl", None)  # as on Windows
+    with only_one(tmp_path / ".lock", BopkitError("busy")):
+        assert "cannot be locked (Windows has no such locks)" in capsys.readouterr().err
 
 
 def test_a_terminal_that_went_away_does_not_stop_a_run(monkeypatch):
