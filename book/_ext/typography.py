@@ -19,7 +19,8 @@ RULES = [
     (re.compile(r"\s?±\s(?=\d)"), "\u00a0±\u00a0"),
     (re.compile(r"(?<=\b[γτσηλμc])\s=\s(?=[-−+]?\d)"), "\u00a0=\u00a0"),
     (re.compile(r"(?<![^\s(])-(?=\d)"), "−"),
-    (re.compile(r"(?<=\btop-)(?=\d)"), "\u2060"),  # a word joiner: no line ends after the hyphen
+    # A word joiner: no line ends after the hyphen of top-1 and CIFAR-10.
+    (re.compile(r"(?:(?<=\btop-)|(?<=\bCIFAR-))(?=\d)"), "\u2060"),
 ]
 # A reader copies these, or a program reads them.
 VERBATIM = (nodes.literal, nodes.FixedTextElement, nodes.raw, nodes.math, desc_signature)

@@ -254,6 +254,7 @@ def test_a_page_is_described_by_its_first_sentences():
         ("behind (-1.82 ± 1.42 points)", "behind (−1.82\u00a0±\u00a01.42 points)"),
         ("At τ =\n0 and γ = -1", "At τ\u00a0=\u00a00 and γ\u00a0=\u00a0−1"),
         ("top-1 %, a top-level", "top-\u20601\u00a0%, a top-level"),
+        ("on CIFAR-10", "on CIFAR-\u206010"),
         ("2019-2020, -p preset, a -b, a well-known 3-bit file", None),
     ],
 )
