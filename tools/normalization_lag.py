@@ -27,7 +27,7 @@ def measure(folder, found, batches):
     config = record["config"]
     assert config["data_fingerprint"] == found.fingerprint, folder
     shown = ("method", "gamma", "threshold", "seed", "batch_size", "filters", "epochs")
-    row = {key: config[key] for key in shown}
+    row = {"experiment": record["experiment"]} | {key: config[key] for key in shown}
     row |= {"recorded": records.final(record), "kept": _accuracy(network, found)}
     training = found.train_batches(config["batch_size"], seed=config["seed"] + 1000, epochs=1)
     bopkit.models.recalibrate(network, training.take(batches))

@@ -52,8 +52,12 @@ def _by_precision(epochs):
     ]
 
 
-def mean_and_each(by_seed: Mapping[int, float]) -> str:
+def mean_and_each(by_seed: Mapping[int, float], digits: int = 2) -> str:
     """Write the mean of some scores, and in brackets the scores.
+
+    Args:
+        by_seed: the scores.
+        digits: of each number after the point.
 
     Example:
         >>> mean_and_each({0: 70.0, 1: 72.0})
@@ -61,8 +65,8 @@ def mean_and_each(by_seed: Mapping[int, float]) -> str:
     """
     if not by_seed:
         return "–"
-    mean = f"{statistics.fmean(by_seed.values()):.2f}"
-    each = ", ".join(f"{by_seed[seed]:.2f}" for seed in sorted(by_seed))
+    mean = f"{statistics.fmean(by_seed.values()):.{digits}f}"
+    each = ", ".join(f"{by_seed[seed]:.{digits}f}" for seed in sorted(by_seed))
     return f"{mean} ({each})" if len(by_seed) > 1 else mean
 
 

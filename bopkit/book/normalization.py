@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 
-import numpy as np
 from IPython.display import Markdown
 
 from bopkit._support.text import markdown, number
 from bopkit.book import comparison, contest, evidence
 
-RULES = {"bop": "binarynet/bop", "latent": "binarynet/default"}  # of section 5.2, by method
+BOP = ("binarynet/bop", "binarynet/bop_sec52")  # the protocol's rules of section 5.2
+LATENT = "binarynet/default"
 
 
 def measured(part: str) -> list[dict]:
@@ -32,55 +32,81 @@ def measured(part: str) -> list[dict]:
     return list(json.loads(path.read_text("utf8"))["runs"].values()) if path.exists() else []
 
 
+def scores(part: str, *keys: str) -> dict[tuple, dict[str, dict[int, float]]]:
+    """Group what was measured on a part of the study by setting.
+
+    Args:
+        part: "section51" or "section52".
+        keys: what tells the settings apart, such as "gamma".
+
+    Returns:
+        By the values of `keys`, as a tuple: percentages by seed, as "recorded", as "fitted", and as "gain",
+        which is the difference.
+
+    Example:
+        >>> sorted(scores("section51", "gamma", "threshold")[1e-2, 1e-6]["gain"])
+        [0, 1, 2]
+    """
+    found = defaultdict(lambda: defaultdict(dict))
+    for row in measured(part):
+        of_setting = found[tuple(row[key] for key in keys)]
+        recorded, fitted = 100 * row["recorded"], 100 * row["fitted"]
+        values = {"recorded": recorded, "fitted": fitted, "gain": fitted - recorded}
+        for name, value in values.items():
+            of_setting[name][row["seed"]] = value
+    return {setting: dict(columns) for setting, columns in found.items()}
+
+
 def table51() -> Markdown:
-    """Tabulate section 5.1's settings with both accuracies, as means over the seeds."""
-    found = defaultdict(list)
-    for row in measured("section51"):
-        found[row["gamma"], row["threshold"]].append((row["recorded"], row["fitted"]))
+    """Tabulate the settings of section 5.1 with both accuracies."""
+    found = scores("section51", "gamma", "threshold")
+    named = {tuple(map(number, rates)): found[rates] for rates in sorted(found, reverse=True)}
+    return _table(["γ", "τ"], named)
+
+
+def table52() -> Markdown:
+    """Tabulate the rules of section 5.2 that trained again, with both accuracies."""
+    found = scores("section52", "experiment")
+    rules = [name for name in (*BOP, LATENT) if (name,) in found]
+    return _table(["rule"], {(contest.RULES[name].label,): found[name,] for name in rules})
+
+
+def _table(names, found):
     if not found:
         return evidence.nothing()
-    rows = []
-    for (gamma, threshold), pairs in sorted(found.items(), reverse=True):
-        recorded, fitted = 100 * np.mean(pairs, axis=0)
-        numbers = (f"{value:.1f}" for value in (recorded, fitted, fitted - recorded))
-        rows.append([number(gamma), number(threshold), str(len(pairs)), *numbers])
-    header = ["γ", "τ", "seeds", "top-1 %, recorded", "recalibrated", "lag, points"]
-    return Markdown(markdown(header, rows, right=4))
+    rows = [
+        [*name, *(evidence.mean_and_each(of[key], 1) for key in ("recorded", "fitted", "gain"))]
+        for name, of in found.items()
+    ]
+    header = [*names, "top-1 %: mean (each seed)", "recalibrated", "gain, points"]
+    return Markdown(markdown(header, rows, right=3))
 
 
 def finding52() -> Markdown:
-    """Say what the lag is in section 5.2, and whether it explains a part of the distance."""
-    lag, fitted = defaultdict(dict), defaultdict(dict)
-    for row in measured("section52"):
-        fitted[row["method"]][row["seed"]] = 100 * row["fitted"]
-        lag[row["method"]][row["seed"]] = 100 * (row["fitted"] - row["recorded"])
-    if not lag:
+    """Say whether the lag explains a part of the distances in section 5.2."""
+    found = {name: of for (name,), of in scores("section52", "experiment").items()}
+    if not found:
         return evidence.nothing()
-    said = [
-        f"{contest.RULES[RULES[method]].label} ends at {_mean(fitted[method])} % with recalibrated "
-        f"averages, which is {_mean(lag[method])} points above the recorded accuracy "
-        f"({_seeds(lag[method])})"
-        for method in RULES
-        if method in lag
-    ]
-    text = " and ".join(said) + "."
-    if len(lag) < len(RULES):
-        return Markdown(f"{text} Without runs of the other rule, nothing is decided.")
-    of_lag = comparison.compare(lag["bop"], lag["latent"])
-    verdict = {
-        "ahead": "the lag **explains a part of the distance**",
-        "not decided": "whether the lag explains a part of the distance is **not decided**",
-    }.get(of_lag.verdict, "the lag **explains no part of the distance**")
-    sentence = contest.sentence({RULES[m]: fitted[m] for m in RULES}, *RULES.values())
-    return Markdown(
-        f"{text} By the protocol, {verdict} (Bop's lag is greater by {of_lag.mean:+.2f} "
-        f"± {of_lag.half:.2f} points). With recalibrated averages: {sentence}"
-    )
-
-
-def _mean(by_seed):
-    return f"{np.mean(list(by_seed.values())):.1f}"
-
-
-def _seeds(by_seed):
-    return f"{len(by_seed)} seed{'s' if len(by_seed) > 1 else ''}"
+    said = []
+    for name in BOP:
+        gains = [found[rule]["gain"] for rule in (name, LATENT) if rule in found]
+        gain = comparison.compare(*gains) if len(gains) == 2 else None
+        if gain is None or gain.seeds < comparison.SEEDS:
+            continue
+        verdict = {
+            "ahead": "the lag **explains a part of the distance**",
+            "not decided": "it is **not decided** whether the lag explains a part of the distance",
+        }.get(gain.verdict, "the lag **explains no part of the distance**")
+        fitted = {rule: found[rule]["fitted"] for rule in (name, LATENT)}
+        said.append(
+            f"Between {contest.RULES[name].label} and latent weights, {verdict}: recalibration "
+            f"adds {gain.mean:+.2f} ± {gain.half:.2f} points more to Bop. With recalibrated "
+            f"averages: {contest.sentence(fitted, name, LATENT)}"
+        )
+    if not said:
+        runs, wanted = len(measured("section52")), 3 * comparison.SEEDS
+        said = [
+            f"Of the protocol's {wanted} runs, {runs} {'is' if runs == 1 else 'are'} complete. "
+            f"With fewer than {comparison.SEEDS} seeds of a rule, **nothing is decided**."
+        ]
+    return Markdown(" ".join(said))
