@@ -124,6 +124,10 @@ def _percentage(value):
     return f"{value:.1f} %"
 
 
+def _points_apart(mean, half):
+    return f"{mean:+.2f} ± {half:.2f} points"
+
+
 class _Statistic(NamedTuple):
     """How a claim about a rate is decided.
 
@@ -134,14 +138,14 @@ class _Statistic(NamedTuple):
             least to the one that should flip most; returns what should be above zero, of shape
             (comparisons, seeds).
         form: how a level is shown.
-        unit: of what is compared.
+        span: how the interval of a comparison is shown, from its mean and half its width.
     """
 
     claim: str
     level: Callable
     compare: Callable
     form: Callable = _percentage
-    unit: str = "points"
+    span: Callable = _points_apart
 
 
 _STATISTICS = (
@@ -150,7 +154,7 @@ _STATISTICS = (
         lambda run: _percent(run, "flip_ratio").mean(),
         lambda x: np.log(x[1:] / x[:-1]),
         lambda value: f"{number(float(f'{value:.2g}'))} %",
-        "in the logarithm of the ratio",
+        lambda mean, half: f"{np.exp(mean - half):.3g} to {np.exp(mean + half):.3g} times",
     ),
     _Statistic(
         "The {most} {symbol} learns fastest at first (training top-1, epoch 1)",
@@ -192,8 +196,8 @@ def _decide(statistic, levels: Mapping[str, Mapping[int, float]], short):
             verdict = "holds"
         elif (mean + half < 0).any():
             verdict = "does not hold"
-    spans = ", ".join(f"{m:+.2f} ± {h:.2f}" for m, h in zip(mean, half, strict=True))
-    return Claim(statistic.claim, verdict, f"{shown}; {spans} {statistic.unit}")
+    spans = ", ".join(map(statistic.span, mean, half))
+    return Claim(statistic.claim, verdict, f"{shown}; {spans}")
 
 
 def markdown_table(claims: Iterable[Claim]) -> str:

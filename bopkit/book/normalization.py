@@ -40,8 +40,8 @@ def scores(part: str, *keys: str) -> dict[tuple, dict[str, dict[int, float]]]:
         keys: what tells the settings apart, such as "gamma".
 
     Returns:
-        By the values of `keys`, as a tuple: percentages by seed, as "recorded", as "fitted", and as "gain",
-        which is the difference.
+        By the values of `keys`, as a tuple: percentages by seed, as "recorded", as "fitted", and as
+        "gain", which is the difference.
 
     Example:
         >>> sorted(scores("section51", "gamma", "threshold")[1e-2, 1e-6]["gain"])
