@@ -64,7 +64,7 @@ def load(name, data_dir, examples):
 def augment(images):
     """Flip half of the images, and shift all of them by up to four pixels, with one random draw."""
     images = torch.where(torch.rand(len(images), 1, 1, 1) < 0.5, images.flip(3), images)
-    padded = nn.functional.pad(images, (4, 4, 4, 4))
+    padded = nn.functional.pad(images, (4, 4, 4, 4), value=-1.0)  # black
     top, left = torch.randint(9, (2, len(images))).tolist()
     height, width = images.shape[2:]
     parts = zip(padded, top, left, strict=True)
