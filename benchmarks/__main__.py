@@ -72,7 +72,8 @@ def _measure(name, output, smoke):
 
     tf.get_logger().setLevel("ERROR")  # about tracing one method for several loops, as meant here
     started = time.perf_counter()
-    section = report.provenance() | importlib.import_module(f"benchmarks.{name}").run(smoke)
+    found = importlib.import_module(f"benchmarks.{name}").run(smoke)
+    section = report.provenance() | found  # afterwards, because a section may set the threads
     section["seconds"] = round(time.perf_counter() - started, 1)
     report.write(output, name, section)
     for figure in section["ratios"].values():

@@ -10,8 +10,6 @@ from pathlib import Path
 from bopkit import records
 from bopkit._support.files import whole_file
 
-PATH = Path("results/benchmarks.json")
-
 
 def read(path: Path) -> dict:
     """What has been measured so far: a dictionary with `sections`, empty where there is no file."""

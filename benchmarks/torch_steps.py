@@ -113,7 +113,7 @@ def step(name: str, smoke: bool) -> Callable[[], None]:
     def train():
         for optimizer in optimizers:
             # With new arrays at every step, a compiled update would be compiled anew, and given up.
-            optimizer.zero_grad(set_to_none=not compiled)
+            optimizer.zero_grad(set_to_none=not (compiled and bop))
         with torch.autocast("cpu", torch.bfloat16, enabled=precision == "mixed_bfloat16"):
             logits = forward(images)
         nn.functional.cross_entropy(logits.float(), labels).backward()
