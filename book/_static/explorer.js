@@ -1,6 +1,6 @@
 /* Moves the interactive pictures of a built page: no kernel, no network, works over file:// too.
  *
- * bopkit.widgets.page_html writes what this file reads. Each picture stands in the page already,
+ * bopkit.book.widgets.page_html writes what this file reads. Each picture stands in the page already,
  * at its sliders' start; the others are packed beside it and unpacked here. */
 
 async function unpack(text) {

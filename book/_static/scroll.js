@@ -47,3 +47,13 @@ addEventListener("load", () => {
     document.fonts.ready.then(() => makeReachable(node));
   }
 });
+
+/* Paper is white, and what the dark theme draws cannot be read on it. */
+let shown;
+window.addEventListener("beforeprint", () => {
+  shown = document.documentElement.dataset.theme;
+  document.documentElement.dataset.theme = "light";
+});
+window.addEventListener("afterprint", () => {
+  document.documentElement.dataset.theme = shown;
+});

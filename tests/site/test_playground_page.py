@@ -105,6 +105,34 @@ def test_a_link_sets_the_playground_again_if_the_address_has_it_already(playing)
         page.wait_for_selector('.bop-lab[data-state="paused"][data-steps="0"]')
 
 
+def test_back_from_a_link_shows_the_first_run_again(playing):
+    page, runs = playing.page, playing.page.locator(".bop-run:visible")
+    first, count = values(page), runs.count()
+    page.get_by_role("link", name="Train Bop beside latent SGD").click()
+    expect(runs).to_have_count(2)
+    assert values(page) != first
+    page.go_back()
+    expect(runs).to_have_count(count)
+    assert values(page) == first
+
+
+def test_a_finger_that_scrolls_the_page_does_not_stop_the_training(playing):
+    page, curve = playing.page, playing.page.locator(".bop-accuracy canvas").first
+    page.get_by_label("Pace").select_option("15")
+    page.wait_for_selector('.bop-lab[data-state="playing"]')
+    box = curve.bounding_box()
+
+    def touch(kind, across, down):
+        place = {"clientX": box["x"] + 60 + across, "clientY": box["y"] + 20 + down}
+        curve.dispatch_event(kind, {"pointerType": "touch", "buttons": 1, **place})
+
+    touch("pointerdown", 0, 0)
+    touch("pointermove", 3, 40)
+    assert page.locator(".bop-lab").get_attribute("data-state") == "playing"
+    touch("pointermove", 30, 40)  # along the curve
+    expect(page.locator(".bop-lab")).to_have_attribute("data-state", "paused")
+
+
 def test_a_screen_reader_hears_no_step_and_a_sliders_value_once(playing):
     assert playing.page.locator(".bop-lab output").count() > 3
     assert playing.page.locator('.bop-lab output:not([aria-live="off"])').count() == 0

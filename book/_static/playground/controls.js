@@ -170,15 +170,22 @@ export class Panel {
     this.waiting = setTimeout(() => this.announce(text()), 500);
   }
 
-  /** Call back where a pointer is pressed or drawn over a curve. */
+  /** Call back where a curve is clicked, or a pointer is drawn along it. */
   scrub(callback) {
     for (const name of ["accuracy", "flips"]) {
       const canvas = this.canvas(name);
-      const move = (event) => {
-        if (event.buttons) callback(canvas, event.clientX - canvas.getBoundingClientRect().left);
-      };
-      canvas.addEventListener("pointerdown", move);
-      canvas.addEventListener("pointermove", move);
+      const look = ({ clientX }) => callback(canvas, clientX - canvas.getBoundingClientRect().left);
+      let start = 0;
+      canvas.addEventListener("pointerdown", (event) => {
+        start = event.clientX;
+        if (event.pointerType === "mouse") look(event);
+      });
+      canvas.addEventListener("pointermove", (event) => {
+        // A finger that moves up or down scrolls the page.
+        const along = event.pointerType === "mouse" || Math.abs(event.clientX - start) > 8;
+        if (event.buttons && along) look(event);
+      });
+      canvas.addEventListener("click", look);
     }
   }
 }

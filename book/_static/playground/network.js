@@ -118,7 +118,7 @@ function softmaxError(scores, from, label) {
 }
 
 /**
- * Gradients on one batch: what `_backward` of toy.py computes.
+ * Gradients on one batch: what `backward` of bopkit/book/toy_network.py computes.
  * @param data as `decode` gives it
  * @param batch indices of images
  * @param weights SIZE numbers, each -1 or +1: first layer, then second

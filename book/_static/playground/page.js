@@ -238,7 +238,7 @@ export function start(root, { makeWorker, data }) {
       return changed();
     }
     const pace = whole || still.matches ? Infinity : panel.pace;
-    owed = Math.min(owed + pace * seconds, FULL_SPEED);
+    owed = pace === Infinity ? FULL_SPEED : Math.min(owed + pace * seconds, FULL_SPEED);
     const due = Math.floor(owed);
     owed -= due;
     if (due) for (const trainee of going) trainee.advance(due);
@@ -258,8 +258,7 @@ export function start(root, { makeWorker, data }) {
     requestAnimationFrame(frame);
   }
 
-  function restore() {
-    const found = read(location.hash);
+  function restore(found) {
     if (!found) return false;
     while (trainees.length < found.length) addTrainee(found[trainees.length]);
     while (trainees.length > found.length) trainees.pop().worker.terminate();
@@ -268,16 +267,20 @@ export function start(root, { makeWorker, data }) {
     return true;
   }
 
-  if (!restore()) {
+  if (!restore(read(location.hash))) {
     START.forEach(addTrainee);
     panel.show(START);
     whole = false;
   }
-  const follow = () => restore() && root.scrollIntoView();
-  // A link of the text below, to a setting; to the one that the address has, the hash stays.
-  window.addEventListener("hashchange", follow);
+  const follow = (found) => restore(found) && root.scrollIntoView();
+  // A link of the text below, to a setting; to the one that the address has, the hash stays. Back from
+  // the first such link, the address has none.
+  window.addEventListener("hashchange", ({ oldURL }) => {
+    const back = !location.hash && new URL(oldURL).hash.startsWith("#run=");
+    follow(back ? START : read(location.hash));
+  });
   document.addEventListener("click", ({ target }) => {
-    if (target.closest('a[href^="#run="]')?.hash === location.hash) follow();
+    if (target.closest('a[href^="#run="]')?.hash === location.hash) follow(read(location.hash));
   });
   new MutationObserver(() => {
     colour = palette();

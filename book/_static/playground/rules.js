@@ -1,6 +1,6 @@
 /* The rules of bopkit.rules in JavaScript, on all weights of the network at once.
  *
- * A rule's `step(state, gradient, rates)` changes `state.weights` and its own averages in place, and
+ * A rule's `step(state, gradient, rates, t)` changes `state.weights` and its own averages in place, and
  * fills `state.push`: how far each weight is pushed towards a flip, in the rule's own units. A weight
  * flips where its push exceeds `mark(rates)`. All is computed in doubles, in the order of operations
  * of the NumPy functions, which the tests compare with these step by step. */
