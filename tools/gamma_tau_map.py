@@ -13,8 +13,8 @@ HEAD = '''"""What the runs of the picture of γ and τ gave, so that the page tr
 
 Each setting has two lines of twelve numbers, one per epoch: top-1 on the held-out digits in
 percent, and the binary weights that flip per step. Both are means over the seeds 0 to 4. The
-settings stand in the order of the sliders, the last of which moves fastest. Written by
-tools/gamma_tau_map.py; tests/book/pictures/test_gamma_tau.py trains them again and compares.
+settings are in the order of the sliders, the last of which moves fastest. tools/gamma_tau_map.py
+writes this file, and tests/book/pictures/test_gamma_tau.py trains the settings again and compares.
 """
 
 RUNS = """\\

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from bopkit import rules
 from bopkit._support.text import number
 from bopkit.book.pictures.scene import Scene, Slider
-from bopkit.book.streams import noisy_signal
+from bopkit.book.streams import noisy_signal, turning_mean
 from bopkit.book.style import FAINT, INK, LATENT, MUTED, STYLE, dots, new_figure, verticals
 
 STEPS, MEAN, SEED = 300, 0.4, 21
@@ -74,7 +74,7 @@ def draw(scale: float, learning_rate: float, clipping: str) -> Figure:
             5.6, 5.4, 3, sharex=True, height_ratios=[1, 2.6, 0.75]
         )
         dots(top, steps[1:], noisy_signal(STEPS, seed=SEED), color=FAINT)
-        mean = MEAN * np.where(np.arange(STEPS) * 3 // STEPS % 2 == 0, -1, 1)
+        mean = turning_mean(MEAN, STEPS)
         top.step(steps[:-1], mean, where="post", color=INK, linewidth=1.3)
         top.set(ylim=(-4, 4), yticks=[-3, 0, 3], ylabel="gradient")
         top.set_title("The pushes, always the same", fontsize=10, pad=6)

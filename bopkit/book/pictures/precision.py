@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from bopkit._support.text import number
 from bopkit.book.pictures.scene import Scene, Slider
+from bopkit.book.streams import turning_mean
 from bopkit.book.style import BOP, FAINT, INK, LATENT, MUTED, STYLE, new_figure
 
 
@@ -109,8 +110,7 @@ def gradients(gamma: float, seed: int = 1) -> np.ndarray:
         Gradients; (steps,).
     """
     steps = round(LOOK_BACKS / gamma)
-    mean = np.where((np.arange(steps) * 3 // steps) % 2 == 0, -MEAN, MEAN)
-    return mean + NOISE * np.random.RandomState(seed).normal(size=steps)
+    return turning_mean(MEAN, steps) + NOISE * np.random.RandomState(seed).normal(size=steps)
 
 
 def average(signal: Sequence[float], gamma: float, given: Format, kind: Format) -> Course:
