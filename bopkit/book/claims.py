@@ -196,8 +196,11 @@ def _decide(statistic, levels: Mapping[str, Mapping[int, float]], short):
             verdict = "holds"
         elif (mean + half < 0).any():
             verdict = "does not hold"
-    spans = ", ".join(map(statistic.span, mean, half))
-    return Claim(statistic.claim, verdict, f"{shown}; {spans}")
+    spans = [
+        statistic.span(m, h) if np.isfinite([m, h]).all() else "–"
+        for m, h in zip(mean, half, strict=True)
+    ]
+    return Claim(statistic.claim, verdict, f"{shown}; {', '.join(spans)}")
 
 
 def markdown_table(claims: Iterable[Claim]) -> str:
