@@ -64,11 +64,12 @@ def test_it_has_the_weights_of_the_keras_network(shape):
     assert in_keras + trained + means == total
 
 
-def test_the_augmentation_keeps_the_size_and_moves_the_pixels():
+def test_the_augmentation_keeps_the_size_and_moves_the_pixels_before_black():
     import torch
 
-    images = torch.rand(20, 3, 32, 32) + 1
+    images = torch.rand(20, 3, 32, 32) - 0.5  # without black, which is -1
     moved = runpy.run_path(str(EXAMPLE))["augment"](images)
     assert moved.shape == images.shape
-    edges = (moved[:, :, 0] == 0).all(dim=(1, 2))
+    edges = (moved[:, :, 0] == -1).all(dim=(1, 2))
     assert 0 < int(edges.sum()) < 20  # some are shifted down, and show the padding
+    assert int((moved == 0).sum()) == 0
