@@ -1,4 +1,10 @@
-"""Run independent experiments in parallel, on this machine or on Dask."""
+"""Run independent experiments in parallel, on this machine or on Dask.
+
+Attributes:
+    OPTIONS: the arguments of `bopkit.train` that `sweep` takes too. "dataset" and "data_dir" name
+        the images, and "preprocess", "train_examples", "validation_examples" and "holdout" choose
+        among them. The others are "hparams", "tensorboard", "checkpoint_minutes" and "jit_compile".
+"""
 
 from __future__ import annotations
 
@@ -73,9 +79,8 @@ def sweep(
             on this machine. The workers need bopkit and the same file system.
         retries: the number of retries of a run that failed.
         report: called with one line for each run that ends; what it raises ends the sweep.
-        **options: arguments of `bopkit.train`: dataset, data_dir, preprocess, train_examples,
-            validation_examples, holdout, hparams, tensorboard, checkpoint_minutes and jit_compile.
-            To vary `preprocess` on a dataset that is not the paper's, vary an experiment of
+        **options: arguments of `bopkit.train`, of which `OPTIONS` lists the names. To vary
+            `preprocess` on a dataset that is not the paper's, vary an experiment of
             `bopkit.experiments.on_dataset`.
 
     Returns:
