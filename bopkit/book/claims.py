@@ -44,13 +44,14 @@ class Claim(NamedTuple):
     evidence: str
 
 
-def check(records: Iterable[dict]) -> list[Claim]:
+def check(records: Iterable[dict], comparisons: int = 1) -> list[Claim]:
     """Decide the claims of section 5.1 on the runs of its two sweeps.
 
     Args:
         records: complete run records that differ in γ, in τ and in their seed. A claim about γ
             compares the runs at the τ of that sweep, and a claim about τ those at the γ of the
             other (`bopkit.training.variations.fixed_value`), seed by seed.
+        comparisons: as in `bopkit.book.comparison.mean_interval`. The protocol has no correction.
 
     Returns:
         Nine claims. A claim holds if the 95 % interval of its statistic lies above zero, does not
@@ -74,14 +75,14 @@ def check(records: Iterable[dict]) -> list[Claim]:
         for statistic in _STATISTICS:
             levels = {f"at {number(v)}": _each(line[v], statistic.level) for v in values}
             text = statistic.claim.format(word=word, most=most, symbol=symbol)
-            claims.append(_decide(statistic._replace(claim=text), levels, short))
+            claims.append(_decide(statistic._replace(claim=text), levels, short, comparisons))
     zero = _line(records, "threshold", "gamma").get(0.0, {})
     quarters = {"in the second quarter": (1 / 4, 1 / 2), "in the last": (3 / 4, 1)}
     levels = {
         name: _each(zero, functools.partial(_accuracy, start=start, end=end))
         for name, (start, end) in quarters.items()
     }
-    return [*claims, _decide(_DETERIORATION, levels, short)]
+    return [*claims, _decide(_DETERIORATION, levels, short, comparisons)]
 
 
 def _line(records, field, fixed):
@@ -179,7 +180,7 @@ _DETERIORATION = _Statistic(
 )
 
 
-def _decide(statistic, levels: Mapping[str, Mapping[int, float]], short):
+def _decide(statistic, levels: Mapping[str, Mapping[int, float]], short, comparisons):
     """A claim's verdict, from the levels of each setting by seed."""
     shown = ", ".join(
         f"{statistic.form(np.mean(list(of.values())))} {name}" for name, of in levels.items() if of
@@ -189,7 +190,7 @@ def _decide(statistic, levels: Mapping[str, Mapping[int, float]], short):
         return Claim(statistic.claim, "not decided", shown or "no runs yet")
     with np.errstate(all="ignore"):  # a setting without a flip: not a number, and not decided
         x = statistic.compare(np.array([[of[seed] for seed in seeds] for of in levels.values()]))
-        mean, half = mean_interval(x)
+        mean, half = mean_interval(x, comparisons)
     verdict = "not decided"
     if not short and len(seeds) >= SEEDS:
         if (mean - half > 0).all():

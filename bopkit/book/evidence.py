@@ -152,8 +152,8 @@ def finding52():
         if set(verdicts) == {"ahead", "behind"}:
             sentence = contest.sentence(lasting, name, latent)
             said.append(
-                f"In the mean of the last ten epochs, the order is reversed: {sentence} But the "
-                "learning rate of latent weights still falls in these epochs."
+                f"In the mean of the last ten epochs, {sentence} But the learning rate of latent "
+                "weights still falls in these epochs."
             )
             together = [
                 comparison.compare(each[name], each[latent], len(each) - 1).verdict
@@ -162,7 +162,7 @@ def finding52():
             if set(together) == {"not decided"}:
                 said.append(
                     f"After Bonferroni's correction for the {len(found) - 1} comparisons with "
-                    "latent weights, both intervals of these two rules contain zero."
+                    "latent weights, neither score decides the order of these two."
                 )
     said.append(
         "The paper reports 91.3 % for Bop by its schedule and 90.9 % for latent weights, at its "

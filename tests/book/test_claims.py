@@ -104,6 +104,9 @@ def test_the_interval_is_students_t_of_the_paired_differences():
     high.append(run((1e-3, 1e-6), 3, (1e-2, 0.52, base[2], 0.0)))
     fastest = claims.check(low + high)[1]
     assert fastest.verdict == "holds" and fastest.evidence.endswith("+2.00 ± 1.30 points")
+    # Of nine intervals that hold together, each has 1 - 0.05 / 9: t(3) = 7.185, so 2 ± 2.93.
+    fastest = claims.check(low + high, comparisons=9)[1]
+    assert fastest.verdict == "not decided" and fastest.evidence.endswith("+2.00 ± 2.93 points")
 
 
 def test_every_pair_of_neighbours_must_flip_more():
