@@ -106,6 +106,7 @@ def test_a_repeated_sweep_keeps_a_given_precision_apart_from_the_chosen_one(monk
     given = experiments.override(tiny, {"precision": "float32"})
     runs = {"given": (given, 0), "open": (tiny, 0)}
     settings = {"output_dir": tmp_path, "jobs": 1, "report": lambda line: None}
+    settings["dataset"] = "digits"
     first = sweep.sweep(runs, **settings, train_examples=200)
     assert [r["config"]["precision"] for r in first] == ["float32", "mixed_bfloat16"]
     assert sweep.sweep(runs, **settings, train_examples=200) == first

@@ -47,7 +47,8 @@ def test_the_record_is_complete_and_true(finished):
 
 def test_the_command_in_the_record_names_everything_that_was_changed(tmp_path):
     changed = experiments.override(experiments.get("binarynet/bop_sec52"), HPARAMS)
-    record = run(tmp_path, changed, {"epochs": 1}, seed=3, holdout=100, train_examples=200)
+    options = {"seed": 3, "holdout": 100, "train_examples": 200, "dataset": "digits"}
+    record = run(tmp_path, changed, {"epochs": 1}, **options)
     assert record["command"] == (
         "bopkit train binarynet --dataset digits --preprocess-fn default --hparams-set bop_sec52 "
         "--hparams epochs=1,batch_size=20,dense_units=64,precision=float32 --seed 3 "
@@ -56,7 +57,7 @@ def test_the_command_in_the_record_names_everything_that_was_changed(tmp_path):
 
 
 def test_the_command_of_an_own_experiment_has_no_field_that_cannot_be_overridden(tmp_path):
-    own = dataclasses.replace(experiments.get("binarynet/bop"), name="mine/bop")
+    own = dataclasses.replace(experiments.get("binarynet/bop"), name="mine/bop", dataset="digits")
     record = run(tmp_path, own, HPARAMS | {"epochs": 1}, train_examples=50, jit_compile=False)
     assert record["command"].startswith("bopkit train mine --dataset digits ")
     words = shlex.split(record["command"])
