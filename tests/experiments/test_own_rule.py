@@ -97,8 +97,8 @@ found["refusals"] = [
     refusal(votes, scal=0.1),
 ]
 record = bopkit.train(
-    experiments.override(votes, {"scale_end": "2e-3"}), output_dir=folder, tensorboard=False,
-    progress=False,
+    experiments.override(votes, {"scale_end": "2e-3"}), dataset="digits", output_dir=folder,
+    tensorboard=False, progress=False,
 )
 found["record"] = records.read(folder)
 found["same"] = found["record"] == json.loads(json.dumps(record))
