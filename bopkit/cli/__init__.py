@@ -255,6 +255,7 @@ def export(
     data_dir: options.DataDir = None,
     validation_examples: options.Compared = None,
     min_agreement: options.MinAgreement = 0.999,
+    recalibrate: options.Recalibrate = 0,
 ) -> None:
     """Export a run's network to one small file, if the file predicts what the network does."""
     load_tensorflow()
@@ -265,6 +266,7 @@ def export(
         data_dir=data_dir,
         validation_examples=validation_examples,
         min_agreement=min_agreement,
+        recalibrate=recalibrate,
     )
     _report(str(report))
 

@@ -119,6 +119,13 @@ Output = _option(Path | None, "FILE", "File to write; default: model.npz or mode
 Compared = _option(
     int | None, "N", "Number of images to compare predictions on; default: all.", min=1
 )
+Recalibrate = _option(
+    int,
+    "N",
+    "Number of training batches to recalibrate batch normalization over, whose averages lag behind "
+    "weights that flip; 50 are enough. 0 exports the averages that training left.",
+    min=0,
+)
 MinAgreement = _option(
     float,
     "SHARE",

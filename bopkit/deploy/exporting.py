@@ -8,6 +8,8 @@ no binary dense layer, so `bopkit.deploy.tflite` first turns dense layers into c
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import math
 import os
 import re
 import secrets
@@ -20,6 +22,7 @@ import numpy as np
 from bopkit import data as bopdata
 from bopkit import models, records
 from bopkit._support.files import whole_file, with_home
+from bopkit._support.numbers import is_whole
 from bopkit._tensorflow import tf
 from bopkit.deploy import packed
 from bopkit.deploy.loading import FILE_NAME, load_run, run_folder
@@ -42,6 +45,7 @@ def export(
     data_dir: str | os.PathLike | None = None,
     validation_examples: int | None = None,
     min_agreement: float = 0.999,
+    recalibrate: int = 0,
 ) -> Report:
     """Export a completed run's network to a file, if the file predicts what the network does.
 
@@ -58,13 +62,17 @@ def export(
         validation_examples: how many images to compare; `None` compares every image that the run
             validated on.
         min_agreement: smallest share of images, in [0, 1], that must get the same class.
+        recalibrate: how many training batches to fit batch normalization to before the export, by
+            `bopkit.models.recalibrate`; 0 exports the averages that training left. The report
+            then holds both accuracies, and the run's own network keeps its averages.
 
     Returns:
         A `Report`.
 
     Raises:
-        ConfigError: the format is unknown, `min_agreement` is out of range, `run` is a file, or
-            `output` is part of a run or is no ordinary file.
+        ConfigError: the format is unknown, `min_agreement` or `recalibrate` is out of range, `run`
+            is a file, `output` is part of a run or is no ordinary file, or the network has no
+            batch normalization to recalibrate.
         DataError: the run is not complete, its weights or data cannot be read, the data is not the
             run's, `validation_examples` is out of range, the file cannot be written, or it would
             predict something else; then nothing is written.
@@ -80,6 +88,10 @@ def export(
         raise ConfigError(f"format must be one of: {', '.join(FORMATS)}; got {format!r}.")
     if not (is_number(min_agreement) and 0 <= min_agreement <= 1):
         raise ConfigError(f"min_agreement must be a number from 0 to 1; got {min_agreement!r}.")
+    if not (is_whole(recalibrate) and recalibrate >= 0):
+        raise ConfigError(
+            f"recalibrate must be a whole number of at least 0 batches; got {recalibrate!r}."
+        )
     run = run_folder(run)
     record = records.read(run)
     output = with_home(output or run / f"model.{FORMATS[format]}", ConfigError)
@@ -88,7 +100,13 @@ def export(
         _engine()  # before the data are read
     model = load_run(run)
     data = _data(run, record["config"], data_dir, validation_examples)
-    return write(model, data, format, output, min_agreement=min_agreement)
+    before = None
+    if recalibrate:
+        # In the precision in which the file and the network are compared below.
+        before = _top1(in_float32(model) if format == "tflite" else model, data)
+        models.recalibrate(model, _training(record["config"], data, recalibrate))
+    report = write(model, data, format, output, min_agreement=min_agreement)
+    return dataclasses.replace(report, recalibrated=recalibrate, lagging_accuracy=before)
 
 
 def write(
@@ -184,6 +202,7 @@ def _data(run, config, data_dir, validation_examples):
         image_size=height if height == width else None,  # no size makes images that are not square
         channels=channels,
         preprocess=config["preprocess"],
+        train_examples=config["train_examples"],
         validation_examples=validation_examples,
         holdout=config["holdout"],
     )
@@ -201,6 +220,20 @@ def _require_same_images(run, trained, data):
                 f"run in {run}, because their fingerprint differs from the one in "
                 f"{records.FILE_NAME}: name the folder of the run's data with --data-dir."
             )
+
+
+def _training(config, data, count):
+    """The first `count` batches that the run trained on, augmented as they were then."""
+    epochs = math.ceil(count / data.steps_per_epoch(config["batch_size"]))
+    return data.train_batches(config["batch_size"], seed=config["seed"], epochs=epochs).take(count)
+
+
+def _top1(model, data):
+    right = [
+        predictor(model)(images.numpy()).argmax(axis=1) == labels.numpy().argmax(axis=1)
+        for images, labels in data.validation_batches(BATCH)
+    ]
+    return float(np.concatenate(right).mean())
 
 
 def _compare(keras: Callable, other: Callable, batches) -> dict:

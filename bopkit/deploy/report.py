@@ -24,6 +24,9 @@ class Report:
         margins: for each image of `different`, by how much Keras' probabilities of the two classes
             differ.
         not_binary: names of the binary layers whose weights take more than one bit in the file.
+        recalibrated: how many training batches the network's batch normalization was fitted to; 0
+            if it has the averages that training left.
+        lagging_accuracy: top-1 accuracy of the network before that, in [0, 1]; None without it.
 
     Example:
         >>> report = bopkit.export("runs/digits", output="digits.npz")
@@ -42,6 +45,8 @@ class Report:
     margins: tuple[float, ...]
     not_binary: tuple[str, ...] = ()
     in_float32: bool = False
+    recalibrated: int = 0
+    lagging_accuracy: float | None = None
 
     @property
     def agreement(self) -> float:
@@ -64,6 +69,11 @@ class Report:
             f"{self.agreement:.2%} of {self.images:,} validation images get the same class as from "
             f"{self._keras}; top-1 {self.accuracy:.2%}, {self._keras} {self.keras_accuracy:.2%}.",
         ]
+        if self.recalibrated:
+            lines.append(
+                f"Batch normalization is recalibrated over {self.recalibrated} training batches; "
+                f"with the averages that training left, top-1 was {self.lagging_accuracy:.2%}."
+            )
         for number, margin in list(zip(self.different, self.margins, strict=True))[:10]:
             lines.append(f"image {number} differs; Keras had its two classes {margin:.1e} apart.")
         if len(self.different) > 10:

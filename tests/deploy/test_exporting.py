@@ -64,18 +64,32 @@ def test_packed_predicts_the_same_everywhere(any_run):
     assert not list(run.glob(".*model.npz"))
 
 
+def to_the_nearest_edge(run):
+    """How near each validation image comes to another sign of any unit, in standard deviations."""
+    network = bopkit.load_run(run)
+    norms = [
+        layer.output
+        for layer in network.layers[:-2]
+        if isinstance(layer, tf.keras.layers.BatchNormalization)
+    ]
+    digits = bopkit.data.load("digits", image_size=16)
+    images, _ = next(iter(digits.validation_batches(360)))
+    units = tf.keras.Model(network.input, norms)(images, training=False)
+    return np.min([np.abs(layer).reshape(360, -1).min(axis=1) for layer in map(np.array, units)], 0)
+
+
 @pytest.mark.slow
 def test_tflite_predicts_the_same_but_for_ties(any_run, converter):
     run = any_run
-    # One tie of 360 images is more than the default admits.
-    report = exporting.export(run, format="tflite", min_agreement=0.99)
+    # The digits have few grey values: a tie of a unit of the first layer is one in many images.
+    report = exporting.export(run, format="tflite", min_agreement=0.9)
     assert report.path == run / "model.tflite"
     (first,) = report.not_binary
     assert first.startswith("quant_conv2d")
     # What is smaller than a float32 copy of any one of the larger layers holds none of them.
     assert report.bytes < report.binary_float_bytes / 10
-    # Images moved by 1e-5, far more than rounding does, changed classes at most 0.10 apart.
-    assert all(margin < 0.2 for margin in report.margins)
+    nearest = to_the_nearest_edge(run)
+    assert all(nearest[image] < 1e-6 for image in report.different)
 
 
 def test_the_engine_runs_where_a_system_tells_no_affinity(converter, monkeypatch):
@@ -128,6 +142,7 @@ def test_the_command_line_writes_and_says_what(run):
     [
         (["--format", "onnx"], "format must be one of: packed, tflite; got 'onnx'."),
         (["--min-agreement", "2"], "Input should be less than or equal to 1"),
+        (["--recalibrate", "-1"], "Input should be greater than or equal to 0"),
         (["--output", "/nowhere/at/all.npz"], "cannot write /nowhere/at/all.npz: name a file in"),
     ],
 )
@@ -224,6 +239,33 @@ def test_a_network_on_images_that_are_not_square(monkeypatch, tmp_path):
     assert (report.images, report.different) == (40, ())
 
 
+@pytest.mark.parametrize("format", exporting.FORMATS)
+def test_a_recalibrated_network_is_exported_and_the_run_keeps_its_own(
+    run, converter, tmp_path, format
+):
+    kept = (run / "model.keras").read_bytes()
+    plain = exporting.export(run, output=tmp_path / "plain.npz")
+    assert (plain.recalibrated, plain.lagging_accuracy) == (0, None)
+    # 29 batches of 50 are an epoch of the digits, so 40 go on into the next.
+    output = tmp_path / "model"
+    report = exporting.export(run, format=format, output=output, recalibrate=40, min_agreement=0.9)
+    assert (run / "model.keras").read_bytes() == kept
+    assert (report.recalibrated, report.lagging_accuracy) == (40, plain.keras_accuracy)
+    digits = bopkit.data.load("digits", image_size=16)
+    network = bopkit.load_run(run)
+    batches = digits.train_batches(50, seed=0, epochs=2).take(40)
+    assert models.recalibrate(network, batches) == 40
+    images, labels = next(iter(digits.validation_batches(360)))
+    answers = network.predict(images, verbose=0)
+    expected = np.mean(answers.argmax(axis=1) == labels.numpy().argmax(axis=1))
+    assert report.keras_accuracy == pytest.approx(expected) and expected > 0.5
+    said = "over 40 training batches; with the averages that training left, top-1 was "
+    assert said + f"{plain.keras_accuracy:.2%}." in str(report)
+    if format == "packed":
+        twin = bopkit.load_packed(output, into=tf.keras.models.clone_model(network))
+        np.testing.assert_array_equal(twin.predict(images, verbose=0), answers)
+
+
 def test_no_images_to_compare_on_are_refused(run, tmp_path):
     with pytest.raises(DataError, match=r"validation_examples must be between 1 and .*, not 0"):
         exporting.export(run, output=tmp_path / "model.npz", validation_examples=0)
@@ -281,6 +323,9 @@ def test_without_the_converter_it_says_what_to_install(run, monkeypatch):
     for wrong in (float("nan"), True, "0.9"):
         with pytest.raises(ConfigError, match="min_agreement must be a number from 0 to 1"):
             exporting.export(run, min_agreement=wrong)
+    for wrong in (-1, 1.5, True, "50"):
+        with pytest.raises(ConfigError, match="recalibrate must be a whole number of at least 0"):
+            exporting.export(run, recalibrate=wrong)
 
 
 @pytest.mark.parametrize("method", models.METHODS)
