@@ -100,11 +100,11 @@ def export(
         _engine()  # before the data are read
     model = load_run(run)
     data = _data(run, record["config"], data_dir, validation_examples)
-    before = None
-    if recalibrate:
-        # In the precision in which the file and the network are compared below.
-        before = _top1(in_float32(model) if format == "tflite" else model, data)
-        models.recalibrate(model, _training(record["config"], data, recalibrate))
+    if not recalibrate:
+        return write(model, data, format, output, min_agreement=min_agreement)
+    # In the precision in which `write` compares the file with the network.
+    before = _top1(in_float32(model) if format == "tflite" else model, data)
+    models.recalibrate(model, _training(run, record["config"], data, recalibrate))
     report = write(model, data, format, output, min_agreement=min_agreement)
     return dataclasses.replace(report, recalibrated=recalibrate, lagging_accuracy=before)
 
@@ -187,12 +187,7 @@ def _check_output(output):
 
 
 def _data(run, config, data_dir, validation_examples):
-    for field in ("dataset", "preprocess"):
-        if not isinstance(config.get(field), str):
-            raise DataError(
-                f"the record in {run} does not say config.{field}, which names the images to "
-                f"compare predictions on: put it into {records.FILE_NAME}, or train the run again."
-            )
+    _require(run, config, ("dataset", "preprocess"), str, "the images to compare predictions on")
     if validation_examples is None:
         validation_examples = config["validation_examples"]
     height, width, channels = config["image_shape"]
@@ -222,8 +217,18 @@ def _require_same_images(run, trained, data):
             )
 
 
-def _training(config, data, count):
+def _require(run, config, fields, kind, what):
+    for field in fields:
+        if not isinstance(config.get(field), kind):
+            raise DataError(
+                f"the record in {run} does not say config.{field}, which names {what}: put it into "
+                f"{records.FILE_NAME}, or train the run again."
+            )
+
+
+def _training(run, config, data, count):
     """The first `count` batches that the run trained on, augmented as they were then."""
+    _require(run, config, ("batch_size", "seed"), int, "the batches to recalibrate over")
     epochs = math.ceil(count / data.steps_per_epoch(config["batch_size"]))
     return data.train_batches(config["batch_size"], seed=config["seed"], epochs=epochs).take(count)
 

@@ -266,6 +266,18 @@ def test_a_recalibrated_network_is_exported_and_the_run_keeps_its_own(
         np.testing.assert_array_equal(twin.predict(images, verbose=0), answers)
 
 
+@pytest.mark.parametrize("field", ["batch_size", "seed"])
+def test_a_record_without_the_batches_is_exported_but_not_recalibrated(run, tmp_path, field):
+    record = bopkit.records.read(run)
+    kept = {key: value for key, value in record["config"].items() if key != field}
+    bopkit.records.write(tmp_path, record | {"config": kept})
+    (tmp_path / "model.keras").write_bytes((run / "model.keras").read_bytes())
+    with pytest.raises(DataError, match=rf"does not say config\.{field}, .*put it into run\.json"):
+        exporting.export(tmp_path, recalibrate=1)
+    assert not list(tmp_path.glob("*.npz"))
+    assert exporting.export(tmp_path).different == ()
+
+
 def test_no_images_to_compare_on_are_refused(run, tmp_path):
     with pytest.raises(DataError, match=r"validation_examples must be between 1 and .*, not 0"):
         exporting.export(run, output=tmp_path / "model.npz", validation_examples=0)
