@@ -129,6 +129,25 @@ def test_the_finding_needs_two_rules_and_says_where_seeds_are_missing(results):
     assert "**not decided**, because too few seeds" in evidence.finding52().data
 
 
+def test_the_finding_is_open_if_it_depends_on_the_epochs(results):
+    def write(name, seed, experiment, ends):
+        rows = [
+            results.epochs[0] | {"epoch": n + 1, "val_accuracy": end + seed / 1000}
+            for n, end in enumerate(ends)
+        ]
+        config = results.config | {"seed": seed, "epochs": len(rows)}
+        final = {key: rows[-1][key] for key in results.final}
+        more = {"seed": seed, "config": config, "epochs": rows, "final": final}
+        results("cifar10", "section52", f"{name}{seed}", experiment=experiment, **more)
+
+    for seed in range(3):
+        write("a", seed, "binarynet/default", [0.5] * 9 + [0.7])
+        write("b", seed, "binarynet/bop_sec52", [0.6 + seed / 100] * 10)
+    said = evidence.finding52().data
+    assert "is **open**: Bop is 9.00 ± " in said and " points behind in the last epoch" in said
+    assert "ahead in the mean of the last ten epochs." in said
+
+
 @pytest.mark.parametrize("points", [-5, 5])
 def test_the_finding_says_how_it_stands_to_the_papers(results, points):
     for seed in range(3):
