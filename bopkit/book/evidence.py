@@ -163,7 +163,7 @@ def finding52():
         }
         neither = f", and neither survives a correction for {others} comparisons"
         said.append(
-            f"Whether {label} or latent weights are better is **open**: Bop is {last} in the last "
+            f"Whether {label} or latent weights are better is **open**. Bop is {last} in the last "
             f"epoch and {ten} in the mean of the last ten epochs"
             f"{neither if corrected == {'not decided'} else ''}."
         )

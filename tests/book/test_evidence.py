@@ -144,7 +144,7 @@ def test_the_finding_is_open_if_it_depends_on_the_epochs(results):
         write("a", seed, "binarynet/default", [0.5] * 9 + [0.7])
         write("b", seed, "binarynet/bop_sec52", [0.6 + seed / 100] * 10)
     said = evidence.finding52().data
-    assert "is **open**: Bop is 9.00 ± " in said and " points behind in the last epoch" in said
+    assert "is **open**. Bop is 9.00 ± " in said and " points behind in the last epoch" in said
     assert "ahead in the mean of the last ten epochs." in said
 
 
